@@ -1,0 +1,51 @@
+# make demo   compile a small CNN, train it on handwritten digits, print its test accuracy
+# make test   run the tests
+# make lint   style and types
+#
+# Each target makes its own environment in .venv (or VENV=path) the first time,
+# and again when pyproject.toml changes. Python 3.11 or newer is all it needs.
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
+	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.symnet-ready
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean
+
+help:
+	@echo 'make demo   compile the CNN, train it on the digits, print its test accuracy'
+	@echo 'make test   run the tests (PYTEST_ARGS="-k conv" runs some of them)'
+	@echo 'make lint   ruff and mypy; make format puts the files in standard form'
+	@echo 'make clean  remove build/ and the caches (not the environment)'
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed: install it, or name it with PYTHON=path.' >&2; exit 1; }
+	@test -x '$(BIN)/python' || { echo 'making an environment in $(VENV) ...'; '$(PYTHON)' -m venv '$(VENV)'; }
+	@echo 'installing symnet and what its tests use into $(VENV) ...'
+	@'$(BIN)/python' -m pip install -qq --disable-pip-version-check --no-input --editable '.[dev]'
+	@touch '$(READY)'
+
+demo: $(READY)
+	@'$(BIN)/python' examples/train.py digits_cnn --save build/digits_cnn.py
+
+test: $(READY)
+	'$(BIN)/python' -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)
+	'$(BIN)/ruff' check .
+	'$(BIN)/ruff' format --check .
+	'$(BIN)/mypy' --strict symnet codegen
+
+format: $(READY)
+	'$(BIN)/ruff' check --fix .
+	'$(BIN)/ruff' format .
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

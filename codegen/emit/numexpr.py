@@ -1,0 +1,141 @@
+"""Kernels as numexpr expressions.
+
+A literal 2.0 would turn float32 into float64 there, so numbers that are not
+integers travel as scalars of the workspace's dtype.  Kernels that need a function
+numexpr lacks (erf), or that compute integers, stay with NumPy.
+"""
+
+from __future__ import annotations
+
+import re
+
+from codegen.affine import Affine
+from codegen.emit.layout import call
+from codegen.emit.optree import COMPARISONS, Leaf, Node, Scalar, Tree
+from codegen.emit.ufuncs import Operand
+from codegen.plan import Compute
+
+_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+_RELATIONS = {"greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<=", "equal": "==", "not_equal": "!="}
+_FUNCTIONS = {
+    name: name
+    for name in ("exp", "log", "sqrt", "tanh", "sin", "cos", "tan", "sinh", "cosh", "log1p", "expm1", "arctan")
+} | {"abs": "abs"}
+_KNOWN = {*_OPERATORS, *_RELATIONS, *_FUNCTIONS, "negative", "square", "maximum", "minimum", "where", "power", "logical_and"}
+
+# The fixed cost model of "auto", in nanoseconds: a call of numexpr against calls of ufuncs, and the
+# time an element takes in each.  NumPy's float32 functions are vectorised and numexpr's are not, so
+# numexpr pays only for long chains of plain arithmetic over arrays that leave the cache.
+CALL_NUMEXPR, CALL_UFUNC = 6000, 500
+ELEMENT_NUMEXPR, ELEMENT_UFUNC, ELEMENT_FUNCTION = 0.25, 0.35, 4.0
+CACHE_ELEMENTS = 250_000
+NOMINAL_SIZE = 64
+
+
+def chosen(tree: Tree, step: Compute, target: str) -> bool:
+    """True when this kernel is to be a numexpr expression."""
+    if target == "numpy" or step.dtype != "float" or not isinstance(tree, Node) or not _expressible(tree):
+        return False
+    return target == "numexpr" or _pays(tree, step)
+
+
+def _expressible(tree: Tree) -> bool:
+    if isinstance(tree, Node):
+        return tree.ufunc in _KNOWN and all(_expressible(a) for a in tree.args)
+    return True
+
+
+def _pays(tree: Node, step: Compute) -> bool:
+    """The cost model: both targets' time for a nominal batch."""
+    elements = 1
+    for _, extent in step.axes:
+        elements *= _nominal(extent)
+    plain, functions = _count(tree)
+    if elements < CACHE_ELEMENTS:
+        return False
+    numpy = (plain + functions) * CALL_UFUNC + elements * ELEMENT_UFUNC * (plain + functions)
+    numexpr = CALL_NUMEXPR + elements * (ELEMENT_NUMEXPR * plain + ELEMENT_FUNCTION * functions)
+    return numexpr < numpy
+
+
+def _nominal(extent: Affine) -> int:
+    return extent.evaluate(dict.fromkeys(extent.names, NOMINAL_SIZE))
+
+
+def _count(tree: Tree) -> tuple[int, int]:
+    """(operations of plain arithmetic, function calls)."""
+    if not isinstance(tree, Node):
+        return 0, 0
+    counts = [_count(a) for a in tree.args]
+    own = (0, 1) if tree.ufunc in _FUNCTIONS else (1, 0)
+    return own[0] + sum(p for p, _ in counts), own[1] + sum(f for _, f in counts)
+
+
+def statement(
+    tree: Tree, known: dict[str, Operand], out: str, dtype: str, indent: int, helpers: set[str]
+) -> list[str]:
+    """`ne.evaluate("...", {...}, out=...)` with names of the model."""
+    helpers.add("numexpr")
+    names = _names(tree, known)
+    scalars: dict[str, str] = {}
+    expression = _spelled(tree, names, scalars)
+    entries = [f'"{names[leaf]}": {known[leaf].text}' for leaf in names]
+    entries += [f'"{name}": w.scalar({text})' for text, name in scalars.items()]
+    local = "{" + ", ".join(entries) + "}"
+    return call("ne.evaluate", [f'"{expression}"', local, f"out={out}", 'casting="same_kind"'], indent)
+
+
+def _names(tree: Tree, known: dict[str, Operand]) -> dict[str, str]:
+    """An identifier for every leaf, from the text of its array."""
+    names: dict[str, str] = {}
+    for leaf in _leaf_order(tree):
+        text = known[leaf].text
+        quoted = re.match(r'[pg]\["([^"]+)"\]', text)
+        stem = re.sub(r"\W+", "_", quoted.group(1) if quoted else text.split("[")[0].removeprefix("w.")).strip("_")
+        stem = f"{'d_' if text.startswith('g[') else ''}{stem}"
+        unique, k = stem, 1
+        while unique in names.values():
+            k += 1
+            unique = f"{stem}_{k}"
+        names[leaf] = unique
+    return names
+
+
+def _leaf_order(tree: Tree) -> list[str]:
+    if isinstance(tree, Leaf):
+        return [tree.symbol]
+    found: list[str] = []
+    for a in tree.args if isinstance(tree, Node) else ():
+        found += [n for n in _leaf_order(a) if n not in found]
+    return found
+
+
+def _spelled(tree: Tree, names: dict[str, str], scalars: dict[str, str]) -> str:
+    if isinstance(tree, Leaf):
+        return names[tree.symbol]
+    if isinstance(tree, Scalar):
+        if re.fullmatch(r"-?\d{1,9}", tree.text):
+            return tree.text if not tree.text.startswith("-") else f"({tree.text})"
+        return scalars.setdefault(tree.text, f"scalar_{len(scalars) + 1}")
+    args = [_spelled(a, names, scalars) for a in tree.args]
+    name = tree.ufunc
+    if name in COMPARISONS and name in _RELATIONS:
+        return f"({args[0]} {_RELATIONS[name]} {args[1]})"
+    if name == "logical_and":
+        return f"({args[0]} & {args[1]})"
+    if name in _OPERATORS:
+        masks = [isinstance(a, Node) and a.ufunc in COMPARISONS for a in tree.args]
+        args = [f"where({a}, 1, 0)" if m else a for a, m in zip(args, masks, strict=True)]
+        return f"({args[0]} {_OPERATORS[name]} {args[1]})"
+    if name == "negative":
+        return f"(-{args[0]})"
+    if name == "square":
+        return f"({args[0]} * {args[0]})"
+    if name in ("maximum", "minimum"):
+        relation = ">" if name == "maximum" else "<"
+        return f"where({args[0]} {relation} {args[1]}, {args[0]}, {args[1]})"
+    if name == "where":
+        return f"where({', '.join(args)})"
+    if name == "power":
+        return f"({args[0]} ** {args[1]})"
+    return f"{_FUNCTIONS[name]}({', '.join(args)})"

@@ -1,0 +1,267 @@
+"""How generated code reaches its arrays, and the workspace it needs for that.
+
+    p["dense_1.weight"]   parameters          w.dense_1    workspace
+    g["dense_1.weight"]   results             N            sizes, w.N
+
+Reshaped, transposed and windowed views of the workspace are made once, when the
+workspace is; slices are written where they are used.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from codegen.affine import Affine
+from codegen.emit.layout import call
+from codegen.equation import Program
+from codegen.plan import Alias, Buffer
+from codegen.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows
+
+DTYPES = {"float": "dtype", "int": "np.int64", "bool": "bool"}
+
+
+@dataclass
+class Scope:
+    """Names of arrays while one module is written.
+
+    results: key in `g` of every result tensor.
+    """
+
+    program: Program
+    results: Mapping[str, str]
+    names: dict[str, str] = field(default_factory=dict)
+    setup: list[str] = field(default_factory=list)
+    made: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
+    uses_windows: bool = False
+    scratch_shapes: dict[str, str] = field(default_factory=dict)
+
+    def base(self, name: str) -> str:
+        """The text that reaches tensor or buffer `name` in a stage function."""
+        tensor = self.program.table.get(name)
+        if tensor is not None and tensor.kind == "parameter":
+            return f'p["{name}"]'
+        if tensor is not None and tensor.kind == "result":
+            return f'g["{self.results.get(name, name)}"]'
+        return f"w.{self.attribute(name)}"
+
+    def attribute(self, name: str) -> str:
+        """A workspace attribute for `name`: the name itself, dots replaced, made unique."""
+        if name not in self.names:
+            stem = re.sub(r"\W", "_", name)
+            if keyword.iskeyword(stem) or stem in self.program.sizes or stem == "dtype":
+                stem += "_"
+            unique, k = stem, 1
+            while unique in self.names.values():
+                k += 1
+                unique = f"{stem}_{k}"
+            self.names[name] = unique
+        return self.names[name]
+
+    def declare(self, item: Buffer | Alias) -> None:
+        """Write the workspace line that makes a buffer or a view of one."""
+        own = f"self.{self.attribute(item.name)}"
+        if isinstance(item, Alias):
+            self.setup.append(f"{own} = {self.spelled(item.view).replace('w.', 'self.', 1)}")
+            return
+        self.shapes[item.name] = item.shape
+        shape = shape_text(item.shape)
+        dtype = DTYPES[item.dtype]
+        if item.fill is None:
+            self.setup += _assign(own, "np.empty", [shape, dtype])
+        elif item.fill == 0:
+            self.setup += _assign(own, "np.zeros", [shape, dtype])
+        else:
+            self.setup += _assign(own, "np.full", [shape, number_text(item.fill), dtype])
+
+    def text(self, view: View) -> str:
+        """The expression for a view inside a stage function."""
+        local = all(isinstance(op, Take) for op in view.ops) or not self.base(view.base).startswith("w.")
+        if not view.ops or local or self._names_loop(view):
+            return self.spelled(view)
+        # Slices that follow a view are written in place.
+        ops = list(view.ops)
+        rest: list[Op] = []
+        while ops and isinstance(ops[-1], Take):
+            rest.insert(0, ops.pop())
+        made = self._made(View(view.base, tuple(ops)))
+        return made + "".join(_op_text(made, op) for op in rest)
+
+    def _made(self, view: View) -> str:
+        source = self.spelled(view).replace("w.", "self.", 1)
+        if source not in self.made:
+            name = self.attribute(f"{view.base}.{_suffix(view)}")
+            self.setup += _wrap(f"self.{name} = ", source)
+            self.made[source] = f"w.{name}"
+        return self.made[source]
+
+    def _names_loop(self, view: View) -> bool:
+        known = set(self.program.sizes)
+        return any(
+            n not in known
+            for op in view.ops
+            if isinstance(op, Take)
+            for item in op.items
+            for a in ((item.start, item.length) if isinstance(item, Slice) else (item,) if item is not None else ())
+            for n in a.names
+        )
+
+    def spelled(self, view: View) -> str:
+        """The view as one expression, from its base."""
+        text = self.base(view.base)
+        for op in view.ops:
+            if isinstance(op, Windows):
+                self.uses_windows = True
+                text = f"windows({text}, {shape_text(op.shape)}, {_steps_text(op.steps)})"
+            else:
+                text += _op_text(text, op)
+        return text
+
+    def scratch(self, shape: Sequence[Affine], dtype: str, number: int) -> str:
+        """A scratch array of the workspace, shared by all kernels that need this shape."""
+        kind = {"float": "part", "bool": "mask", "int": "whole"}[dtype]
+        key = "_".join([kind, *(_plain(s) for s in shape), *([str(number + 1)] if number else [])])
+        name = self.attribute(f"{kind}s {key}".split(" ")[1])
+        own = f"self.{name}"
+        if own not in self.scratch_shapes:
+            self.scratch_shapes[own] = shape_text(shape)
+            self.setup += _assign(own, "np.empty", [shape_text(shape), DTYPES[dtype]])
+        return f"w.{name}"
+
+    def index_values(self, extent: Affine, dtype: str) -> str:
+        """An array 0, 1, ... as long as an index's extent."""
+        stem = "count" if dtype == "int" else "value"
+        name = self.attribute(f"{stem}_{_plain(extent)}")
+        own = f"self.{name}"
+        if own not in self.scratch_shapes:
+            self.scratch_shapes[own] = ""
+            arguments = [size_text(extent)] + ([] if dtype == "int" else ["dtype=dtype"])
+            self.setup += _assign(own, "np.arange", arguments)
+        return f"w.{name}"
+
+
+def _assign(own: str, function: str, arguments: list[str]) -> list[str]:
+    return call(f"{own} = {function}", arguments, 8)
+
+
+def _wrap(head: str, source: str) -> list[str]:
+    """An assignment of one call or method chain, broken at its last argument list."""
+    line = f"{' ' * 8}{head}{source}"
+    if len(line) <= 88:
+        return [line]
+    depth, start = 0, 0
+    for k in range(len(source) - 1, -1, -1):
+        depth += (source[k] == ")") - (source[k] == "(")
+        if depth == 0 and source[k] == "(":
+            start = k
+            break
+    return call(head + source[:start], _split(source[start + 1 : -1]), 8)
+
+
+def _split(text: str) -> list[str]:
+    """Arguments at the top level of `text`."""
+    parts, depth, start = [], 0, 0
+    for k, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            parts.append(text[start:k].strip())
+            start = k + 1
+    return [*parts, text[start:].strip()]
+
+
+def _suffix(view: View) -> str:
+    last = view.ops[-1]
+    if any(isinstance(op, Windows) for op in view.ops):
+        return "windows"
+    shape = next((op for op in reversed(view.ops) if isinstance(op, Reshape)), None)
+    name = "as_" + "_".join(_dim_name(d) for d in shape.shape) if shape else "view"
+    return name + ("_T" if isinstance(last, Transpose) else "")
+
+
+def _dim_name(dim: Dim) -> str:
+    constant, names = 1, []
+    for factor in dim:
+        if factor.is_constant:
+            constant *= factor.const
+        else:
+            names.append(_plain(factor))
+    return "".join([*names, *([str(constant)] if constant > 1 or not names else [])])
+
+
+def _plain(size: Affine) -> str:
+    return re.sub(r"\W+", "", str(size).replace("-", "m").replace("+", "p").replace("*", "x"))
+
+
+def size_text(size: Affine) -> str:
+    """An extent in Python."""
+    return str(size).replace("*", " * ")
+
+
+def number_text(value: float) -> str:
+    """A number in Python."""
+    if value in (float("inf"), float("-inf")):
+        return "np.inf" if value > 0 else "-np.inf"
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def shape_text(shape: Sequence[Affine]) -> str:
+    """A shape as a tuple."""
+    inner = ", ".join(size_text(s) for s in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def dim_text(dim: Dim) -> str:
+    """A merged axis as a product, its numbers multiplied out."""
+    constant, names = 1, []
+    for factor in dim:
+        if factor.is_constant:
+            constant *= factor.const
+        else:
+            names.append(size_text(factor) if factor.plain else f"({size_text(factor)})")
+    return " * ".join([*names, *([str(constant)] if constant != 1 or not names else [])])
+
+
+def _steps_text(steps: tuple[tuple[tuple[int, int], ...], ...]) -> str:
+    inner = ", ".join("{" + ", ".join(f"{axis}: {step}" for axis, step in pairs) + "}" for pairs in steps)
+    return f"({inner},)" if len(steps) == 1 else f"({inner})"
+
+
+def _op_text(source: str, op: Op) -> str:
+    if isinstance(op, Reshape):
+        return f".reshape({', '.join(dim_text(d) for d in op.shape)})"
+    if isinstance(op, Transpose):
+        if op.order == (1, 0):
+            return ".T"
+        return f".transpose({', '.join(map(str, op.order))})"
+    assert isinstance(op, Take)
+    items = [_item_text(i) for i in op.items]
+    while len(items) > 1 and items[-1] == ":":
+        items.pop()
+    return "" if items == [":"] else f"[{', '.join(items)}]"
+
+
+def _item_text(item: Affine | Slice | None) -> str:
+    if item is None:
+        return "None"
+    if isinstance(item, Affine):
+        return size_text(item)
+    if item.full:
+        return ":"
+    if item.step > 0:
+        stop = size_text(item.start + (item.length - 1) * item.step + 1)
+    else:
+        last = item.start + (item.length - 1) * item.step - 1
+        stop = "" if last == Affine.of(-1) else size_text(last)
+    start = "" if item.start == Affine() and item.step > 0 else size_text(item.start)
+    return slice_text(start, stop, "" if item.step == 1 else str(item.step))
+
+
+def slice_text(start: str, stop: str, step: str) -> str:
+    """A slice as formatters write it: spaces around the colons where a bound is an expression."""
+    parts = [start, stop, *([step] if step else [])]
+    if all(re.fullmatch(r"-?\w*", part) for part in parts):
+        return ":".join(parts)
+    return " : ".join(parts).strip()

@@ -1,0 +1,182 @@
+"""Reductions that are no matrix product.
+
+Over whole axes a reduction is one ufunc.reduce of the body's values.  Over a
+window it is a loop of few shifted slices (taps), each as long as the output:
+`for u, v in the window: out = maximum(out, x[..., u::2, v::2])`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import sympy
+
+from codegen.affine import Affine
+from codegen.equation import Equation, Read, slot, slots_of
+from codegen.errors import CodegenError
+from codegen.lower.elementwise import guarded, kernel, number
+from codegen.lower.storage import Storage, affine, extents_of, product
+from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
+from codegen.rewrite.shape import plain_indices
+from codegen.view import Reshape, View, aligned, natural
+
+MOST_TAPS = 64
+UFUNC: dict[str, Literal["add", "maximum", "multiply"]] = {"sum": "add", "max": "maximum", "prod": "multiply"}
+NEUTRAL = {"sum": sympy.Integer(0), "max": -sympy.oo, "argmax": -sympy.oo, "logsumexp": -sympy.oo, "prod": sympy.Integer(1)}
+
+
+def reduction(equation: Equation, storage: Storage) -> list[Step]:
+    """The steps of an equation that reduces; its left side has distinct plain indices."""
+    names = plain_indices(equation.at)
+    if names is None:
+        raise CodegenError(f"{equation.target}: a reduction with this left side is not in normal form")
+    if equation.accumulate:
+        return _accumulated(equation, storage)
+    if equation.reduce == "logsumexp":
+        return _logsumexp(equation, storage)
+    taps = tap_indices(equation)
+    if taps and equation.reduce in ("sum", "max", "argmax"):
+        return _tapped(equation, storage, taps)
+    return _whole(equation, storage)
+
+
+def tap_indices(equation: Equation) -> tuple[str, ...]:
+    """The reduced indices when each shares a subscript with another index and their points are few."""
+    shared = {
+        n
+        for read in equation.reads
+        for s in read.at
+        if isinstance(s, Affine) and len([m for m in s.names if m in equation.extents]) > 1
+        for n in s.names
+    }
+    sizes = [equation.extents[n] for n in equation.over]
+    if not sizes or not all(e.is_constant for e in sizes) or not set(equation.over) <= shared:
+        return ()
+    points = 1
+    for e in sizes:
+        points *= e.const
+    return equation.over if points <= MOST_TAPS else ()
+
+
+def _accumulated(equation: Equation, storage: Storage) -> list[Step]:
+    names = plain_indices(equation.at)
+    assert names is not None
+    part = storage.buffer(f"{equation.target}.part", extents_of(names, equation.extents))
+    steps = reduction(equation.with_(target=part, at=tuple(map(Affine.of, names)), accumulate=False), storage)
+    target = natural(equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents)
+    axes = tuple((n, equation.extents[n]) for n in target.axes)
+    return [*steps, Compute(target, slot(0), (aligned(View(part, (), names), target.axes),), axes, accumulate=True)]
+
+
+def _target(equation: Equation, storage: Storage) -> tuple[list[Step], View, tuple[str, ...]]:
+    target = natural(equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents)
+    steps: list[Step] = [] if not target.ops else [Fill(View(equation.target), 0.0)]
+    return steps, target, target.axes
+
+
+def _whole(equation: Equation, storage: Storage) -> list[Step]:
+    """Values of the body over all indices, reduced along the last axes."""
+    steps, target, axes = _target(equation, storage)
+    coefficient, source = _values(equation, storage, axes, steps)
+    if equation.reduce == "argmax":
+        flat = _flattened(source, equation, axes)
+        return [*steps, ArgMax(target, flat, len(axes))]
+    reduced = tuple(k for k, name in enumerate(source.axes) if name in equation.over)
+    steps.append(Reduce(UFUNC[equation.reduce], target, source, reduced))
+    if coefficient != 1:
+        steps.append(Compute(target, slot(0) * coefficient, (target,), tuple((a, equation.extents[a]) for a in axes)))
+    return steps
+
+
+def _values(
+    equation: Equation, storage: Storage, axes: tuple[str, ...], steps: list[Step]
+) -> tuple[sympy.Expr, View]:
+    """(coefficient, values to reduce): a view of the one read where the body is no more than that."""
+    coefficient, rest = (sympy.Integer(1), equation.body)
+    if equation.reduce == "sum":
+        numbers = [f for f in sympy.Mul.make_args(rest) if not slots_of(f) and not _indices_in(f, equation)]
+        coefficient = sympy.Mul(*numbers)
+        rest = sympy.Mul(*(f for f in sympy.Mul.make_args(rest) if f not in numbers))
+    if rest.is_Symbol and slots_of(rest) and not equation.guards:
+        view = storage.view(equation.reads[slots_of(rest)[0]], equation)
+        kept = tuple(a for a in view.axes if a not in equation.over)
+        if kept == axes and set(view.axes) == {*axes, *equation.over} and equation.reduce != "argmax":
+            return coefficient, view
+    order = (*axes, *equation.over)
+    name = storage.buffer(f"{equation.target}.terms", extents_of(order, equation.extents))
+    values = View(name, (), order)
+    inner = equation.with_(body=rest, over=(), accumulate=False, target=name)
+    steps.append(kernel(inner.with_(reduce=equation.reduce), storage, values, order, default=NEUTRAL[equation.reduce]))
+    return coefficient, values
+
+
+def _indices_in(factor: sympy.Expr, equation: Equation) -> bool:
+    return any(s.name in equation.extents for s in factor.free_symbols)
+
+
+def _flattened(source: View, equation: Equation, axes: tuple[str, ...]) -> View:
+    if len(equation.over) == 1:
+        return source
+    dims = (*((equation.extents[a],) for a in axes), product(extents_of(equation.over, equation.extents)))
+    return source.then(Reshape(dims), axes=(*axes, "over"))
+
+
+def _logsumexp(equation: Equation, storage: Storage) -> list[Step]:
+    """m = max, then m + log(sum(exp(body - m))): no overflow, and -inf where no point is left."""
+    steps, target, axes = _target(equation, storage)
+    _, source = _values(equation, storage, axes, steps)
+    order = source.axes
+    everything = tuple((n, equation.extents[n]) for n in order)
+    reduced = tuple(k for k, name in enumerate(order) if name in equation.over)
+    peak = View(storage.buffer(f"{equation.target}.peak", extents_of(axes, equation.extents)), (), axes)
+    shifted = View(storage.buffer(f"{equation.target}.shifted", extents_of(order, equation.extents)), (), order)
+    outer = tuple((a, equation.extents[a]) for a in axes)
+    steps.append(Reduce("maximum", peak, source, reduced))
+    if equation.guards or source.base.endswith(".padded"):
+        # An empty row has maximum -inf; -inf - (-inf) would be nan.
+        finite = sympy.Piecewise((slot(0), slot(0) > -sympy.oo), (sympy.Integer(0), True))
+        steps.append(Compute(peak, finite, (peak,), outer))
+    steps.append(Compute(shifted, sympy.exp(slot(0) - slot(1)), (source, aligned(peak, order)), everything))
+    steps.append(Reduce("add", target, shifted, reduced))
+    steps.append(Compute(target, sympy.log(slot(0)) + slot(1), (target, peak), outer))
+    return steps
+
+
+def _tapped(equation: Equation, storage: Storage, taps: tuple[str, ...]) -> list[Step]:
+    """One pass over the output for each point of the window."""
+    steps, target, axes = _target(equation, storage)
+    loops = frozenset(taps)
+    outer = tuple((a, equation.extents[a]) for a in axes)
+    inner = equation.with_(over=())
+    best = target
+    if equation.reduce == "argmax":
+        best = View(storage.buffer(f"{equation.target}.best", extents_of(axes, equation.extents)), (), axes)
+        steps.append(Fill(target, -1))
+    steps.append(Fill(best, float(NEUTRAL[equation.reduce]) if equation.reduce != "sum" else 0.0))
+    body, reads = guarded(inner, NEUTRAL[equation.reduce])
+    operands = tuple(aligned(storage.view(r, equation, loops), axes) for r in reads)
+    body = body.xreplace({slot(k): slot(k + 1) for k in range(len(reads))})
+    position = number(_row_major(equation), equation)
+    if equation.reduce == "sum":
+        tap: list[Step] = [Compute(best, slot(0) + body, (best, *operands), outer)]
+    elif equation.reduce == "max":
+        tap = [Compute(best, sympy.Piecewise((slot(0), slot(0) >= body), (body, True)), (best, *operands), outer)]
+    else:
+        first = sympy.Piecewise((position, body > slot(0)), (slot(len(reads) + 1), True))
+        tap = [
+            Compute(target, first, (best, *operands, target), outer, dtype="int"),
+            Compute(best, sympy.Piecewise((slot(0), slot(0) >= body), (body, True)), (best, *operands), outer),
+        ]
+    loop: Step = Loop(taps[-1], equation.extents[taps[-1]], tuple(tap))
+    for name in reversed(taps[:-1]):
+        loop = Loop(name, equation.extents[name], (loop,))
+    return [*steps, loop]
+
+
+def _row_major(equation: Equation) -> Affine:
+    position, stride = Affine(), 1
+    for name in reversed(equation.over):
+        position = position + Affine.of(name) * stride
+        stride *= equation.extents[name].const
+    return position
+

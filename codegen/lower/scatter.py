@@ -1,0 +1,136 @@
+"""Left sides that are not plain: slices, tiles and overlapping windows.
+
+A left side whose subscripts do not overlap is written through a view.  One that
+overlaps (`x_bar[n,d,2*i+u,2*j+v] += ...`) is written tap by tap: for each point
+(u, v) of the window the rest is a slice, so no two writes of one tap meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from codegen.affine import Affine
+from codegen.equation import Equation, Read, slot
+from codegen.errors import CodegenError
+from codegen.lower.elementwise import kernel
+from codegen.lower.storage import Storage, affine, extents_of
+from codegen.plan import Compute, Fill, Loop, Step
+from codegen.view import Slice, Take, View, natural, split_order
+
+Lower = Callable[[Equation, Storage], list[Step]]
+
+
+def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
+    """The steps of an equation with an affine left side."""
+    if equation.over:
+        return _through_part(equation, storage, lower)
+    loops = _loop_indices(equation, storage)
+    padded, low = _frame(equation, storage)
+    name = equation.target
+    steps: list[Step] = []
+    if padded is not None:
+        name = storage.buffer(f"{equation.target}.frame", padded)
+    exact = padded is None and not equation.accumulate and _tiles(equation, storage)
+    fresh = padded is not None or not equation.accumulate
+    if fresh and not exact:
+        steps.append(Fill(View(name), 0.0))
+    at = tuple(a + lo for a, lo in zip(affine(Read(name, equation.at)), low, strict=True))
+    shape = storage.shapes[name]
+    target = natural(name, shape, at, equation.extents, frozenset(loops))
+    step: Step = kernel(
+        equation.with_(accumulate=not exact), storage, target, target.axes, frozenset(loops)
+    )
+    for index in reversed(loops):
+        step = Loop(index, equation.extents[index], (step,))
+    steps.append(step)
+    if padded is not None:
+        size = storage.shapes[equation.target]
+        inner = View(name).then(Take(tuple(Slice(Affine.of(lo), 1, s) for lo, s in zip(low, size, strict=True))), axes=())
+        names = tuple(f"i{k}" for k in range(len(size)))
+        axes = tuple(zip(names, size, strict=True))
+        steps.append(Compute(View(equation.target, (), names), slot(0), (inner,), axes, equation.accumulate))
+    return steps
+
+
+def _through_part(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
+    """Reduce first, over plain indices, then write the result through the left side."""
+    order = _tap_first(equation)
+    part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents))
+    plain = tuple(map(Affine.of, order))
+    box = (*((n, equation.extents[n]) for n in order), *((n, equation.extents[n]) for n in equation.over))
+    steps = lower(equation.with_(target=part, at=plain, box=box, accumulate=False), storage)
+    written = equation.with_(
+        body=slot(0), reads=(Read(part, plain),), guards=(), over=(), reduce="sum", box=box[: len(order)]
+    )
+    return [*steps, *scatter(written, storage, lower)]
+
+
+def _tap_first(equation: Equation) -> tuple[str, ...]:
+    """Free indices, those looped over in front of those they share a subscript with."""
+    order: list[str] = []
+    for subscript in affine(Read(equation.target, equation.at)):
+        order += [n for n in _smallest_first(subscript, equation) if n not in order]
+    heads = [n for n in order if n in _overlapped(equation)]
+    # batch and channel axes stay outermost; taps come before all positions.
+    positions = [n for n in order if n not in heads and _shares(n, heads, equation)]
+    rest = [n for n in order if n not in heads and n not in positions]
+    return (*rest, *heads, *positions)
+
+
+def _shares(name: str, heads: list[str], equation: Equation) -> bool:
+    return any(s.coefficient(name) and any(s.coefficient(h) for h in heads) for s in affine(Read("", equation.at)))
+
+
+def _smallest_first(subscript: Affine, equation: Equation) -> list[str]:
+    indices = [n for n in subscript.names if n in equation.extents]
+    return sorted(indices, key=lambda n: (not equation.extents[n].is_constant, equation.extents[n].const, n))
+
+
+def _overlapped(equation: Equation) -> list[str]:
+    """In every subscript with several indices, all but the one with the most positions."""
+    return [n for s in affine(Read("", equation.at)) for n in _smallest_first(s, equation)[:-1]]
+
+
+def _loop_indices(equation: Equation, storage: Storage) -> list[str]:
+    loops: list[str] = []
+    for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
+        indices = _smallest_first(subscript, equation)
+        tiles = split_order(subscript, size, equation.extents) is not None
+        points = 1
+        for n in indices[:-1]:
+            points *= equation.extents[n].const if equation.extents[n].is_constant else 10**6
+        if len(indices) > 1 and not (tiles and (points > 16 or not equation.guards)):
+            loops += indices[:-1]
+    repeated = [n for n in equation.free if sum(bool(s.coefficient(n)) for s in affine(Read("", equation.at))) > 1]
+    for n in (*loops, *repeated):
+        if not equation.extents[n].is_constant:
+            raise CodegenError(f"{equation.target}: cannot loop over index {n} of symbolic extent {equation.extents[n]}")
+    return list(dict.fromkeys((*loops, *repeated)))
+
+
+def _frame(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] | None, tuple[int, ...]]:
+    """The shape of a frame that catches writes outside the target's box (None: there are none), and its low rim."""
+    lows, sizes, outside = [], [], False
+    for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
+        low, high = subscript.bounds(equation.extents)
+        over = high - (size - 1)
+        if (not low.is_nonnegative() and not low.is_constant) or (not (-over).is_nonnegative() and not over.is_constant):
+            raise CodegenError(f"{equation.target}: subscript {subscript} leaves an axis of symbolic size {size}")
+        rim = max(0, -low.const) if low.is_constant else 0
+        excess = max(0, over.const) if over.is_constant else 0
+        outside |= bool(rim or excess)
+        lows.append(rim)
+        sizes.append(size + rim + excess)
+    return (tuple(sizes) if outside else None), tuple(lows)
+
+
+def _tiles(equation: Equation, storage: Storage) -> bool:
+    """True when every point of the target is written exactly once."""
+    seen: list[str] = []
+    for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
+        if split_order(subscript, size, equation.extents) is None:
+            return False
+        seen += subscript.names
+    return len(set(seen)) == len(seen)
+
+

@@ -1,0 +1,142 @@
+"""The plan: a program as steps over arrays, one vocabulary for every target.
+
+    plan  ::= setup*  block*
+    setup ::= buffer | alias                       what a workspace holds
+    block ::= equation  step*                      the steps that compute it
+    step  ::= Compute | MatMul | Reduce | ArgMax | Copy | Fill | Take | ScatterAdd | Loop
+
+Steps name arrays through views; how an array is reached (workspace, parameters,
+results) and how a step is written down is the emitter's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import sympy
+
+from codegen.affine import Affine
+from codegen.equation import Dtype, Equation
+from codegen.view import View
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An array of the workspace; `fill` is its value before the first step (None: anything)."""
+
+    name: str
+    shape: tuple[Affine, ...]
+    dtype: Dtype = "float"
+    fill: float | None = None
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A tensor that is a view of another one's storage and needs no step."""
+
+    name: str
+    view: View
+
+
+@dataclass(frozen=True)
+class Compute:
+    """`out = body(operands)` elementwise (or `out += body`); axes are those of `out`."""
+
+    out: View
+    body: sympy.Expr
+    operands: tuple[View, ...]
+    axes: tuple[tuple[str, Affine], ...]
+    accumulate: bool = False
+    dtype: Dtype = "float"
+
+
+@dataclass(frozen=True)
+class MatMul:
+    """`out = left @ right` over the last two axes, the others broadcast."""
+
+    out: View
+    left: View
+    right: View
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """`out = ufunc.reduce(source, axes)`."""
+
+    ufunc: Literal["add", "maximum", "multiply"]
+    out: View
+    source: View
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ArgMax:
+    """`out = argmax(source, axis)`."""
+
+    out: View
+    source: View
+    axis: int
+
+
+@dataclass(frozen=True)
+class Copy:
+    """`out[...] = source`."""
+
+    out: View
+    source: View
+
+
+@dataclass(frozen=True)
+class Fill:
+    """`out[...] = value`."""
+
+    out: View
+    value: float
+
+
+@dataclass(frozen=True)
+class Gather:
+    """`out = flat source at positions` (positions valid by construction)."""
+
+    out: View
+    source: View
+    positions: View
+
+
+@dataclass(frozen=True)
+class ScatterAdd:
+    """`flat out at positions += values`; `unique`: no position occurs twice."""
+
+    out: View
+    positions: View
+    values: View | sympy.Expr
+    unique: bool
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A Python loop `for index in range(extent)` over steps that name the index."""
+
+    index: str
+    extent: Affine
+    steps: tuple[Step, ...]
+
+
+Step = Compute | MatMul | Reduce | ArgMax | Copy | Fill | Gather | ScatterAdd | Loop
+
+
+@dataclass(frozen=True)
+class Block:
+    """The steps of one equation."""
+
+    equation: Equation
+    steps: tuple[Step, ...]
+
+
+@dataclass
+class Plan:
+    """A lowered program."""
+
+    setup: list[Buffer | Alias] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)

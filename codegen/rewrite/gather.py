@@ -1,0 +1,158 @@
+"""Scatter to gather: solving the left side of an equation over the integers.
+
+    x_bar[n, d, i+u-1, j+v-1] += sum[p] W[p,d,u,v] * y_bar[n,p,i,j]
+    x_bar[n, d, h, w]          = sum[p,u,v] W[p,d,u,v] * y_bar[n, p, h-u+1, w-v+1]
+
+The left side says J = B(I, R).  Where an index occurs there with coefficient 1
+or -1, it is solved for and substituted; the others of that subscript become
+reduced.  The substituted index no longer runs over its own box, so its range
+becomes a guard, unless a strong read (a cotangent) is subscripted by it alone:
+outside its box the cotangent annihilates the term anyway.
+
+Afterwards every kernel index that runs against its window is reversed, which
+shows the rotated kernel: `W[p,d,2-u,2-v] * y_bar[n,p,h+u-1,w+v-1]`.
+"""
+
+from __future__ import annotations
+
+from codegen.affine import Affine
+from codegen.equation import (
+    Equation,
+    Guard,
+    Program,
+    Quotient,
+    Read,
+    Subscript,
+    index_symbol,
+    indices_of,
+    reads_of,
+    slots_of,
+    substitute_read,
+    substitute_subscript,
+)
+
+LETTERS = ("h", "w", "q", "r", "a", "b", "e", "f", "g", "k", "l", "m", "x", "y", "z")
+
+
+def gather(equation: Equation, program: Program) -> Equation:
+    """`equation` with plain subscripts on its left side as far as unit coefficients allow."""
+    if equation.reduce != "sum":
+        return equation
+    for axis in range(len(equation.at)):
+        equation = _solve_axis(equation, axis, program)
+    return _forward_windows(_clip(equation, program))
+
+
+def _clip(equation: Equation, program: Program) -> Equation:
+    """Cut the range of a plain left index down to its axis: points outside would be dropped."""
+    box = dict(equation.box)
+    for subscript, size in zip(equation.at, program.table[equation.target].shape, strict=True):
+        name = subscript.plain if isinstance(subscript, Affine) else None
+        if name in box and name is not None and not (size - box[name]).is_nonnegative():
+            box[name] = size
+    return equation.with_(box=tuple(box.items()))
+
+
+def _solve_axis(equation: Equation, axis: int, program: Program) -> Equation:
+    subscript = equation.at[axis]
+    others = [s for k, s in enumerate(equation.at) if k != axis]
+    if not isinstance(subscript, Affine) or _is_settled(subscript, others, equation):
+        return equation
+    solved = _choose(equation, subscript, others, program)
+    if solved is None:
+        return equation
+    sign = subscript.coefficient(solved)
+    fresh = _fresh_letter(equation)
+    # solved = sign * (J - rest)
+    value = (Affine.of(fresh) - subscript.without(solved)) * sign
+    size = program.table[equation.target].shape[axis]
+    low, high = value.bounds({**equation.extents, fresh: size})
+    guards = equation.guards
+    if not (low.is_nonnegative() and (equation.extents[solved] - 1 - high).is_nonnegative()) and not _covered(
+        equation, solved, program
+    ):
+        guards = (*guards, Guard(">=", Affine.of(solved)), Guard(">=", equation.extents[solved] - 1 - Affine.of(solved)))
+    at = (*equation.at[:axis], Affine.of(fresh), *equation.at[axis + 1 :])
+    extents = {**equation.extents, fresh: size}
+    del extents[solved]
+    values = {solved: value}
+    reads = tuple(substitute_read(r, values) for r in equation.reads)
+    guards = tuple(
+        Guard(g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus)
+        for g in guards
+    )
+    return _reboxed(equation.with_(at=at, reads=reads, guards=guards), extents)
+
+
+def _is_settled(subscript: Affine, others: list[Subscript], equation: Equation) -> bool:
+    """Already a plain index of this axis alone, or free of indices."""
+    indices = [n for n in subscript.names if n in equation.extents]
+    return not indices or (subscript.plain is not None and subscript.plain not in indices_of(others))
+
+
+def _choose(equation: Equation, subscript: Affine, others: list[Subscript], program: Program) -> str | None:
+    """The index to solve for: unit coefficient, on this axis only; one that a cotangent reads comes first."""
+    numbers = {s.name for s in equation.body.free_symbols}
+    candidates = [
+        name
+        for name in subscript.names
+        if name in equation.extents
+        and abs(subscript.coefficient(name)) == 1
+        and name not in indices_of(others)
+        and name not in numbers
+        and not any(name in indices_of(r.at) for read in equation.reads for r in reads_of(read.at))
+    ]
+    # A subscript with several indices that tile the axis exactly (a reshape) has no window to unroll.
+    if len([n for n in subscript.names if n in equation.extents]) > 1:
+        candidates = [name for name in candidates if _covered(equation, name, program)]
+        if any(abs(c) > 1 and n in equation.extents and _covered(equation, n, program) for n, c in subscript.terms):
+            return None
+    return candidates[0] if candidates else None
+
+
+def _covered(equation: Equation, name: str, program: Program) -> bool:
+    """True when a strong read has an axis subscripted by `name` alone, of exactly its extent."""
+    for k in slots_of(equation.body):
+        read = equation.reads[k]
+        if not read.strong:
+            continue
+        for subscript, size in zip(read.at, program.table[read.tensor].shape, strict=True):
+            if isinstance(subscript, Affine) and subscript.plain == name and size == equation.extents[name]:
+                return True
+    return False
+
+
+def _fresh_letter(equation: Equation) -> str:
+    taken = {*equation.extents, *(s.name for s in equation.body.free_symbols)}
+    return next(letter for letter in (*LETTERS, *(f"h{k}" for k in range(99))) if letter not in taken)
+
+
+def _reboxed(equation: Equation, extents: dict[str, Affine]) -> Equation:
+    """The equation over `extents`; reduced indices in the order in which its reads name them, cotangents last."""
+    free = [n for n in indices_of(equation.at) if n in extents]
+    by_strength = sorted(equation.reads, key=lambda read: read.strong)
+    named = indices_of(s for read in by_strength for s in read.at)
+    over = tuple(n for n in (*named, *(n for n in extents if n not in named)) if n in extents and n not in free)
+    return equation.with_(box=tuple((n, extents[n]) for n in (*free, *over)), over=over)
+
+
+def _forward_windows(equation: Equation) -> Equation:
+    """Reverse every reduced index that a window subscript reads backwards."""
+    for name in equation.over:
+        subscripts = [s for read in equation.reads for s in read.at]
+        shared = [s for s in subscripts if isinstance(s, Affine) and s.coefficient(name) and len(s.terms) > 1]
+        elsewhere = any(isinstance(s, Quotient | Read) and name in indices_of([s]) for s in subscripts)
+        if not shared or elsewhere or any(s.coefficient(name) > 0 for s in shared):
+            continue
+        if index_symbol(name) in equation.body.free_symbols:
+            continue
+        values = {name: equation.extents[name] - 1 - Affine.of(name)}
+        equation = equation.with_(
+            reads=tuple(substitute_read(r, values) for r in equation.reads),
+            at=tuple(substitute_subscript(s, values) for s in equation.at),
+            guards=tuple(
+                Guard(g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus)
+                for g in equation.guards
+            ),
+        )
+    return equation

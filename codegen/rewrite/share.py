@@ -1,0 +1,68 @@
+"""Common subexpressions: equations with the same right side are computed once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from codegen.affine import Affine
+from codegen.equation import Equation, Guard, Program, Read, Subscript, index_symbol, substitute_read, substitute_subscript
+
+
+def share_equal(program: Program) -> Program:
+    """Drop an equation that repeats an earlier one; its readers read the earlier target."""
+    first: dict[object, str] = {}
+    alias: dict[str, str] = {}
+    kept: list[Equation] = []
+    for equation in program.equations:
+        equation = rename_reads(equation, alias)
+        if equation.accumulate or len(program.defining(equation.target)) > 1:
+            kept.append(equation)
+            continue
+        key = _canonical(equation)
+        tensor = program.table[equation.target]
+        if key in first and tensor.kind == "value" and program.table[first[key]].shape == tensor.shape:
+            alias[equation.target] = first[key]
+            continue
+        first.setdefault(key, equation.target)
+        kept.append(equation)
+    return program.with_equations(kept)
+
+
+def rename_reads(equation: Equation, alias: dict[str, str]) -> Equation:
+    """The equation with every read of a tensor in `alias` redirected."""
+    if not alias:
+        return equation
+
+    def read(r: Read) -> Read:
+        return replace(r, tensor=alias.get(r.tensor, r.tensor), at=tuple(subscript(s) for s in r.at))
+
+    def subscript(s: Subscript) -> Subscript:
+        return read(s) if isinstance(s, Read) else s
+
+    return equation.with_(
+        at=tuple(subscript(s) for s in equation.at),
+        reads=tuple(read(r) for r in equation.reads),
+        guards=tuple(replace(g, reads=tuple((c, read(r)) for c, r in g.reads)) for g in equation.guards),
+    )
+
+
+def rename_indices(equation: Equation, names: dict[str, str]) -> Equation:
+    """The equation with its indices renamed, all at once."""
+    values = {old: Affine.of(new) for old, new in names.items()}
+    return equation.with_(
+        at=tuple(substitute_subscript(s, values) for s in equation.at),
+        reads=tuple(substitute_read(r, values) for r in equation.reads),
+        body=equation.body.xreplace({index_symbol(old): index_symbol(new) for old, new in names.items()}),
+        box=tuple((names.get(n, n), e) for n, e in equation.box),
+        over=tuple(names.get(n, n) for n in equation.over),
+        guards=tuple(
+            Guard(g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus)
+            for g in equation.guards
+        ),
+    )
+
+
+def _canonical(equation: Equation) -> object:
+    """The equation's right side with its indices named by position."""
+    e = rename_indices(equation, {name: f"#{k}" for k, (name, _) in enumerate(equation.box)})
+    return (e.at, e.body, e.reads, e.box, e.over, e.reduce, e.guards)

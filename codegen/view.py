@@ -1,0 +1,170 @@
+"""Views: how a read is seen by the loops of its equation, as NumPy would say it.
+
+Every affine read is a strided view of its tensor's storage.  A plain subscript
+gives the axis itself, `2*i` a slice with a step, several indices that tile an
+axis a reshape, several indices that overlap a window.  `aligned` returns the view
+whose axes are given indices in a given order, absent ones broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.affine import Affine
+
+Dim = tuple[Affine, ...]
+"""One axis of a reshaped array: the product of these extents."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """`start : start + step * length : step`; `full` for the whole axis."""
+
+    start: Affine = Affine()
+    step: int = 1
+    length: Affine = Affine()
+    full: bool = False
+
+
+FULL = Slice(full=True)
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """Row-major reshape; never a copy (the storage is contiguous)."""
+
+    shape: tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Take:
+    """Basic indexing: an Affine picks one position, None adds an axis of length 1."""
+
+    items: tuple[Affine | Slice | None, ...]
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """The axes in another order."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Overlapping view: axis k has `shape[k]` positions and moves by `steps[k]` = ((axis, step), ...)."""
+
+    shape: tuple[Affine, ...]
+    steps: tuple[tuple[tuple[int, int], ...], ...]
+
+
+Op = Reshape | Take | Transpose | Windows
+
+
+@dataclass(frozen=True)
+class View:
+    """`base` seen through `ops`; `axes` names the index of each resulting axis ("" for length 1)."""
+
+    base: str
+    ops: tuple[Op, ...] = ()
+    axes: tuple[str, ...] = ()
+
+    def then(self, *ops: Op, axes: Sequence[str]) -> View:
+        """The view with more operations applied."""
+        return replace(self, ops=(*self.ops, *ops), axes=tuple(axes))
+
+
+def split_order(subscript: Affine, size: Affine, extents: Mapping[str, Affine]) -> tuple[str, ...] | None:
+    """The indices, slowest first, when they tile an axis of `size` exactly (`8*c + i`); None otherwise."""
+    indices = sorted((n for n in subscript.names if n in extents), key=lambda n: -subscript.coefficient(n))
+    if subscript.without(*indices) != Affine():
+        return None
+    stride = 1
+    for name in reversed(indices):
+        if subscript.coefficient(name) != stride:
+            return None
+        extent = extents[name]
+        if name == indices[0]:
+            return tuple(indices) if extent * stride == size else None
+        if not extent.is_constant:
+            return None
+        stride *= extent.const
+    return None
+
+
+def natural(
+    base: str, shape: Sequence[Affine], at: Sequence[Affine], extents: Mapping[str, Affine], loops: frozenset[str] = frozenset()
+) -> View:
+    """The view of `base[at]` with its indices as axes, in storage order.
+
+    extents: of the indices that become axes; those in `loops` are Python loop variables instead.
+    """
+    vector = {n: e for n, e in extents.items() if n not in loops}
+    dims: list[Dim] = []
+    items: list[Affine | Slice] = []
+    axes: list[str] = []
+    tiled = overlapping = False
+    for subscript, size in zip(at, shape, strict=True):
+        indices = [n for n in subscript.names if n in vector]
+        rest = subscript.without(*indices)
+        order = split_order(subscript, size, vector) if len(indices) > 1 else None
+        if order is not None:
+            dims += [(vector[n],) for n in order]
+            items += [FULL] * len(order)
+            axes += order
+            tiled = True
+            continue
+        dims.append((size,))
+        if not indices:
+            items.append(rest)
+        elif len(indices) == 1:
+            items.append(_slice(subscript.coefficient(indices[0]), rest, vector[indices[0]], size))
+            axes += indices
+        else:
+            items.append(Slice(rest, 1, size - rest) if rest != Affine() else FULL)
+            axes += indices
+            overlapping = True
+    view = View(base)
+    if tiled:
+        view = view.then(Reshape(tuple(dims)), axes=())
+    if overlapping or len(set(axes)) < len(axes):
+        return _windows(view, shape, at, vector)
+    if any(item != FULL for item in items):
+        view = view.then(Take(tuple(items)), axes=())
+    return replace(view, axes=tuple(axes))
+
+
+def _slice(step: int, start: Affine, length: Affine, size: Affine) -> Slice:
+    return FULL if step == 1 and start == Affine() and length == size else Slice(start, step, length)
+
+
+def _windows(view: View, shape: Sequence[Affine], at: Sequence[Affine], vector: Mapping[str, Affine]) -> View:
+    """A strided view of the whole array; every index moves along each axis that names it."""
+    offsets = [s.without(*(n for n in s.names if n in vector)) for s in at]
+    order: list[str] = []
+    for subscript in at:
+        order += [n for n in sorted(subscript.names, key=lambda n: -subscript.coefficient(n)) if n in vector and n not in order]
+    steps = tuple(
+        tuple((axis, s.coefficient(name)) for axis, s in enumerate(at) if s.coefficient(name)) for name in order
+    )
+    base = View(view.base)
+    if any(o != Affine() for o in offsets):
+        starts = tuple(FULL if o == Affine() else Slice(o, 1, size - o) for o, size in zip(offsets, shape, strict=True))
+        base = base.then(Take(starts), axes=())
+    return base.then(Windows(tuple(vector[n] for n in order), steps), axes=order)
+
+
+def aligned(view: View, axes: Sequence[str]) -> View:
+    """`view` transposed and broadcast so that it lines up with `axes` (trailing alignment)."""
+    present = [a for a in axes if a in view.axes]
+    order = tuple(view.axes.index(a) for a in present)
+    if order != tuple(range(len(order))):
+        view = view.then(Transpose(order), axes=present)
+    if not present:
+        return view
+    tail = axes[axes.index(present[0]) :] if isinstance(axes, tuple) else list(axes)[list(axes).index(present[0]) :]
+    if len(tail) != len(present):
+        items = tuple(FULL if a in present else None for a in tail)
+        view = view.then(Take(items), axes=[a if a in present else "" for a in tail])
+    return view

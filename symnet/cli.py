@@ -1,0 +1,111 @@
+"""The command line: `symnet COMMAND ...`, also as `python -m symnet`.
+
+Exit status 0; 1 when `check` finds a wrong gradient; 2 for every mistake of the user, with one message
+and no traceback (`--debug` shows it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from codegen.errors import CodegenError
+from symnet.commands import build, check, predict, show, train
+from symnet.commands.arguments import Parser, UsageError
+from symnet.errors import SymnetError
+from symnet.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: what it says of itself, its options, and what it does (its exit status)."""
+
+    help: str
+    declare: Callable[[Parser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+COMMANDS = {
+    "compile": Command("write a network as a Python module that stands alone", build.declare, build.run),
+    "summary": Command(
+        "show layers, shapes, parameters, FLOPs and receptive fields", show.declare_summary, show.run_summary
+    ),
+    "latex": Command("write the derived gradients in index notation", show.declare_latex, show.run_latex),
+    "check": Command("compare the derived gradients with finite differences", check.declare, check.run),
+    "train": Command("train a network on data", train.declare, train.run),
+    "predict": Command("apply a trained network to data", predict.declare, predict.run),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        status = _dispatch([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+    except (SymnetError, CodegenError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"symnet: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("symnet: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough; the interpreter must not flush into the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        raise UsageError(f"expected a command: {', '.join(COMMANDS)}; see symnet --help")
+    name, *rest = words
+    if name in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if name == "--version":
+        print(f"symnet {_version()}")
+        return 0
+    if name not in COMMANDS:
+        what = "option" if name.startswith("-") else "command"
+        near = did_you_mean(name, [*COMMANDS, "--help", "--version"]) or f"; known: {', '.join(COMMANDS)}"
+        raise UsageError(f"unknown {what} '{name}'{near}")
+    command = COMMANDS[name]
+    parser = Parser(f"symnet {name}", command.help)
+    command.declare(parser)
+    try:
+        args = parser.read(rest)
+    except SystemExit:  # argparse has printed the help that was asked for
+        return 0
+    return command.run(args)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: symnet COMMAND MODEL ...",
+            "",
+            "MODEL is a file that declares a network: TOML (data only), or Python (executed) that defines `model`.",
+            "",
+            *lines,
+            "",
+            "symnet COMMAND --help shows a command's options; --debug shows the traceback of an error.",
+        ]
+    )
+
+
+def _version() -> str:
+    try:
+        return version("symnet")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,112 @@
+"""The command line's own parser: one message for each mistake, with the nearest option or value."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from symnet.errors import SymnetError
+from symnet.suggest import did_you_mean, listing
+
+TARGETS = ("numpy", "numexpr", "auto")
+DTYPES = ("float32", "float64")
+
+
+class UsageError(SymnetError):
+    """A command line that does not parse."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError where argparse prints and exits."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        self.known = ["--help"]
+
+    def option(self, *names: str, **settings: object) -> None:
+        """Declare one option or positional argument; keeps its name for suggestions."""
+        self.known += [name for name in names if name.startswith("--")]
+        self.add_argument(*names, **settings)  # type: ignore[arg-type]
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """The arguments by name.  Raises UsageError."""
+        values, unread = self.parse_known_args(words)
+        if unread:
+            word = unread[0].split("=")[0]
+            if not word.startswith("-"):
+                raise UsageError(f"{self.prog}: unexpected argument '{word}'; see {self.prog} --help")
+            near = did_you_mean(word, self.known) or f"; see {self.prog} --help"
+            raise UsageError(f"{self.prog}: unknown option '{word}'{near}")
+        return values
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
+    """A reader of whole numbers in low..high."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got '{text}'")
+        return value
+
+    return read
+
+
+def real(low: float, high: float = math.inf, *, closed: bool = False) -> Callable[[str], float]:
+    """A reader of finite numbers above `low` (or at it, where `closed`) and below `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low < value < high or (closed and value == low)):
+            bound = f"{'from' if closed else 'above'} {low:g}"
+            below = "" if math.isinf(high) else f" and below {high:g}"
+            raise argparse.ArgumentTypeError(f"expected a finite number {bound}{below}, got '{text}'")
+        return value
+
+    return read
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """A reader of one of some words."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            near = did_you_mean(text, names)
+            raise argparse.ArgumentTypeError(f"expected {listing(names)}, got '{text}'{near}")
+        return text
+
+    return read
+
+
+def add_model(parser: Parser) -> None:
+    """The model file, which every command takes."""
+    parser.option("model", metavar="MODEL", help="a .toml or .py file that declares the network")
+
+
+def add_target(parser: Parser) -> None:
+    """What the generated module computes with."""
+    parser.option(
+        "--target",
+        type=one_of(TARGETS),
+        default="auto",
+        metavar="NAME",
+        help="numpy, numexpr, or auto: the faster one for each kernel (default: %(default)s)",
+    )
+
+
+def add_dtype(parser: Parser) -> None:
+    """The floating-point type of parameters and intermediates."""
+    parser.option(
+        "--dtype", type=one_of(DTYPES), default="float32", metavar="NAME", help="float32 (default) or float64"
+    )

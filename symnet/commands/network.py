@@ -1,0 +1,82 @@
+"""From a model file to a compiled network, and the border to the generated module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from symnet.commands.progress import working
+from symnet.compile import Network
+from symnet.compile import compile as compile_model
+from symnet.data import Signature
+from symnet.definition import load
+from symnet.errors import CheckpointError, DataError, DefinitionError
+from symnet.files import read_arrays
+from symnet.graph import Model
+from symnet.suggest import did_you_mean
+
+
+def load_model(path: str, *, needs_loss: bool = False) -> Model:
+    """The model that a file declares.  Raises DefinitionError where a loss is needed and there is none."""
+    model = load(path)
+    if needs_loss and model.loss is None:
+        raise DefinitionError(
+            f"'{path}': the model has no loss, so it has no gradients; declare one, such as cross_entropy"
+        )
+    return model
+
+
+def compiled(model: Model, *, dtype: str, target: str) -> Network:
+    """The compiled network; says on a terminal that it is being made."""
+    with working(f"deriving and compiling {model.name}"):
+        return compile_model(model, dtype=dtype, target=target)
+
+
+@contextmanager
+def errors_of(module: ModuleType) -> Iterator[None]:
+    """The generated module's own DataError, which knows nothing of symnet, becomes symnet's."""
+    try:
+        yield
+    except module.DataError as error:
+        raise DataError(str(error)) from error
+
+
+def signature(module: ModuleType) -> Signature:
+    """What the generated module takes."""
+    return Signature(module.INPUTS, module.TARGET)
+
+
+def read_params(path: str | Path, module: ModuleType) -> dict[str, np.ndarray]:
+    """The parameters of a generated module from an .npz file, each with its name, shape and finite numbers.
+
+    Raises CheckpointError.
+    """
+    arrays = read_arrays(path, CheckpointError)
+    wanted = {**module.PARAMETERS, **module.BUFFERS}
+    for name in arrays:
+        if name not in wanted:
+            near = did_you_mean(name, wanted) or f"; it has {', '.join(wanted)}"
+            raise CheckpointError(f"'{path}': the network '{module.MODEL}' has no parameter '{name}'{near}")
+    for name, shape in wanted.items():
+        if name not in arrays:
+            got = ", ".join(arrays) or "nothing"
+            raise CheckpointError(
+                f"'{path}' lacks the parameter '{name}' of the network '{module.MODEL}'; it holds {got}"
+            )
+        _check_parameter(f"'{path}': parameter '{name}'", arrays[name], tuple(shape))
+    return {name: arrays[name] for name in wanted}
+
+
+def _check_parameter(where: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise CheckpointError(
+            f"{where} has shape {array.shape}; expected {shape}: these are another network's parameters"
+        )
+    if array.dtype.kind != "f":
+        raise CheckpointError(f"{where} has dtype {array.dtype}; expected float32 or float64")
+    if not np.isfinite(array).all():
+        raise CheckpointError(f"{where} holds NaN or infinity; expected finite numbers: train again, more slowly")

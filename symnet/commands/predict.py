@@ -1,0 +1,72 @@
+"""symnet predict: what a trained network says of data."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+
+from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target
+from symnet.commands.measure import outputs
+from symnet.commands.network import compiled, errors_of, load_model, read_params, signature
+from symnet.data import load_data
+from symnet.errors import SymnetError
+from symnet.files import check_output, write_atomic
+from symnet.suggest import did_you_mean
+
+FORMS = (".csv", ".npy")
+
+
+def declare(parser: Parser) -> None:
+    """The command's options."""
+    add_model(parser)
+    parser.option("--params", required=True, metavar="FILE.npz", help="parameters written by symnet train")
+    parser.option("--data", required=True, metavar="DATA", help="as for symnet train; targets are not needed")
+    parser.option(
+        "-o", "--output", metavar="FILE", help="a .csv or .npy file to write (default: print, a sample a line)"
+    )
+    parser.option("--raw", action="store_true", help="the network's outputs (logits) instead of labels")
+    add_target(parser)
+    add_dtype(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, then write or print."""
+    suffix = ".csv" if args.output is None else Path(args.output).suffix.lower()
+    if args.output is not None:
+        if suffix not in FORMS:
+            near = did_you_mean(suffix, FORMS) if suffix else ""
+            raise UsageError(
+                f"symnet predict: cannot write '{args.output}'; expected a name that ends in .csv or .npy{near}"
+            )
+        check_output(args.output, [args.model, args.params, args.data])
+    net = compiled(load_model(args.model), dtype=args.dtype, target=args.target)
+    params = read_params(args.params, net.module)
+    data = load_data(args.data, signature(net.module), target=False)
+    with errors_of(net.module):
+        answers = outputs(net.module, params, data) if args.raw else net.module.predict(params, data.x)
+    if args.output is None:
+        print(_table(answers), end="")
+        return 0
+    write_atomic(args.output, _npy(answers) if suffix == ".npy" else _table(answers))
+    print(f"{args.output}: {len(answers):,} predictions")
+    return 0
+
+
+def _table(answers: np.ndarray) -> str:
+    """A sample a line, its values separated by commas; floats with every digit that tells them apart."""
+    if answers.ndim > 2:
+        shape = " x ".join(map(str, answers.shape[1:]))
+        raise SymnetError(f"a prediction of {shape} values does not fit on a line; write it with -o FILE.npy")
+    digits = {4: "%.9g", 8: "%.17g"}.get(answers.dtype.itemsize, "%.17g")
+    text = io.StringIO()
+    np.savetxt(text, answers, delimiter=",", fmt=digits if answers.dtype.kind == "f" else "%d")
+    return text.getvalue()
+
+
+def _npy(answers: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, answers, allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,84 @@
+"""Compiling a model: from its declaration to a module of Python source, in four lines."""
+
+from __future__ import annotations
+
+import builtins
+import linecache
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from codegen.equation import Program
+from symnet.assemble import assemble
+from symnet.derive.network import network
+from symnet.errors import DefinitionError
+from symnet.explain.latex import document
+from symnet.explain.summary import summary
+from symnet.files import write_atomic
+from symnet.graph import Model
+from symnet.options import choice
+
+DTYPES = ("float32", "float64")
+TARGETS = ("auto", "numpy", "numexpr")
+
+
+def compile(model: Model, dtype: str = "float32", target: str = "auto") -> Network:
+    """Derive the gradients of `model` and generate its module.
+
+    dtype: "float32" or "float64", of every float array.
+    target: "numpy", "numexpr", or "auto", which chooses for each kernel by a fixed cost model.
+    Raises DefinitionError for an unknown dtype or target.
+    """
+    if not isinstance(model, Model):
+        raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
+    choice("compile(dtype=)", dtype, DTYPES)
+    choice("compile(target=)", target, TARGETS)
+    program = network(model)
+    source = assemble(model, program, dtype=dtype, target=target)
+    return Network(model, program, source)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A compiled model.
+
+    model: its declaration.  program: forward, loss and backward equations after rewriting.
+    source: the text of the generated module.
+    """
+
+    model: Model
+    program: Program
+    source: str
+
+    @cached_property
+    def module(self) -> ModuleType:
+        """The generated module, loaded; tracebacks and debuggers show its source."""
+        name = f"symnet generated {self.model.name}"
+        filename = f"<{name}>"
+        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
+        module = ModuleType(self.model.name, self.source.partition('"""')[2].partition('"""')[0])
+        module.__file__ = filename
+        exec(builtins.compile(self.source, filename, "exec"), module.__dict__)
+        return module
+
+    def save(self, path: str | Path) -> None:
+        """Write the module; the file is written whole or not at all."""
+        write_atomic(path, self.source)
+
+    def latex(self) -> str:
+        """The derived gradients in index notation."""
+        return document(self.program, self.model)
+
+    def summary(self) -> str:
+        """The table of layers, with parameters, operations and receptive fields."""
+        return summary(self.model)
+
+    def fit(self, x: Any, y: Any, params: dict[str, Any] | None = None, **options: Any) -> Any:
+        """Train with `module.train` and its options; returns (params, history).
+
+        params: where to start; by default `module.init_params(seed)`.
+        """
+        start = self.module.init_params(options.get("seed", 0)) if params is None else params
+        return self.module.train(start, x, y, **options)

@@ -1,0 +1,85 @@
+"""Reverse mode: the adjoint rule applied to every equation of a program, last to first.
+
+The cotangent of tensor `x` is called `d_x`.  Contributions to one cotangent are
+left as separate accumulating equations; merging, inlining and solving them is
+the business of codegen's rewriting passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import sympy
+
+from codegen.affine import Affine
+from codegen.equation import Equation, Program, Read, Tensor
+from symnet.derive.adjoint import contribution, weight_of
+
+
+def cotangent_name(name: str) -> str:
+    """The name of the cotangent of tensor `name`."""
+    return f"d_{name}"
+
+
+def gradient(program: Program, wrt: Iterable[str], loss: str = "loss", stage: str = "backward") -> Program:
+    """`program` followed by the equations of d loss / d x for every tensor x in `wrt`.
+
+    The cotangents of `wrt` are results; all others are values.  A tensor of `wrt`
+    on which the loss does not depend gets a zero gradient.
+    """
+    wanted = tuple(wrt)
+    active = _depending(program, wanted)
+    tensors = {t.name: t for t in program.tensors}
+    equations: list[Equation] = []
+    started: set[str] = set()
+
+    def declare(name: str) -> str:
+        bar = cotangent_name(name)
+        kind = "result" if name in wanted else "value"
+        tensors.setdefault(bar, Tensor(bar, tensors[name].shape, "float", kind))  # type: ignore[arg-type]
+        return bar
+
+    def emit(equation: Equation) -> None:
+        equations.append(equation.with_(accumulate=equation.target in started, stage=stage))
+        started.add(equation.target)
+
+    emit(Equation(declare(loss), (), sympy.Integer(1), origin="loss"))
+    for equation in reversed(program.equations):
+        bar = cotangent_name(equation.target)
+        if equation.target not in active or bar not in started or equation.reduce == "argmax":
+            continue
+        sources = [k for k, read in enumerate(equation.reads) if _is_active(read, active, program)]
+        if not sources:
+            continue
+        weight = weight_of(equation, program)
+        if weight.tensor is not None and weight.equation is not None:
+            tensors[weight.tensor.name] = weight.tensor
+            emit(weight.equation)
+        for k in sources:
+            names = (bar, declare(equation.reads[k].tensor))
+            emit(contribution(equation, k, weight, program, names))
+    for name in wanted:
+        if cotangent_name(name) not in started:
+            emit(_zero(tensors[name], declare(name)))
+    return replace(program, tensors=tuple(tensors.values()), equations=(*program.equations, *equations))
+
+
+def _depending(program: Program, sources: Iterable[str]) -> set[str]:
+    """The tensors whose value depends on one of `sources` through floats, these included."""
+    active = set(sources)
+    for equation in program.equations:
+        if any(_is_active(read, active, program) for read in equation.reads):
+            active.add(equation.target)
+    return {name for name in active if program.table[name].dtype == "float"}
+
+
+def _is_active(read: Read, active: set[str], program: Program) -> bool:
+    return read.tensor in active and program.table[read.tensor].dtype == "float"
+
+
+def _zero(tensor: Tensor, bar: str) -> Equation:
+    indices = tuple(f"i{k}" for k in range(len(tensor.shape)))
+    return Equation(
+        bar, tuple(Affine.of(i) for i in indices), sympy.Integer(0), box=tuple(zip(indices, tensor.shape, strict=True))
+    )

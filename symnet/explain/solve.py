@@ -1,0 +1,161 @@
+"""Left sides solved over the integers, for reading.
+
+    d[n, i+u]      += W[u] * g[n,i]          d[n,i] = W[0] * g[n,i]                          (u < 1)
+    e[n, label[n]] += b[n]                   e[n,c] = [c = label[n]] b[n]
+    d[n, i+u-1]    += W[u] * g[n,i]          d[n,h] = sum[u] W[2-u] * g[n,h+u-1]
+    d[n, 2*i+u-1]  += W[u] * g[n,i]          d[n,h] = sum[u | 2 divides h+1-u] W[u] * g[n,(h+1-u)/2]
+    d[n, 2*i+u]    += g[n,i]                 d[n,h] = g[n, floor(h/2)]                   (u < 2)
+
+All but the third are presentation only: the equations computed are those
+of the rewriting passes.  A cotangent read outside its box is 0 together with its
+term, so the range of a solved index needs no guard of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from codegen.affine import Affine
+from codegen.equation import (
+    Equation,
+    Guard,
+    Program,
+    Quotient,
+    Read,
+    Subscript,
+    index_symbol,
+    indices_of,
+    substitute_read,
+    substitute_subscript,
+)
+from codegen.rewrite.gather import gather
+from symnet.explain.statements import fresh, plain_at
+
+POSITIONS = "hwrstqklmabcdefgijopuvxyz"
+"""Letters for positions, in the order in which they are taken."""
+
+CLASSES = "cvkqrsmlabdefghijoptuwxyz"
+"""Letters for what a lookup selects."""
+
+
+def gathered(program: Program) -> Program:
+    """The program with plain left sides, where they can be solved for."""
+    solved = program.with_equations(_turned(_without_points(e), program) for e in program.equations)
+    return solved.with_equations(_unstrided(gather(e, solved), solved) for e in solved.equations)
+
+
+def _without_points(equation: Equation) -> Equation:
+    """Offsets in windows of one point left out: `i + u` with u < 1 is `i`."""
+    reads = [*equation.reads, *(r for g in equation.guards for _, r in g.reads)]
+    places = [s for at in (equation.at, *(r.at for r in reads)) for s in at if isinstance(s, Affine)]
+    offsets = {n for s in places if len(s.terms) > 1 for n in s.names}
+    kept = {s.plain for s in equation.at if isinstance(s, Affine)} | {s.name for s in equation.body.free_symbols}
+    points = {n for n, e in equation.box if e == Affine((), 1) and n in offsets and n not in kept}
+    if not points or any(g.affine.coefficient(n) for g in equation.guards for n in points):
+        return equation
+    zeros = {n: Affine() for n in points}
+    return replace(
+        equation,
+        at=tuple(substitute_subscript(s, zeros) for s in equation.at),
+        reads=tuple(substitute_read(r, zeros) for r in equation.reads),
+        guards=tuple(
+            replace(g, reads=tuple((c, substitute_read(r, zeros)) for c, r in g.reads)) for g in equation.guards
+        ),
+        box=tuple(pair for pair in equation.box if pair[0] not in points),
+        over=tuple(n for n in equation.over if n not in points),
+    )
+
+
+def _turned(equation: Equation, program: Program) -> Equation:
+    """Data-dependent subscripts on the left as guards."""
+    if not any(isinstance(s, Read) for s in equation.at):
+        return equation
+    shape = program.table[equation.target].shape
+    siblings = [names for e in program.defining(equation.target) if (names := plain_at(e.at))]
+    wanted = siblings[0] if siblings else ("",) * len(shape)
+    at, guards, box = list(equation.at), list(equation.guards), dict(equation.box)
+    for axis, subscript in enumerate(equation.at):
+        if isinstance(subscript, Read):
+            free = wanted[axis] if wanted[axis] and wanted[axis] not in box else fresh(CLASSES, box)
+            at[axis] = Affine.of(free)
+            guards.append(Guard("==", Affine.of(free), ((-1, subscript),)))
+            box[free] = shape[axis]
+    return _reboxed(replace(equation, at=tuple(at), guards=tuple(guards)), box)
+
+
+def _unstrided(equation: Equation, program: Program) -> Equation:
+    """Every subscript such as `2*i + u - 1` on the left solved for its strided index."""
+    if equation.reduce != "sum":
+        return equation
+    for axis, subscript in enumerate(equation.at):
+        if isinstance(subscript, Affine) and not subscript.plain:
+            for name, step in subscript.terms:
+                if step > 1 and _is_solvable(equation, name, axis, program):
+                    equation = _solved(equation, name, axis, program)
+                    break
+    return equation
+
+
+def _is_solvable(equation: Equation, name: str, axis: int, program: Program) -> bool:
+    """True where the index occurs on this axis only, else alone in subscripts, and a cotangent covers its range."""
+    if name not in equation.extents or index_symbol(name) in equation.body.free_symbols:
+        return False
+    if name in indices_of(s for k, s in enumerate(equation.at) if k != axis):
+        return False
+    if any(g.affine.coefficient(name) for g in equation.guards):
+        return False
+    reads = [*equation.reads, *(r for g in equation.guards for _, r in g.reads)]
+    uses = [s for r in reads for s in r.at if name in indices_of([s])]
+    covered = any(
+        r.strong and isinstance(s, Affine) and s.plain == name and size == equation.extents[name]
+        for r in equation.reads
+        for s, size in zip(r.at, program.table[r.tensor].shape, strict=True)
+    )
+    return covered and all(isinstance(s, Affine) and s.plain == name for s in uses)
+
+
+def _solved(equation: Equation, name: str, axis: int, program: Program) -> Equation:
+    subscript = equation.at[axis]
+    assert isinstance(subscript, Affine)
+    step, rest = subscript.coefficient(name), subscript.without(name)
+    position = fresh(POSITIONS, {*equation.extents, *(s.name for s in equation.body.free_symbols)})
+    box = {**equation.extents, position: program.table[equation.target].shape[axis]}
+    del box[name]
+    at = (*equation.at[:axis], Affine.of(position), *equation.at[axis + 1 :])
+    filler = _filler(equation, rest, step, axis)
+    if filler:
+        numerator = Affine.of(position) - rest.without(filler)
+        del box[filler]
+        guards = equation.guards
+    else:
+        numerator = Affine.of(position) - rest
+        guards = (*equation.guards, Guard("divides", numerator, (), step))
+    quotient = Quotient(numerator, step)
+    turned = tuple(replace(g, reads=tuple((c, _put(r, name, quotient)) for c, r in g.reads)) for g in guards)
+    reads = tuple(_put(r, name, quotient) for r in equation.reads)
+    return _reboxed(replace(equation, at=at, reads=reads, guards=turned), box)
+
+
+def _filler(equation: Equation, rest: Affine, step: int, axis: int) -> str:
+    """An index that fills the gaps of the stride exactly and occurs nowhere else, or ""."""
+    if len(rest.terms) != 1 or rest.terms[0][1] != 1:
+        return ""
+    name = rest.terms[0][0]
+    others = [s for k, s in enumerate(equation.at) if k != axis]
+    reads = [*equation.reads, *(r for g in equation.guards for _, r in g.reads)]
+    used = {*indices_of(others), *indices_of(s for r in reads for s in r.at)}
+    used |= {n for g in equation.guards for n in g.affine.names} | {s.name for s in equation.body.free_symbols}
+    return name if equation.extents.get(name) == Affine((), step) and name not in used else ""
+
+
+def _put(read: Read, name: str, value: Subscript) -> Read:
+    at = tuple(value if isinstance(s, Affine) and s.plain == name else s for s in read.at)
+    return replace(read, at=at)
+
+
+def _reboxed(equation: Equation, extents: dict[str, Affine]) -> Equation:
+    free = [n for n in indices_of(equation.at) if n in extents]
+    weak_first = sorted(equation.reads, key=lambda read: read.strong)
+    named = indices_of(s for read in weak_first for s in read.at)
+    over = tuple(n for n in dict.fromkeys((*named, *extents)) if n in extents and n not in free)
+    return replace(equation, box=tuple((n, extents[n]) for n in (*free, *over)), over=over)

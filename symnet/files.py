@@ -1,0 +1,161 @@
+"""Files are written whole or not at all, and arrays are read without trusting them."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from symnet.errors import DataError, SymnetError
+from symnet.suggest import did_you_mean
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # an encrypted archive
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and zipfile raise for truncated, foreign and object-typed files."""
+
+
+def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
+    """Refuse an output path that could not be written, before any long work is done for it.
+
+    `inputs` are files that the same command reads, and that it must not overwrite.
+    Raises SymnetError.
+    """
+    out = Path(path)
+    if not out.parent.is_dir():
+        raise SymnetError(f"cannot write '{out}': the folder '{out.parent}' does not exist; create it first")
+    if out.is_dir():
+        raise SymnetError(f"cannot write '{out}': it is a folder; expected the name of a file in it")
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise SymnetError(f"cannot write '{out}': permission denied; choose a file or folder you may write to")
+    for source in inputs:
+        if out.exists() and Path(source).exists() and out.samefile(source):
+            raise SymnetError(f"cannot write '{out}': the command reads this very file; choose another output name")
+    return out
+
+
+def write_atomic(path: str | Path, content: str | bytes) -> None:
+    """Write a whole file or leave what was there: into a new file beside it, which then takes its name.
+
+    Text is written as UTF-8 with "\\n" line ends.  A symbolic link keeps pointing where it points; a
+    device or pipe (such as `/dev/stdout`), which cannot be replaced, is written to directly.
+    Raises SymnetError when the file cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    goal = Path(os.path.realpath(path))
+    check_output(goal)
+    try:
+        if goal.exists() and not goal.is_file():
+            goal.write_bytes(data)
+        else:
+            _replace(goal, data)
+    except OSError as error:
+        raise SymnetError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+def _replace(goal: Path, data: bytes) -> None:
+    temporary = goal.with_name(f".{goal.name[:100]}.{secrets.token_hex(6)}.part")
+    # os.open rather than tempfile, so that the usual permissions (the umask) hold for the result.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if goal.exists():
+            os.chmod(temporary, goal.stat().st_mode & 0o7777)
+        os.replace(temporary, goal)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as an .npz file, whole or not at all; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+            # A ZipInfo of its own has the fixed date 1980-01-01: no time of writing gets in.
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue())
+    write_atomic(path, buffer.getvalue())
+
+
+def read_arrays(path: str | Path, error: type[SymnetError] = DataError) -> dict[str, np.ndarray]:
+    """Read every array of an .npz file.  Never unpickles.
+
+    Raises `error` for a missing, truncated or foreign file and for arrays of objects.
+    """
+    file = existing(path, error)
+    name, arrays, bare = "", {}, False
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        bare = isinstance(loaded, np.ndarray)
+        if not bare:
+            with loaded:
+                for name in loaded.files:
+                    arrays[name] = np.asarray(loaded[name])
+    except UNREADABLE as problem:
+        raise error(_unreadable(path, name, problem)) from problem
+    if bare:
+        raise error(f"'{path}' holds one bare array; expected an .npz file of named arrays (numpy.savez)")
+    return arrays
+
+
+def _unreadable(path: str | Path, name: str, problem: BaseException) -> str:
+    where = f"array '{name}' of '{path}'" if name else f"'{path}'"
+    if "allow_pickle" in str(problem) and name:
+        return (
+            f"{where} is an array of Python objects, which is never loaded; expected numbers: "
+            "save it with a numeric dtype, such as array.astype('float32')"
+        )
+    return (
+        f"cannot read {where}: it is damaged, truncated or no .npz file ({_short(problem)}); "
+        "expected a file written by numpy.savez"
+    )
+
+
+def existing(path: str | Path, error: type[SymnetError] = DataError) -> Path:
+    """The path, if a file that can be read is there; otherwise raises `error`, naming near files."""
+    file = Path(path)
+    try:
+        with open(file, "rb"):
+            return file
+    except FileNotFoundError as problem:
+        raise error(f"no such file: '{path}'{_near_files(file)}") from problem
+    except IsADirectoryError as problem:
+        raise error(f"'{path}' is a folder; expected a file") from problem
+    except (OSError, ValueError) as problem:
+        raise error(f"cannot read '{path}': {_short(problem)}") from problem
+
+
+def _near_files(file: Path) -> str:
+    if not file.parent.is_dir():
+        return f"; the folder '{file.parent}' does not exist"
+    from_here = sorted(entry.name for entry in file.parent.iterdir())
+    return did_you_mean(file.name, from_here)
+
+
+def _short(problem: BaseException) -> str:
+    text = (problem.strerror or "") if isinstance(problem, OSError) else ""
+    return (text or str(problem) or type(problem).__name__).splitlines()[0][:200]

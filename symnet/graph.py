@@ -1,0 +1,268 @@
+"""The static graph of a network: inputs, placed layers, parameters, and the program of its equations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.affine import Affine
+from codegen.equation import Dtype, Equation, Program, Tensor
+from codegen.notation import elaborate
+from symnet.errors import DefinitionError, ShapeError, located
+from symnet.layers.base import Layer, Node
+from symnet.layers.spelling import Declared, Layout, Parameter, Site, described
+from symnet.losses import LOSSES, Loss
+from symnet.options import LARGEST, Strict, choice, identifier, integer, number, shown, size_name, strict
+from symnet.suggest import listing
+
+PICTURE_AXES = 3
+"""An input with this many axes a sample is a picture."""
+
+
+@strict
+def Input(
+    shape: int | str | Sequence[int | str],
+    name: str | None = None,
+    dtype: str = "float",
+    layout: str | None = None,
+) -> Node:
+    """An input of the network.
+
+    shape: the extents of one sample, without the batch axis; a string is a symbolic size.
+    dtype: "float", "int" or "bool".
+    layout: "CHW" (the default for pictures: channels first) or "HWC" (channels last).
+    Raises DefinitionError for anything else.
+    """
+    where = f"Input '{name}'" if name else "Input"
+    if name is not None:
+        identifier(f"{where}(name=)", name)
+    choice(f"{where}(dtype=)", dtype, ("float", "int", "bool"))
+    if layout is not None:
+        choice(f"{where}(layout=)", layout, ("CHW", "HWC"))
+    extents = [Affine.of("N")]
+    for extent in (shape,) if isinstance(shape, (int, str)) else _sequence(where, shape):
+        fixed = not isinstance(extent, str)
+        extents.append(Affine.of(integer(f"{where}(shape=)", extent) if fixed else size_name(where, str(extent))))
+    if math.prod(e.const for e in extents if e.is_constant) > LARGEST:
+        raise DefinitionError(f"{where}(shape=): more than {LARGEST} numbers a sample: {shown(shape)}")
+    if layout is None and len(extents) == PICTURE_AXES + 1:
+        layout = "CHW"
+    known: dict[str, Layout] = {"CHW": "CHW", "HWC": "HWC"}
+    dtypes: dict[str, Dtype] = {"float": "float", "int": "int", "bool": "bool"}
+    tensor = Tensor(name or "", tuple(extents), dtypes[dtype], "input")
+    return Node(None, (), tensor, known[layout] if layout else None)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One use of a layer in a model.
+
+    `parameters` are those that this use introduces: none when the layer object was used before.
+    """
+
+    name: str
+    kind: str
+    layer: Layer
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    parameters: tuple[Parameter, ...]
+    equations: tuple[Equation, ...]
+    tensors: tuple[Tensor, ...]
+
+
+class Model(metaclass=Strict):
+    """A network: inputs, one output, and optionally the loss that it is trained with.
+
+    inputs, output: tensors.  layers: the placed layers in the order of their calls.  parameters: all of them.
+    loss: the Loss or None; target: its input tensor or None; class_axis: the axis of the classes or None.
+    program: equations of the stages "forward" and "loss".  sizes: the symbolic sizes, "N" first.
+    layout: that of the output, or None.
+
+    Raises DefinitionError, ShapeError or FormulaError for whatever does not fit together.
+    """
+
+    def __init__(
+        self,
+        inputs: Node | Sequence[Node],
+        outputs: Node | Sequence[Node],
+        loss: Loss | None = None,
+        name: str = "model",
+        l2: float = 0.0,
+    ) -> None:
+        self.name = identifier("Model(name=)", name)
+        self.l2 = number("Model(l2=)", l2, 0.0)
+        self.loss = _checked_loss(loss)
+        sources, last = _nodes("inputs", inputs), _nodes("outputs", outputs)
+        if len(last) != 1:
+            raise DefinitionError(f"Model '{name}': expected one output, got {len(last)}; join them with sn.concat")
+        if last[0].layer is None:
+            raise DefinitionError(f"Model '{name}': the output is an input itself; expected the result of a layer")
+        used = _reachable(last[0])
+        _check_inputs(name, sources, used)
+        tensors = _named_inputs(sources)
+        self.inputs = tuple(tensors[node] for node in sources)
+        self.layers = _place(used, tensors)
+        self.parameters = tuple(p for placed in self.layers for p in placed.parameters)
+        self.output = tensors[last[0]]
+        self.layout = last[0].layout
+        self.sizes = _sizes(self.inputs)
+        self._check_names()
+        self.target = self.loss.target(self.output, self.layout) if self.loss else None
+        self.class_axis = self.loss.class_axis(self.output, self.layout) if self.loss else None
+        self.program = self._program()
+
+    def _check_names(self) -> None:
+        taken: dict[str, str] = dict.fromkeys(self.sizes, "a size")
+        everything = [(t.name, "an input") for t in self.inputs] + [(p.name, "a layer") for p in self.layers]
+        for name, what in everything:
+            if name in taken:
+                both = "two layers" if what == taken[name] == "a layer" else f"{what} and {taken[name]}"
+                raise DefinitionError(f"Model '{self.name}': '{name}' names {both}; names must differ: give a name=")
+            taken[name] = what
+        unknown = {n for p in self.layers for t in p.tensors for e in t.shape for n in e.names} - set(self.sizes)
+        if unknown:
+            raise DefinitionError(
+                f"Model '{self.name}': the size '{min(unknown)}' is that of no input; "
+                f"expected {listing(self.sizes)}, or a number"
+            )
+        total = sum(math.prod(e.const for e in p.tensor.shape) for p in self.parameters)
+        if total > LARGEST:
+            raise ShapeError(f"Model '{self.name}': {total} parameters; at most {LARGEST} are possible")
+
+    def _program(self) -> Program:
+        tensors = [*self.inputs, *(p.tensor for p in self.parameters)]
+        equations: list[Equation] = []
+        for placed in self.layers:
+            tensors += placed.tensors
+            equations += placed.equations
+        if self.loss is not None and self.target is not None:
+            added, more = self._loss_equations(self.loss, self.target)
+            tensors += [self.target, *added]
+            equations += more
+        return Program(tuple(tensors), tuple(equations), self.sizes)
+
+    def _loss_equations(self, loss: Loss, target: Tensor) -> tuple[list[Tensor], tuple[Equation, ...]]:
+        text, known = loss.text(self.output, self.layout), {"z": self.output, "target": target}
+        for k, parameter in enumerate(self.parameters if self.l2 else (), start=1):
+            if parameter.regularize:
+                at = ",".join(f"i{axis}" for axis in range(len(parameter.tensor.shape)))
+                text += f"\nloss[] += sum[{at}]({self.l2!r}/2*w{k}[{at}]**2)"
+                known[f"w{k}"] = parameter.tensor
+        with located(f"loss {loss.kind}"):
+            done = elaborate(text, known, names={"loss": "loss"}, origin="loss", stage="loss")
+        added = [replace(t, kind="result") if t.name == "loss" else t for t in done.tensors]
+        return added, done.equations
+
+    def __repr__(self) -> str:
+        return f"<Model '{self.name}': {len(self.layers)} layers, output {described(self.output)}>"
+
+
+def automatic_name(kind: str, counts: dict[str, int]) -> str:
+    """The next name of a layer without one: its kind and number, such as `dense_2`; counts in `counts`."""
+    stem = kind.lower()
+    counts[stem] = counts.get(stem, 0) + 1
+    return f"{stem}_{counts[stem]}"
+
+
+def _sequence(where: str, shape: object) -> Sequence[object]:
+    if not isinstance(shape, (tuple, list)):
+        raise DefinitionError(f"{where}(shape=): expected integers and names of sizes, got {shown(shape)}")
+    return shape
+
+
+def _checked_loss(loss: object) -> Loss | None:
+    if loss is None or isinstance(loss, Loss):
+        return loss
+    classes = [cls.__name__ for cls in LOSSES.values()]
+    raise DefinitionError(
+        f"Model(loss=): expected a loss such as sn.CrossEntropy(), got {shown(loss)}; the losses are {listing(classes)}"
+    )
+
+
+def _nodes(option: str, given: object) -> tuple[Node, ...]:
+    nodes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    if not nodes:
+        raise DefinitionError(f"Model({option}=): expected at least one node, got none")
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise DefinitionError(f"Model({option}=): expected nodes, got {node!r}")
+    return nodes
+
+
+def _reachable(output: Node) -> tuple[Node, ...]:
+    """Every node that `output` depends on, in the order in which they were made."""
+    seen: dict[Node, None] = {}
+    stack = [output]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen[node] = None
+            stack += node.inputs
+    return tuple(sorted(seen, key=lambda node: node.serial))
+
+
+def _check_inputs(name: str, sources: Iterable[Node], used: Sequence[Node]) -> None:
+    sources = list(sources)
+    for node in sources:
+        if node.layer is not None:
+            raise DefinitionError(f"Model '{name}': expected an sn.Input as an input, got {node!r}")
+        if node not in used:
+            raise DefinitionError(f"Model '{name}': the output does not depend on the input {node.tensor.name!r}")
+    for node in used:
+        if node.layer is None and node not in sources:
+            raise DefinitionError(
+                f"Model '{name}': the output depends on the input {node.tensor.name!r}, which is not among inputs="
+            )
+    if len(set(sources)) != len(sources):
+        raise DefinitionError(f"Model '{name}': an input is listed twice")
+
+
+def _named_inputs(sources: Iterable[Node]) -> dict[Node, Tensor]:
+    counts: dict[str, int] = {}
+    return {node: replace(node.tensor, name=node.tensor.name or automatic_name("input", counts)) for node in sources}
+
+
+def _sizes(inputs: Iterable[Tensor]) -> tuple[str, ...]:
+    names = {"N": None} | dict.fromkeys(name for t in inputs for extent in t.shape for name in extent.names)
+    return tuple(names)
+
+
+def _place(used: Sequence[Node], tensors: dict[Node, Tensor]) -> tuple[Placed, ...]:
+    """Give every layer its name and its equations; the outputs are added to `tensors`."""
+    rectified = {source for node in used if node.layer and node.layer.rectifies for source in node.inputs}
+    counts: dict[str, int] = {}
+    owners: dict[Layer, tuple[str, int, Declared]] = {}
+    placed = []
+    for node in used:
+        if node.layer is None:
+            continue
+        layer = node.layer
+        inputs = tuple(tensors[source] for source in node.inputs)
+        layout = node.inputs[0].layout
+        if layer in owners:
+            owner, uses, first = owners[layer]
+            declared = layer.declare(Site(f"{owner}_{uses + 1}", owner, layout, node in rectified), inputs)
+            _check_shared(owner, first, declared)
+            owners[layer] = owner, uses + 1, first
+        else:
+            owner = layer.name or automatic_name(layer.kind, counts)
+            declared = layer.declare(Site(owner, owner, layout, node in rectified), inputs)
+            owners[layer] = owner, 1, declared
+        introduced = declared.parameters if owners[layer][1] == 1 else ()
+        tensors[node] = declared.output
+        name = declared.output.name
+        placed.append(
+            Placed(name, layer.kind, layer, inputs, declared.output, introduced, declared.equations, declared.tensors)
+        )
+    return tuple(placed)
+
+
+def _check_shared(owner: str, first: Declared, again: Declared) -> None:
+    for before, after in zip(first.parameters, again.parameters, strict=True):
+        if before.tensor != after.tensor:
+            raise ShapeError(
+                f"layer '{owner}' is called twice and shares '{before.name}', which is {described(before.tensor)} "
+                f"in the first call and {described(after.tensor)} in another; call it on inputs of one shape, "
+                "or make a second layer"
+            )

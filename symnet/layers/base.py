@@ -1,0 +1,246 @@
+"""What a layer is: a formula in index notation, the names of its parameters, and explicit sizes.
+
+    Layer.spell(inputs, site)  ->  Spelling      text and names; the only method a layer writes
+    Layer.declare(site, inputs) -> Declared      tensors, parameters, equations; shapes inferred from the text
+    layer(node)                ->  Node          a value of the network that is being declared
+
+Nothing here knows a derivative: those come from the equations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from codegen.affine import Affine
+from codegen.equation import Dtype, Tensor
+from codegen.notation import elaborate
+from symnet.errors import DefinitionError, FormulaError, ShapeError, located
+from symnet.layers.spelling import (
+    INITIALIZERS,
+    Declared,
+    Layout,
+    Parameter,
+    Site,
+    Spelling,
+    described,
+    fixed_shape,
+    readable,
+)
+from symnet.options import LARGEST, Strict, choice, flag, identifier, number
+from symnet.suggest import listing
+
+_serial = itertools.count()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Layer(metaclass=Strict):
+    """Base of all layers.  A layer object called twice shares its parameters."""
+
+    name: str | None = None
+
+    arity: ClassVar[int | None] = 1
+    """How many inputs it takes; None for any number."""
+    accepts: ClassVar[tuple[Dtype, ...]] = ("float",)
+    """The dtypes of inputs it takes."""
+    kinds: ClassVar[dict[str, type[Layer]]] = {}
+    """Every layer class by its name, the one that model files use."""
+
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        super().__init_subclass__()
+        if not abstract:
+            Layer.kinds[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            identifier(f"{self.kind}(name=)", self.name)
+
+    @property
+    def kind(self) -> str:
+        """The name of the layer's class."""
+        return type(self).__name__
+
+    @property
+    def where(self) -> str:
+        """How messages name this layer."""
+        return f"{self.kind} '{self.name}'" if self.name else self.kind
+
+    @property
+    def rectifies(self) -> bool:
+        """True when the layer is a rectifying activation."""
+        return False
+
+    @abstractmethod
+    def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
+        """The layer's formula on inputs of these shapes; ShapeError when it cannot take them."""
+
+    def declare(self, site: Site, inputs: tuple[Tensor, ...]) -> Declared:
+        """The layer's equations and parameters at one place of a network; pure.
+
+        Raises ShapeError, FormulaError or DefinitionError, naming the layer.
+        """
+        where = f"{self.kind} '{site.name}'"
+        self._check_inputs(where, inputs)
+        spelling = self.spell(inputs, site)
+        names = {spelling.output: site.name, **{p: f"{site.owner}.{p}" for p in spelling.params}}
+        with located(where):
+            done = elaborate(
+                spelling.text,
+                dict(zip(spelling.inputs, inputs, strict=True)),
+                params=spelling.params,
+                sizes=spelling.sizes,
+                names=names,
+                origin=site.name,
+                stage="forward",
+            )
+        _check_output(where, done.output)
+        parameters = tuple(
+            self._parameter(spelling, site.owner, local, tensor) for local, tensor in done.params.items()
+        )
+        return Declared(done.tensors, parameters, done.equations, done.output)
+
+    def layout(self, site: Site, inputs: tuple[Tensor, ...], output: Tensor) -> Layout | None:
+        """The layout of the output: that of the first input while the rank stays."""
+        return site.layout if len(output.shape) == len(inputs[0].shape) else None
+
+    def arguments(self, nodes: tuple[Node, ...], named: Mapping[str, Node]) -> tuple[Node, ...]:
+        """The inputs in order; DefinitionError when their number is wrong."""
+        if named:
+            raise DefinitionError(f"{self.where}: takes its inputs by position, got {listing(named)}=")
+        if self.arity is not None and len(nodes) != self.arity:
+            raise DefinitionError(f"{self.where}: expected {self.arity} input, got {len(nodes)}")
+        if not nodes:
+            raise DefinitionError(f"{self.where}: expected inputs, got none")
+        return nodes
+
+    def __call__(self, *nodes: Node, **named: Node) -> Node:
+        """The layer's value on `nodes`.  Its shape is inferred at once, so that errors appear here."""
+        for node in (*nodes, *named.values()):
+            if not isinstance(node, Node):
+                raise DefinitionError(
+                    f"{self.where}: expected a node, that is sn.Input(...) or the result of a layer, got {node!r}"
+                )
+        inputs = self.arguments(nodes, named)
+        name = self.name or self.kind.lower()
+        site = Site(name, name, inputs[0].layout)
+        tensors = tuple(replace(n.tensor, name=f"in{k}.{n.tensor.name}") for k, n in enumerate(inputs))
+        output = self.declare(site, tensors).output
+        return Node(self, inputs, output, self.layout(site, tensors, output))
+
+    def _check_inputs(self, where: str, inputs: tuple[Tensor, ...]) -> None:
+        for tensor in inputs:
+            if tensor.dtype not in self.accepts:
+                raise ShapeError(f"{where}: expected an input of dtype {listing(self.accepts)}, got {tensor.dtype}")
+
+    def _parameter(self, spelling: Spelling, owner: str, local: str, tensor: Tensor) -> Parameter:
+        shape = fixed_shape(f"parameter '{owner}.{local}'", tensor)
+        default = "glorot_uniform" if len(shape) > 1 else "zeros"
+        return Parameter(
+            name=tensor.name,
+            tensor=tensor,
+            init=spelling.init.get(local, default),
+            fan_in=math.prod(shape[1:]),
+            fan_out=math.prod((*shape[:1], *shape[2:])),
+            regularize=local in spelling.regularized,
+            trainable=bool(getattr(self, "trainable", True)),
+            layer=owner,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A value of a network under declaration: an input, or what a layer makes of others.
+
+    `+ - * /` with a node of the same shape (or with 1 on an axis) or with a number, `-node` and
+    `node ** number` make nodes too.
+    """
+
+    layer: Layer | None
+    inputs: tuple[Node, ...]
+    tensor: Tensor
+    layout: Layout | None = None
+    serial: int = field(default_factory=lambda: next(_serial))
+    """Grows with every node: layers are numbered in the order in which they were called."""
+
+    __array_ufunc__ = None  # an array on the left of an operator leaves it to this class
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """The extents, the batch axis (N) included; symbolic ones as text."""
+        return readable(self.tensor)
+
+    def __repr__(self) -> str:
+        kind = self.layer.kind if self.layer else "Input"
+        return f"<{kind} node {described(self.tensor)}>"
+
+    def __add__(self, other: Node | float) -> Node:
+        return _combined("Add", "+", self, other)
+
+    def __radd__(self, other: float) -> Node:
+        return _combined("Add", "+", other, self)
+
+    def __sub__(self, other: Node | float) -> Node:
+        return _combined("Subtract", "-", self, other)
+
+    def __rsub__(self, other: float) -> Node:
+        return _combined("Subtract", "-", other, self)
+
+    def __mul__(self, other: Node | float) -> Node:
+        return _combined("Multiply", "*", self, other)
+
+    def __rmul__(self, other: float) -> Node:
+        return _combined("Multiply", "*", other, self)
+
+    def __truediv__(self, other: Node | float) -> Node:
+        return _combined("Divide", "/", self, other)
+
+    def __rtruediv__(self, other: float) -> Node:
+        return _combined("Divide", "/", other, self)
+
+    def __pow__(self, power: float) -> Node:
+        return _combined("Activation", "**", self, number("node ** power", power))
+
+    def __neg__(self) -> Node:
+        return _combined("Subtract", "-", 0, self)
+
+
+def _combined(kind: str, operator: str, left: Node | float, right: Node | float) -> Node:
+    """Two nodes joined by the layer `kind`; a node and a number by an activation written as a formula."""
+    if isinstance(left, Node) and isinstance(right, Node):
+        return Layer.kinds[kind]()(left, right)
+    sides = ["x" if isinstance(s, Node) else f"({number(f'node {operator} number', s)!r})" for s in (left, right)]
+    node = left if isinstance(left, Node) else right
+    assert isinstance(node, Node)
+    return Layer.kinds["Activation"](f" {operator} ".join(sides))(node)  # type: ignore[call-arg]
+
+
+def checked_init(where: str, init: object, params: tuple[str, ...], main: str) -> dict[str, str]:
+    """`init=`, a rule for `main` or a rule by parameter name, as the latter; DefinitionError otherwise."""
+    if init is None:
+        return {}
+    rules = init if isinstance(init, Mapping) else {main: init}
+    for name, rule in rules.items():
+        choice(f"{where}(init=)", name, params)
+        choice(f"{where}(init=): rule of '{name}'", rule, INITIALIZERS)
+    return {str(name): str(rule) for name, rule in rules.items()}
+
+
+def checked_flags(where: str, **flags: object) -> None:
+    """Refuse options that are not True or False."""
+    for name, value in flags.items():
+        flag(f"{where}({name}=)", value)
+
+
+def _check_output(where: str, output: Tensor) -> None:
+    if not output.shape or output.shape[0] != Affine.of("N"):
+        raise FormulaError(
+            f"{where}: the first index of the output must be that of the batch, with extent N; "
+            f"got the shape {described(output)}"
+        )
+    fixed = math.prod(e.const for e in output.shape if e.is_constant)
+    if fixed > LARGEST:
+        raise ShapeError(f"{where}: an output of {fixed} numbers a sample; at most {LARGEST} are possible")

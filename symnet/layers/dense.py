@@ -1,0 +1,45 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.equation import Tensor
+from symnet.errors import ShapeError
+from symnet.layers.spelling import Site, Spelling, described
+from symnet.layers.weighted import Weighted
+from symnet.options import integer
+
+_LEADING = ("n", "t", "s", "r", "q", "p", "m", "l")
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Weighted):
+    """y[n,o] = activation(bias[o] + sum[i](weight[o,i]*x[n,i])), on the last axis of any input.
+
+    x: (N, ..., I) -> y: (N, ..., units).  Parameters: weight (units, I), bias (units).
+    """
+
+    units: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        integer(f"{self.where}(units=)", self.units)
+
+    def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
+        """See the class; ShapeError for an input of one axis or of more than nine."""
+        rank = len(inputs[0].shape)
+        if not 2 <= rank <= len(_LEADING) + 1:
+            raise ShapeError(
+                f"Dense '{site.name}': expected an input of 2 to {len(_LEADING) + 1} axes, "
+                f"got {described(inputs[0])}; it acts on the last axis"
+            )
+        leading = ",".join(_LEADING[: rank - 1])
+        return self.weighted(
+            site,
+            at=f"{leading},o",
+            product=f"sum[i](weight[o,i]*x[{leading},i])",
+            weight="o,i",
+            bias="o",
+            sizes={"o": int(self.units)},
+        )

@@ -1,0 +1,82 @@
+"""Pooling layers: the maximum or the mean of windows, overlapping or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from codegen.equation import Tensor
+from symnet.errors import DefinitionError
+from symnet.layers.base import Layer
+from symnet.layers.spelling import Layout, Site, Spelling
+from symnet.layers.window import POSITIONS, TAPS, Window, grid
+from symnet.options import integers
+
+
+@dataclass(frozen=True, eq=False)
+class Pooling(Layer, abstract=True):
+    """The layers MaxPool2D and AvgPool2D.  `stride` is the pool size by default; `padding` at most half of it."""
+
+    pool_size: int | tuple[int, int]
+    stride: int | tuple[int, int] | None = None
+    padding: int | tuple[int, int] = 0
+
+    reduction: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for window, padding in zip(self.windows(), self.zeros(), strict=True):
+            if padding > window.size // 2:
+                raise DefinitionError(
+                    f"{self.where}(padding=): expected at most half the window, {window.size // 2}, got {padding}; "
+                    "otherwise a window could lie in the padding alone"
+                )
+
+    def windows(self) -> tuple[Window, ...]:
+        """The window along each spatial axis."""
+        sizes = integers(f"{self.where}(pool_size=)", self.pool_size, 2)
+        strides = sizes if self.stride is None else integers(f"{self.where}(stride=)", self.stride, 2)
+        return tuple(map(Window, sizes, strides))
+
+    def zeros(self) -> tuple[int, ...]:
+        """The padding along each spatial axis."""
+        return integers(f"{self.where}(padding=)", self.padding, 2, least=0)
+
+    def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
+        """See the class; ShapeError when the window does not fit."""
+        where = f"{self.kind} '{site.name}'"
+        axes = grid(where, inputs[0], site.layout, 2)
+        parts = list(zip(self.windows(), self.zeros(), axes.spatial(inputs[0]), POSITIONS, TAPS, strict=True))
+        read = axes.arranged("c", tuple(w.subscript(i, u, p) for w, p, _, i, u in parts))
+        return Spelling(
+            text=f"y[{axes.arranged('c', POSITIONS)}] = {self.reduction}[{','.join(TAPS)}](x[{read}])",
+            inputs=("x",),
+            sizes={
+                **{i: w.length(where, e, p) for w, p, e, i, _ in parts},
+                **{u: w.size for w, _, _, _, u in parts},
+            },
+        )
+
+    def layout(self, site: Site, inputs: tuple[Tensor, ...], output: Tensor) -> Layout | None:
+        """The output is a picture, in the layout of the input."""
+        return site.layout or "CHW"
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool2D(Pooling):
+    """y[n,c,i,j] = max[u,v](x[n,c,i*S+u-P,j*S+v-P]); padding never wins; ties go to the first in row-major order.
+
+    x: (N, channels, height, width) -> y: (N, channels, height', width').
+    """
+
+    reduction: ClassVar[str] = "max"
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool2D(Pooling):
+    """y[n,c,i,j] = mean[u,v](x[n,c,i*S+u-P,j*S+v-P]); padding counts as zeros, as in PyTorch.
+
+    x: (N, channels, height, width) -> y: (N, channels, height', width').
+    """
+
+    reduction: ClassVar[str] = "mean"

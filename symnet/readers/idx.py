@@ -1,0 +1,82 @@
+"""MNIST's IDX files: four bytes of magic, the big-endian extents, the numbers in row-major order."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from symnet.errors import DataError
+from symnet.files import existing
+
+DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+"""Element type by the third byte of the magic number."""
+
+GZIP = b"\x1f\x8b"
+
+
+def looks_like_idx(path: Path) -> bool:
+    """Whether a file's name says that it is an IDX file, packed with gzip or not."""
+    return "idx" in path.name.lower() or "ubyte" in path.name.lower()
+
+
+def labels_beside(images: Path) -> Path:
+    """The file of labels that belongs to a file of images: `train-images-idx3-ubyte` -> `train-labels-idx1-ubyte`.
+
+    Raises DataError when the name does not say, or when there is no such file.
+    """
+    name = images.name.replace("images", "labels").replace("idx3", "idx1")
+    if name == images.name:
+        raise DataError(
+            f"'{images}': no labels can be found for this name; expected 'images' in it (train-images-idx3-ubyte), "
+            "with the labels beside it under the same name with 'labels' (train-labels-idx1-ubyte)"
+        )
+    return existing(images.with_name(name))
+
+
+def images_in(folder: Path) -> Path:
+    """The training images in a folder of IDX files.  Raises DataError if there are none."""
+    found = sorted(p for p in folder.iterdir() if "images" in p.name and looks_like_idx(p) and "train" in p.name)
+    if not found:
+        raise DataError(
+            f"the folder '{folder}' holds no IDX files of training images; expected one such as "
+            "train-images-idx3-ubyte or train-images-idx3-ubyte.gz, or name the file itself"
+        )
+    return found[0]
+
+
+def read_idx(path: str | Path) -> np.ndarray:
+    """The array of an IDX file, in the machine's byte order.
+
+    Raises DataError for a missing, truncated, overlong or foreign file.
+    """
+    data = _bytes(path)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in DTYPES:
+        raise DataError(
+            f"'{path}' is no IDX file: it begins with {data[:4].hex(' ') or 'nothing'}; expected 00 00 08 .."
+        )
+    dtype, rank = np.dtype(DTYPES[data[2]]), data[3]
+    start = 4 + 4 * rank
+    if len(data) < start:
+        raise DataError(f"'{path}' is truncated: {len(data)} bytes end within its header of {start} bytes")
+    shape = struct.unpack(f">{rank}I", data[4:start])
+    expected = start + math.prod(shape) * dtype.itemsize
+    if len(data) != expected:
+        state = "truncated" if len(data) < expected else "longer than its header says"
+        extents = " x ".join(map(str, shape))
+        raise DataError(f"'{path}' is {state}: expected {expected} bytes for {extents} numbers, got {len(data)}")
+    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def _bytes(path: str | Path) -> bytes:
+    data = existing(path).read_bytes()
+    if data[:2] != GZIP:
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"'{path}' is a truncated or damaged gzip file ({error}); fetch or pack it again") from error

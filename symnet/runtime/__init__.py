@@ -1,0 +1,74 @@
+"""The part of a generated module that does not depend on the network.
+
+The files of this folder are ordinary, type-checked Python.  The emitter writes what `head.py`
+describes (the names that come from the model), then `fragments()`, with `import_block()` on top.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+FRAGMENTS = (
+    "checks",
+    "parameters",
+    "evaluate",
+    "step",
+    "progress",
+    "loop",
+    "gradient_check",
+    "program",
+)
+"""The files that are spliced, in this order."""
+
+
+@cache
+def fragments() -> str:
+    """The text of every fragment, without its imports; its docstring becomes a heading."""
+    return "\n\n".join(_splice(name) for name in FRAGMENTS)
+
+
+def import_block(more: Iterable[str] = ()) -> str:
+    """The imports that the fragments need, in standard order, and the third-party ones in `more`.
+
+    `more` holds lines such as "import numexpr as ne"; NumPy is there already.
+    """
+    third_party = sorted({*more, "import numpy as np"}, key=lambda line: (line.startswith("from"), line))
+    return "\n".join(["from __future__ import annotations", "", *IMPORTS, "", *third_party]) + "\n"
+
+
+def _splice(name: str) -> str:
+    text = _text(name)
+    tree = ast.parse(text)
+    body = [node for node in tree.body[1:] if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    lines = text.splitlines()
+    start = tree.body[tree.body.index(body[0]) - 1].end_lineno or 0
+    heading = f"# --- {(ast.get_docstring(tree) or name).rstrip('.')} ".ljust(100, "-")
+    return f"{heading}\n" + "\n".join(lines[start:]).rstrip() + "\n"
+
+
+def _standard_imports() -> tuple[str, ...]:
+    """The standard-library imports of all fragments, merged: plain ones first, then `from`, each sorted by name."""
+    plain: set[str] = set()
+    named: dict[str, set[str]] = {}
+    for name in FRAGMENTS:
+        for node in ast.parse(_text(name)).body:
+            if isinstance(node, ast.Import):
+                plain |= {f"import {alias.name}" for alias in node.names if alias.name != "numpy"}
+            elif isinstance(node, ast.ImportFrom) and not _own(node.module or ""):
+                named.setdefault(node.module or "", set()).update(alias.name for alias in node.names)
+    return (*sorted(plain), *(f"from {module} import {', '.join(sorted(named[module]))}" for module in sorted(named)))
+
+
+def _own(module: str) -> bool:
+    return module == "__future__" or module.startswith("symnet.")
+
+
+def _text(name: str) -> str:
+    return Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+
+
+IMPORTS = _standard_imports()
+"""One line each: what the fragments import from the standard library."""

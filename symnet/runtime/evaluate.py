@@ -1,0 +1,95 @@
+"""The network as functions: forward, predict, loss, loss_and_grads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from symnet.runtime.checks import _as_inputs, _as_params, _put_input, _put_target, _sizes
+from symnet.runtime.head import CLASS_AXIS, DECISION, DTYPE, FROZEN, PARAMETERS, Workspace, _backward, _forward, _loss
+
+CHUNK = 256  # samples that `predict` passes through the network at a time
+
+# Workspaces at rest, by size.  A call takes one out and puts it back: no two threads ever share one.
+_idle: dict[tuple[tuple[str, int], ...], Workspace] = {}
+
+
+@contextmanager
+def _loaded(x: Any) -> Iterator[Workspace]:
+    """A workspace that holds the inputs `x` and is the caller's alone until the block ends."""
+    inputs = _as_inputs(x)
+    sizes = _sizes(inputs)
+    key = tuple(sizes.items())
+    w = _idle.pop(key, None) or Workspace(**sizes)
+    for name, array in inputs.items():
+        _put_input(getattr(w, name), name, array)
+    yield w
+    if sizes["N"] <= 4 * CHUNK:  # a large workspace is not worth keeping
+        if len(_idle) == 4:
+            _idle.clear()
+        _idle[key] = w
+
+
+def forward(params: dict[str, Any], x: Any, training: bool = False, seed: int = 0) -> np.ndarray:
+    """The output (logits, for a classifier) for a batch `x` of any size: an array or {input name: array}.
+
+    `training` and `seed` matter only to networks with noise or batch statistics.  Raises DataError.
+    """
+    p = _as_params(params)
+    with _loaded(x) as w:
+        _forward(p, w)
+        return np.array(w.output)
+
+
+def predict(params: dict[str, Any], x: Any) -> np.ndarray:
+    """Labels where the loss makes this a classifier, the outputs otherwise, for any number of samples.
+
+    They are computed a chunk at a time.  Raises DataError.
+    """
+    p = _as_params(params)
+    inputs = _as_inputs(x)
+    results = []
+    for start in range(0, _sizes(inputs)["N"], CHUNK):
+        with _loaded({name: array[start : start + CHUNK] for name, array in inputs.items()}) as w:
+            _forward(p, w)
+            results.append(_decide(w.output))
+    return np.concatenate(results)
+
+
+def _decide(output: np.ndarray) -> np.ndarray:
+    """What an output says: its class, its side of the threshold, or itself (a copy)."""
+    if DECISION == "argmax":
+        labels: np.ndarray = output.argmax(CLASS_AXIS)
+        return labels
+    if DECISION == "threshold":
+        labels = (output > 0).astype(np.int64)
+        return labels[:, 0] if labels.shape[1:] == (1,) else labels
+    return np.array(output)
+
+
+def loss(params: dict[str, Any], x: Any, y: Any) -> float:
+    """The loss on one batch: exactly the function that `loss_and_grads` differentiates.  Raises DataError."""
+    p = _as_params(params)
+    with _loaded(x) as w:
+        _put_target(w.target, y)
+        _forward(p, w)
+        _loss(p, w)
+        return float(w.loss)
+
+
+def loss_and_grads(params: dict[str, Any], x: Any, y: Any) -> tuple[float, dict[str, np.ndarray]]:
+    """The loss on one batch, and its gradient by every trainable parameter: {name: array of the parameter's shape}.
+
+    `params` is not changed, and the arrays are the caller's own.  Raises DataError.
+    """
+    p = _as_params(params)
+    g = {name: np.zeros(shape, DTYPE) for name, shape in PARAMETERS.items() if name not in FROZEN}
+    with _loaded(x) as w:
+        _put_target(w.target, y)
+        _forward(p, w)
+        _loss(p, w)
+        _backward(p, w, g)
+        return float(w.loss), g

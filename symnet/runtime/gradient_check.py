@@ -1,0 +1,92 @@
+"""The gradients against finite differences, in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symnet.runtime.checks import _as_inputs, _as_params, _put_input, _put_target, _sizes
+from symnet.runtime.head import (
+    BUFFERS,
+    DECISION,
+    FROZEN,
+    INPUTS,
+    PARAMETERS,
+    TARGET,
+    Workspace,
+    _backward,
+    _forward,
+    _loss,
+)
+from symnet.runtime.parameters import init_params
+
+_WIDTHS = (1e-5, 1e-6, 1e-4)  # of the differences; a kink or rounding spoils one of them, a wrong gradient all
+
+
+def check(
+    params: dict[str, Any] | None = None, x: Any = None, y: Any = None, *, seed: int = 0, entries: int = 20
+) -> dict[str, float]:
+    """Compare each gradient with central differences of the loss: {parameter: largest relative error}.
+
+    Everything is computed in float64, where a right gradient comes out below 1e-6.  The error of an entry is
+    relative to the largest entry of its tensor's gradient (but at least 1e-3).  Of each tensor `entries`
+    entries are tried, drawn by `seed`, as are the parameters and the data that are not given.  Raises DataError.
+    """
+    rng = np.random.default_rng(seed)
+    if params is None:
+        params = init_params(seed)
+        params = {name: array + rng.normal(0, 0.1, array.shape) for name, array in params.items()}
+        params |= {name: abs(array) for name, array in params.items() if name in BUFFERS}
+    p = {name: np.array(array) for name, array in _as_params(params, np.float64).items()}
+    if x is None:
+        x = {name: _draw(rng, shape, kind) for name, (shape, kind) in INPUTS.items()}
+    inputs = _as_inputs(x)
+    w = Workspace(**_sizes(inputs), dtype=np.float64)
+    for name, array in inputs.items():
+        _put_input(getattr(w, name), name, array)
+    _put_target(w.target, _draw_target(rng, w.target.shape) if y is None else y)
+
+    g = {name: np.zeros_like(array) for name, array in p.items() if name in PARAMETERS and name not in FROZEN}
+    _value(p, w)
+    _backward(p, w, g)
+    errors = {}
+    for name, gradient in g.items():
+        flat = p[name].reshape(-1)
+        tried = rng.permutation(flat.size)[:entries]
+        worst = max(min(abs(_slope(p, w, flat, k, h) - gradient.flat[k]) for h in _WIDTHS) for k in tried)
+        errors[name] = float(worst / max(np.abs(gradient).max(), 1e-3))
+    return errors
+
+
+def _value(p: dict[str, np.ndarray], w: Workspace) -> float:
+    _forward(p, w)
+    _loss(p, w)
+    return float(w.loss)
+
+
+def _slope(p: dict[str, np.ndarray], w: Workspace, flat: np.ndarray, k: int, h: float) -> float:
+    """The central difference of the loss by entry k of a parameter, which `flat` is a view of."""
+    kept = flat[k]
+    flat[k] = kept + h
+    above = _value(p, w)
+    flat[k] = kept - h
+    below = _value(p, w)
+    flat[k] = kept
+    return (above - below) / (2 * h)
+
+
+def _draw(rng: np.random.Generator, shape: tuple[int | str, ...], kind: str) -> np.ndarray:
+    """Random data for one input: four samples, and five of every symbolic size."""
+    extents = (4, *(5 if isinstance(extent, str) else extent for extent in shape))
+    if kind == "float":
+        return rng.normal(0, 1, extents)
+    return rng.integers(0, 2, extents).astype(bool if kind == "bool" else np.int64)
+
+
+def _draw_target(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Random targets: labels, zeros and ones, or numbers."""
+    kind, classes = ("float", None) if TARGET is None else TARGET[1:]
+    if kind == "int" or DECISION == "threshold":
+        return rng.integers(0, classes or 2, shape)
+    return rng.normal(0, 1, shape)

@@ -1,0 +1,62 @@
+"""What the emitter writes above the fragments, here for the empty network: its output is its input.
+
+This file is never spliced.  It states, for the reader and the type checker, the names that a
+generated module defines from its model and that the fragments use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+MODEL = "empty"
+DTYPE = np.float32
+"""The dtype of every float array."""
+
+PARAMETERS: dict[str, tuple[int, ...]] = {}
+BUFFERS: dict[str, tuple[int, ...]] = {}
+FROZEN: tuple[str, ...] = ()
+"""The parameters that training leaves alone: they have no gradient."""
+
+INITIALIZERS: dict[str, tuple[str, int, int]] = {}
+"""{name of a parameter or buffer: (rule, fan in, fan out)}."""
+
+INPUTS: dict[str, tuple[tuple[int | str, ...], str]] = {"x": ((1,), "float")}
+"""{name: (shape of one sample, "float" | "int" | "bool")}; a string is a symbolic size."""
+
+TARGET: tuple[tuple[int | str, ...], str, int | None] | None = None
+"""(shape of one sample, "int" | "float", classes or None); None without a loss.
+With "float", a number of classes says that integer labels may stand for one-hot rows."""
+
+DECISION: str | None = None
+"""How `predict` turns an output into labels: "argmax", "threshold" (a logit above 0), None (it does not)."""
+
+CLASS_AXIS = -1
+"""The axis of the output that "argmax" runs over."""
+
+
+class Workspace:
+    """Every array that the passes below write; one attribute for each input, `target`, `output` and `loss`."""
+
+    def __init__(self, N: int, dtype: Any = DTYPE) -> None:
+        self.x = self.output = np.empty((N, 1), dtype)
+        self.target = np.empty((N, 1), dtype)
+        self.loss = np.zeros((), dtype)
+
+
+def _forward(p: dict[str, np.ndarray], w: Workspace) -> None:
+    """From the inputs in `w` to `w.output`."""
+
+
+def _loss(p: dict[str, np.ndarray], w: Workspace) -> None:
+    """From `w.output` and `w.target` to `w.loss`."""
+
+
+def _backward(p: dict[str, np.ndarray], w: Workspace, g: dict[str, np.ndarray]) -> None:
+    """Write the gradient of the loss by each trainable parameter into `g`."""
+
+
+OPTIMIZERS: dict[str, tuple[Callable[..., None], tuple[str, ...], int, float]] = {}
+"""{name: (update, state arrays, number of scratch arrays, default learning rate)}."""

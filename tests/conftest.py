@@ -1,0 +1,40 @@
+"""Fixtures shared by all tests: golden files and the flag that regenerates them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/ and show what changed")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str, str], None]:
+    """`golden(file_name, text)`: fails with a diff where `text` is not the file's content.
+
+    With `--update-golden` the file is written instead, and the difference is shown.
+    """
+    update = bool(request.config.getoption("--update-golden"))
+
+    def compare(file_name: str, text: str) -> None:
+        path = GOLDEN / file_name
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if old == text:
+            return
+        lines = (old.splitlines(), text.splitlines())
+        diff = "\n".join(difflib.unified_diff(*lines, f"golden/{file_name}", "now", lineterm=""))
+        if not update:
+            pytest.fail(f"{diff or 'line ends differ'}\nIf the change is meant: pytest --update-golden", pytrace=False)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        with capsys.disabled():
+            print(f"\n{diff}")
+
+    return compare

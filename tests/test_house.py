@@ -1,0 +1,158 @@
+"""The rules of the house, held by reading the source: who imports whom, how long things get, what is never called."""
+
+import ast
+import importlib
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted([*ROOT.glob("codegen/**/*.py"), *ROOT.glob("symnet/**/*.py")])
+EXAMPLES = sorted(ROOT.glob("examples/*.py"))
+
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 60
+
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "sympify", "parse_expr", "lambdify", "S"}
+"""What would run, or hand to Python's parser, a text that may come from a user."""
+
+ALLOWED_CALLS = {
+    # A Python model file is a script, and runs as one.
+    ("symnet/definition.py", "exec"),
+    ("symnet/definition.py", "compile"),
+    # The generated module, whose text comes from the emitter alone, is loaded here.
+    ("symnet/compile.py", "exec"),
+    ("symnet/compile.py", "compile"),
+}
+
+MODULES_OF_CODEGEN = {"codegen", "numpy", "sympy", *sys.stdlib_module_names}
+
+
+def label(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The top-level packages that a module imports, wherever the import stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." if node.level else (node.module or "").split(".")[0]
+
+
+def called(node: ast.Call) -> str:
+    """The last name of what a call calls; a method of some object, as in `pattern.compile(...)`, is not meant."""
+    function = node.func
+    if isinstance(function, ast.Name):
+        return function.id
+    from_sympy = isinstance(function, ast.Attribute) and ast.unparse(function.value) in {"sympy", "sp", "builtins"}
+    return function.attr if from_sympy and isinstance(function, ast.Attribute) else ""
+
+
+def too_long(node: ast.FunctionDef) -> Iterator[str]:
+    length = (node.end_lineno or node.lineno) - node.lineno + 1
+    if length > LONGEST_FUNCTION:
+        yield f"{node.name} has {length} lines, more than {LONGEST_FUNCTION}"
+
+
+def hidden_imports(node: ast.FunctionDef) -> Iterator[str]:
+    if any(isinstance(inner, ast.Import | ast.ImportFrom) for inner in ast.walk(node)):
+        yield f"an import inside the function {node.name}"
+
+
+def unsafe_calls(node: ast.Call, path: str) -> Iterator[str]:
+    name = called(node)
+    if name in FORBIDDEN_CALLS and (path, name) not in ALLOWED_CALLS:
+        yield f"calls {name}"
+    keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+    if ast.unparse(node.func) in {"np.load", "numpy.load"} and keywords.get("allow_pickle") != "False":
+        yield "np.load without allow_pickle=False"
+
+
+def blind(node: ast.ExceptHandler) -> Iterator[str]:
+    if node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"}:
+        yield "catches everything"
+
+
+def stub(node: ast.Raise) -> Iterator[str]:
+    if node.exc is not None and "NotImplementedError" in ast.unparse(node.exc):
+        yield "a stub"
+
+
+def offences(path: str, source: str) -> Iterator[str]:
+    """Every breach of the house's rules in one file, as `path:line: what`."""
+    if (lines := len(source.splitlines())) > LONGEST_FILE:
+        yield f"{path}:{lines}: more than {LONGEST_FILE} lines in a file"
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef():
+                found = [*too_long(node), *hidden_imports(node)]
+            case ast.Call():
+                found = list(unsafe_calls(node, path))
+            case ast.ExceptHandler():
+                found = list(blind(node))
+            case ast.Raise():
+                found = list(stub(node))
+            case _:
+                continue
+        yield from (f"{path}:{node.lineno}: {what}" for what in found)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=label)
+def test_source_keeps_the_rules(path: Path) -> None:
+    assert list(offences(label(path), path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if label(path).startswith("codegen/")], ids=label)
+def test_codegen_knows_nothing_of_networks(path: Path) -> None:
+    others = set(imported(ast.parse(path.read_text(encoding="utf-8")))) - MODULES_OF_CODEGEN
+    assert not others, f"codegen may import {sorted(MODULES_OF_CODEGEN - sys.stdlib_module_names)} and no more"
+
+
+@pytest.mark.parametrize(
+    ("source", "offence"),
+    [
+        ("eval('1')", "calls eval"),
+        ("import sympy\nsympy.sympify('x')", "calls sympify"),
+        ("def f():\n    import os", "an import inside"),
+        ("class A:\n    def f(self):\n        from os import path", "an import inside"),
+        ("try:\n    pass\nexcept Exception:\n    pass", "catches everything"),
+        ("try:\n    pass\nexcept:\n    pass", "catches everything"),
+        ("raise NotImplementedError", "a stub"),
+        ("np.load('x.npz')", "np.load"),
+        ("def f():\n" + "    pass\n" * LONGEST_FUNCTION, "has 61 lines"),
+        ("\n" * (LONGEST_FILE + 1), "lines in a file"),
+    ],
+)
+def test_rules_notice_a_breach(source: str, offence: str) -> None:
+    found = list(offences("symnet/sample.py", source))
+    assert len(found) == 1
+    assert offence in found[0]
+
+
+def test_rules_let_ordinary_code_pass() -> None:
+    source = (
+        "import re\nre.compile('x')\nnp.load('x.npz', allow_pickle=False)\ntry:\n    pass\nexcept OSError:\n    pass"
+    )
+    assert list(offences("symnet/sample.py", source)) == []
+
+
+def test_every_import_form_is_seen() -> None:
+    tree = ast.parse(
+        "import symnet.layers as l\nfrom symnet import graph\ndef f():\n    import symnet\nfrom . import x"
+    )
+    assert list(imported(tree)) == ["symnet", "symnet", ".", "symnet"]
+
+
+def test_script_and_packages_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    module, function = project["project"]["scripts"]["symnet"].split(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    for folder in {path.parent for path in SOURCES}:
+        assert (folder / "__init__.py").is_file(), f"{folder.relative_to(ROOT)} would not be installed"
+    for package in ("symnet", "codegen"):
+        assert (ROOT / package / "py.typed").is_file()
