@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.symnet-ready
 PYTEST_ARGS ?=
 
+# The matrices here are small: a second thread in each product costs more than it brings.
+export OPENBLAS_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format clean
 

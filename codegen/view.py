@@ -94,7 +94,11 @@ def split_order(subscript: Affine, size: Affine, extents: Mapping[str, Affine]) 
 
 
 def natural(
-    base: str, shape: Sequence[Affine], at: Sequence[Affine], extents: Mapping[str, Affine], loops: frozenset[str] = frozenset()
+    base: str,
+    shape: Sequence[Affine],
+    at: Sequence[Affine],
+    extents: Mapping[str, Affine],
+    loops: frozenset[str] = frozenset(),
 ) -> View:
     """The view of `base[at]` with its indices as axes, in storage order.
 
@@ -144,7 +148,11 @@ def _windows(view: View, shape: Sequence[Affine], at: Sequence[Affine], vector: 
     offsets = [s.without(*(n for n in s.names if n in vector)) for s in at]
     order: list[str] = []
     for subscript in at:
-        order += [n for n in sorted(subscript.names, key=lambda n: -subscript.coefficient(n)) if n in vector and n not in order]
+        order += [
+            n
+            for n in sorted(subscript.names, key=lambda n: -subscript.coefficient(n))
+            if n in vector and n not in order
+        ]
     steps = tuple(
         tuple((axis, s.coefficient(name)) for axis, s in enumerate(at) if s.coefficient(name)) for name in order
     )
@@ -155,15 +163,25 @@ def _windows(view: View, shape: Sequence[Affine], at: Sequence[Affine], vector: 
     return base.then(Windows(tuple(vector[n] for n in order), steps), axes=order)
 
 
+def transposed(view: View, order: tuple[int, ...], axes: Sequence[str]) -> View:
+    """`view` with its axes in another order; windows are made in that order at once."""
+    if order == tuple(range(len(order))):
+        return replace(view, axes=tuple(axes))
+    if view.ops and isinstance(view.ops[-1], Windows):
+        last = view.ops[-1]
+        moved = Windows(tuple(last.shape[k] for k in order), tuple(last.steps[k] for k in order))
+        return replace(view, ops=(*view.ops[:-1], moved), axes=tuple(axes))
+    return view.then(Transpose(order), axes=axes)
+
+
 def aligned(view: View, axes: Sequence[str]) -> View:
     """`view` transposed and broadcast so that it lines up with `axes` (trailing alignment)."""
     present = [a for a in axes if a in view.axes]
     order = tuple(view.axes.index(a) for a in present)
-    if order != tuple(range(len(order))):
-        view = view.then(Transpose(order), axes=present)
     if not present:
         return view
-    tail = axes[axes.index(present[0]) :] if isinstance(axes, tuple) else list(axes)[list(axes).index(present[0]) :]
+    view = transposed(view, order, present)
+    tail = list(axes)[list(axes).index(present[0]) :]
     if len(tail) != len(present):
         items = tuple(FULL if a in present else None for a in tail)
         view = view.then(Take(items), axes=[a if a in present else "" for a in tail])

@@ -9,11 +9,15 @@ held out: it is looked at once, when the training is over. Needs scikit-learn.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+# Small matrices: a second thread in each product costs more than it brings. NumPy reads this when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine

@@ -49,7 +49,10 @@ def assemble(model: Model, program: Program, *, dtype: str, target: str) -> str:
 
 def header(model: Model, program: Program, dtype: str, target: str) -> str:
     """The module's docstring: what it computes, from what, and at what cost."""
-    rows = [(p.name, p.kind, _shape(p.output.shape), sum(_count(q.tensor.shape) for q in p.parameters)) for p in model.layers]
+    rows = [
+        (p.name, p.kind, _shape(p.output.shape), sum(_count(q.tensor.shape) for q in p.parameters))
+        for p in model.layers
+    ]
     widths = [max(len(str(r[k])) for r in rows) for k in range(4)]
     table = [
         f"    {name:<{widths[0]}}  {kind:<{widths[1]}}  {shape:<{widths[2]}}  {count or '':>{widths[3]}}".rstrip()
@@ -99,9 +102,7 @@ def constants(model: Model, dtype: str) -> list[str]:
     lines.append("BUFFERS = {}")
     frozen = tuple(p.name for p in model.parameters if not p.trainable)
     lines += call("FROZEN = ", [f'"{n}"' for n in frozen], 0) if len(frozen) != 1 else [f'FROZEN = ("{frozen[0]}",)']
-    lines += _table(
-        "INITIALIZERS", {p.name: f'("{p.init}", {p.fan_in}, {p.fan_out})' for p in model.parameters}
-    )
+    lines += _table("INITIALIZERS", {p.name: f'("{p.init}", {p.fan_in}, {p.fan_out})' for p in model.parameters})
     lines += _table("INPUTS", {t.name: f'({_sample(t.shape)}, "{t.dtype}")' for t in model.inputs})
     lines.append(f"TARGET = {_target(model)}")
     decision = model.loss.decision if model.loss else None
@@ -142,5 +143,3 @@ def _count(shape: tuple[object, ...]) -> int:
     for extent in shape:
         count *= extent.const  # type: ignore[attr-defined]
     return count
-
-

@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"symnet: error: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"symnet: error: not enough memory ({error}); use a smaller network or less data", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("symnet: interrupted", file=sys.stderr)
         return 130

@@ -12,7 +12,7 @@ from typing import Any
 
 from codegen.equation import Program
 from symnet.assemble import assemble
-from symnet.derive.network import network
+from symnet.derive.network import derived, network
 from symnet.errors import DefinitionError
 from symnet.explain.latex import document
 from symnet.explain.summary import summary
@@ -69,7 +69,7 @@ class Network:
 
     def latex(self) -> str:
         """The derived gradients in index notation."""
-        return document(self.program, self.model)
+        return document(derived(self.model), self.model)
 
     def summary(self) -> str:
         """The table of layers, with parameters, operations and receptive fields."""

@@ -62,13 +62,12 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
     Raises SymnetError when the file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    goal = Path(os.path.realpath(path))
-    check_output(goal)
+    out = check_output(path)
     try:
-        if goal.exists() and not goal.is_file():
-            goal.write_bytes(data)
+        if out.exists() and not out.is_file():
+            out.write_bytes(data)
         else:
-            _replace(goal, data)
+            _replace(Path(os.path.realpath(out)), data)
     except OSError as error:
         raise SymnetError(f"cannot write '{path}': {error.strerror or error}") from error
 

@@ -183,3 +183,13 @@ def test_real_data_mistakes(folder: Path) -> None:
         done = run(folder, "train", "m.toml", "--data", name, "--params", "p.npz")
         assert done.returncode == 2 and done.stderr.startswith("symnet: error: "), done.stderr
         assert "Traceback" not in done.stderr and not (folder / "p.npz").exists()
+
+
+def test_divergence_is_one_message_and_a_huge_batch_is_no_problem(folder: Path) -> None:
+    (folder / "r.toml").write_text(MLP.replace("cross_entropy", "squared_error"))
+    base = ("train", "r.toml", "--data", "d.npz", "--params", "p.npz", "--quiet")
+    done = run(folder, *base, "--optimizer", "sgd", "--learning-rate", "1e9")
+    assert done.returncode == 2 and not (folder / "p.npz").exists()
+    assert done.stderr.startswith("symnet: error: training diverged") and done.stderr.count("\n") == 1
+    done = run(folder, *base, "--batch-size", "2000000000")
+    assert done.returncode == 0 and "accuracy" in done.stdout, done.stderr

@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 WIDTH = 88
 
 
-def call(head: str, arguments: Sequence[str], indent: int, tail: str = "") -> list[str]:
+@dataclass(frozen=True)
+class Braced:
+    """An argument that may itself be broken: `{item, item}` or `(item, item)`."""
+
+    items: tuple[str, ...]
+    open: str = "{"
+    close: str = "}"
+
+    def __str__(self) -> str:
+        return f"{self.open}{', '.join(self.items)}{self.close}"
+
+
+def call(head: str, arguments: Sequence[str | Braced], indent: int, tail: str = "") -> list[str]:
     """`head(arguments)tail` on one line, with its arguments on the next, or one a line."""
+    return _broken(f"{head}(", arguments, f"){tail}", indent)
+
+
+def _broken(start: str, arguments: Sequence[str | Braced], end: str, indent: int) -> list[str]:
     pad = " " * indent
-    line = f"{pad}{head}({', '.join(arguments)}){tail}"
+    inner = ", ".join(map(str, arguments))
+    line = f"{pad}{start}{inner}{end}"
     if len(line) <= WIDTH or not arguments:
         return [line]
-    body = f"{pad}    {', '.join(arguments)}"
-    if len(body) <= WIDTH:
-        return [f"{pad}{head}(", body, f"{pad}){tail}"]
-    return [f"{pad}{head}(", *(f"{pad}    {a}," for a in arguments), f"{pad}){tail}"]
+    target, equals, value = start.partition(" = ")
+    if equals and len(pad) + len(start) > WIDTH:
+        # Even the opening line is too long: the whole right side goes into parentheses.
+        return [f"{pad}{target} = (", *_broken(value, arguments, end, indent + 4), f"{pad})"]
+    if len(pad) + 4 + len(inner) <= WIDTH and not end.endswith(","):
+        return [f"{pad}{start}", f"{pad}    {inner}", f"{pad}{end}"]
+    lines = [f"{pad}{start}"]
+    for argument in arguments:
+        if isinstance(argument, Braced):
+            lines += _broken(argument.open, argument.items, f"{argument.close},", indent + 4)
+        else:
+            lines.append(f"{pad}    {argument},")
+    return [*lines, f"{pad}{end}"]
 
 
 def comment(text: str, indent: int) -> list[str]:

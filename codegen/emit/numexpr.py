@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from codegen.affine import Affine
-from codegen.emit.layout import call
+from codegen.emit.layout import Braced, call
 from codegen.emit.optree import COMPARISONS, Leaf, Node, Scalar, Tree
 from codegen.emit.ufuncs import Operand
 from codegen.plan import Compute
@@ -21,7 +21,18 @@ _FUNCTIONS = {
     name: name
     for name in ("exp", "log", "sqrt", "tanh", "sin", "cos", "tan", "sinh", "cosh", "log1p", "expm1", "arctan")
 } | {"abs": "abs"}
-_KNOWN = {*_OPERATORS, *_RELATIONS, *_FUNCTIONS, "negative", "square", "maximum", "minimum", "where", "power", "logical_and"}
+_KNOWN = {
+    *_OPERATORS,
+    *_RELATIONS,
+    *_FUNCTIONS,
+    "negative",
+    "square",
+    "maximum",
+    "minimum",
+    "where",
+    "power",
+    "logical_and",
+}
 
 # The fixed cost model of "auto", in nanoseconds: a call of numexpr against calls of ufuncs, and the
 # time an element takes in each.  NumPy's float32 functions are vectorised and numexpr's are not, so
@@ -71,17 +82,17 @@ def _count(tree: Tree) -> tuple[int, int]:
     return own[0] + sum(p for p, _ in counts), own[1] + sum(f for _, f in counts)
 
 
-def statement(
-    tree: Tree, known: dict[str, Operand], out: str, dtype: str, indent: int, helpers: set[str]
-) -> list[str]:
+def statement(tree: Tree, known: dict[str, Operand], out: str, dtype: str, indent: int, helpers: set[str]) -> list[str]:
     """`ne.evaluate("...", {...}, out=...)` with names of the model."""
     helpers.add("numexpr")
     names = _names(tree, known)
     scalars: dict[str, str] = {}
     expression = _spelled(tree, names, scalars)
+    if expression.startswith("("):
+        expression = expression[1:-1]  # the tree's own parentheses
     entries = [f'"{names[leaf]}": {known[leaf].text}' for leaf in names]
     entries += [f'"{name}": w.scalar({text})' for text, name in scalars.items()]
-    local = "{" + ", ".join(entries) + "}"
+    local = Braced(tuple(entries))
     return call("ne.evaluate", [f'"{expression}"', local, f"out={out}", 'casting="same_kind"'], indent)
 
 

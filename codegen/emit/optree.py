@@ -122,9 +122,17 @@ class _Builder:
             total = self.build(term) if total is None else Node("add", (total, self.build(term)))
         if positive and constant != 0:
             name = "subtract" if constant.could_extract_minus_sign() else "add"
-            total = Node(name, (total, self.build(abs(constant) if constant.is_number else -constant if name == "subtract" else constant)))  # type: ignore[arg-type]
+            total = Node(
+                name,
+                (
+                    total,
+                    self.build(abs(constant) if constant.is_number else -constant if name == "subtract" else constant),
+                ),
+            )  # type: ignore[arg-type]
         for term in negative:
-            total = Node("negative", (self.build(term),)) if total is None else Node("subtract", (total, self.build(term)))
+            total = (
+                Node("negative", (self.build(term),)) if total is None else Node("subtract", (total, self.build(term)))
+            )
         assert total is not None
         return total
 
@@ -175,7 +183,13 @@ class _Builder:
     def _piecewise(self, expr: sympy.Piecewise) -> Tree:
         value, condition = expr.args[0].args
         rest_args = expr.args[1:]
-        rest = sympy.Integer(0) if not rest_args else rest_args[0].args[0] if rest_args[0].args[1] == True else sympy.Piecewise(*rest_args)  # noqa: E712
+        rest = (
+            sympy.Integer(0)
+            if not rest_args
+            else rest_args[0].args[0]
+            if rest_args[0].args[1] == True
+            else sympy.Piecewise(*rest_args)
+        )  # noqa: E712
         if isinstance(condition, sympy.StrictGreaterThan | sympy.GreaterThan) and condition.args == (value, rest):
             return self.build(Maximum(value, rest))
         if isinstance(condition, sympy.StrictLessThan | sympy.LessThan) and condition.args == (value, rest):
@@ -224,7 +238,11 @@ def _python(expr: sympy.Expr) -> str:
     if isinstance(expr, sympy.Mul):
         above, below = expr.as_numer_denom()
         if below != 1:
-            return f"{_factor(above)} / {_factor(below)}" if below.is_Symbol or below.is_number else f"{_factor(above)} / ({_python(below)})"
+            return (
+                f"{_factor(above)} / {_factor(below)}"
+                if below.is_Symbol or below.is_number
+                else f"{_factor(above)} / ({_python(below)})"
+            )
         return " * ".join(_factor(f) for f in sorted(expr.args, key=lambda t: (not t.is_number, str(t))))
     if isinstance(expr, sympy.Pow):
         if expr.exp == -1:

@@ -91,7 +91,11 @@ class Scope:
         return made + "".join(_op_text(made, op) for op in rest)
 
     def _made(self, view: View) -> str:
-        source = self.spelled(view).replace("w.", "self.", 1)
+        if len(view.ops) > 1 and not isinstance(view.ops[-1], Windows):
+            before = self._made(View(view.base, view.ops[:-1])).replace("w.", "self.", 1)
+            source = before + _op_text(before, view.ops[-1])
+        else:
+            source = self.spelled(view).replace("w.", "self.", 1)
         if source not in self.made:
             name = self.attribute(f"{view.base}.{_suffix(view)}")
             self.setup += _wrap(f"self.{name} = ", source)
@@ -177,8 +181,8 @@ def _suffix(view: View) -> str:
     if any(isinstance(op, Windows) for op in view.ops):
         return "windows"
     shape = next((op for op in reversed(view.ops) if isinstance(op, Reshape)), None)
-    name = "as_" + "_".join(_dim_name(d) for d in shape.shape) if shape else "view"
-    return name + ("_T" if isinstance(last, Transpose) else "")
+    name = "as_" + "_".join(_dim_name(d) for d in shape.shape) if shape else ""
+    return ".".join(part for part in (name, "T" if isinstance(last, Transpose) else "") if part)
 
 
 def _dim_name(dim: Dim) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,7 +12,7 @@ from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
 from codegen.equation import Equation, Program
 from codegen.notation import show
-from codegen.plan import Block, Plan, Step
+from codegen.plan import Block, Plan
 
 WINDOWS = '''\
 def windows(array, shape, steps):
@@ -115,25 +116,18 @@ def _function(
     body: list[str] = []
     for origin, members in groupby(blocks, key=lambda b: b.equation.origin):
         if origin:
-            body += ["", f"    # {origin}".ljust(0)]
+            body += ["", f"    # {origin}"]
         for block in members:
             body += comment(note(block.equation), 4)
+            if not block.steps:
+                body.append("    # (the same numbers in another shape: nothing to compute)")
             for step in block.steps:
                 body += writer.write(step, 4)
-    used = [n for n in program.sizes if _names_size(n, blocks)]
+    code = [line for line in body if not line.lstrip().startswith("#")]
+    used = [n for n in program.sizes if any(re.search(rf"(?<![\w.]){n}\b", line) for line in code)]
     lines += [f"    {n} = w.{n}" for n in used]
     return "\n".join([*lines, *body]) + "\n"
 
 
 def _writes_result(block: Block, program: Program) -> bool:
     return program.table[block.equation.target].kind == "result"
-
-
-def _names_size(name: str, blocks: list[Block]) -> bool:
-    return any(_in_step(name, step) for b in blocks for step in b.steps)
-
-
-def _in_step(name: str, step: Step) -> bool:
-    return name in repr(step)
-
-

@@ -91,7 +91,9 @@ class UfuncWriter:
         spoiled = [k for k, a in enumerate(tree.args) if self._reads_destination(a)]
         chosen: int | None = None
         if into is not None and not any(isinstance(tree.args[k], Leaf) for k in spoiled):
-            fits = [k for k in compound if self._axes(tree.args[k]) == frozenset(self.axes) and self._is_float(tree.args[k])]
+            fits = [
+                k for k in compound if self._axes(tree.args[k]) == frozenset(self.axes) and self._is_float(tree.args[k])
+            ]
             reading = [k for k in fits if k in spoiled]
             chosen = reading[-1] if reading else fits[0] if fits and not spoiled else None
         refs: dict[int, Ref] = {}

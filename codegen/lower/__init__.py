@@ -1,12 +1,12 @@
 """Lowering: each equation becomes a few array steps, by the first rule that fits.
 
-    alias          a copy or reshape in storage order: no step at all
-    gather         data-dependent reads are fetched first
-    contraction    sum of products of two reads: a matrix product
-    one_hot        a bracket [c == label[n]]: fill, then add at the labels
-    elementwise    no reduction: one fused kernel
-    reduction      any other reduction
-    scatter        a left side that is not plain
+alias          a copy or reshape in storage order: no step at all
+gather         data-dependent reads are fetched first
+contraction    sum of products of two reads: a matrix product
+one_hot        a bracket [c == label[n]]: fill, then add at the labels
+elementwise    no reduction: one fused kernel
+reduction      any other reduction
+scatter        a left side that is not plain
 """
 
 from __future__ import annotations

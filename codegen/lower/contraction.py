@@ -22,7 +22,7 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of, slot, slots_of
 from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.plan import Compute, Copy, MatMul, Reduce, Step
-from codegen.view import FULL, Reshape, Take, Transpose, View, natural
+from codegen.view import FULL, Reshape, Take, Transpose, View, natural, transposed
 
 COPY_OF_VALUE, COPY_OF_PARAMETER = 10, 1
 
@@ -240,9 +240,7 @@ def _operand(equation: Equation, storage: Storage, read: Read, groups: list[Grou
     matrix.sort(key=lambda g: inner in g)
     order = tuple(n for g in (*batch, *matrix) for n in g)
     name = storage.buffer(f"{read.tensor}.columns", extents_of(order, equation.extents))
-    permutation = tuple(source.axes.index(n) for n in order)
-    if permutation != tuple(range(len(order))):
-        source = source.then(Transpose(permutation), axes=order)
+    source = transposed(source, tuple(source.axes.index(n) for n in order), order)
     storage.prelude.append(Copy(View(name, (), order), source))
     storage.columns.setdefault(_key(read, equation), []).append((name, order))
     view = grouped(View(name, (), order), groups, equation)
@@ -272,7 +270,9 @@ def _emit(
         _operand(equation, storage, left, _left_groups(roles, left)),
         _operand(equation, storage, right, _right_groups(roles, right)),
     )
-    target = natural(equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents)
+    target = natural(
+        equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
+    )
     groups: list[Group] = [*((n,) for n in roles.batch), roles.rows, roles.columns]
     direct = None if partial or equation.accumulate else grouped(target, groups, equation) if target.axes else target
     steps: list[Step] = []

@@ -36,7 +36,13 @@ def elementwise(equation: Equation, storage: Storage) -> list[Step]:
 
 def compute(equation: Equation, storage: Storage, loops: frozenset[str] = frozenset()) -> Compute:
     """One kernel for an equation whose left side is injective and without overlap."""
-    target = natural(equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents, loops)
+    target = natural(
+        equation.target,
+        storage.shapes[equation.target],
+        affine(Read(equation.target, equation.at)),
+        equation.extents,
+        loops,
+    )
     return kernel(equation, storage, target, target.axes, loops)
 
 
@@ -71,18 +77,14 @@ def guarded(equation: Equation, default: sympy.Expr) -> tuple[sympy.Expr, tuple[
 
 
 def _condition(guard: Guard, reads: list[Read], equation: Equation) -> sympy.Expr:
-    total = number(guard.affine, equation)
-    for c, read in guard.reads:
-        total = total + c * slot(reads.index(read))
-    match guard.op:
-        case ">=":
-            return sympy.Ge(total, 0)
-        case "==":
-            return sympy.Eq(total, 0)
-        case "!=":
-            return sympy.Ne(total, 0)
-        case "divides":
-            return sympy.Eq(sympy.Mod(total, guard.modulus), 0)
+    """The guard with what it reads on the left and numbers on the right: `argmax[n,i] == 2*u + v`."""
+    left = sympy.Add(*(c * slot(reads.index(read)) for c, read in guard.reads))
+    right = -number(guard.affine, equation)
+    if guard.op == "divides":
+        return sympy.Eq(sympy.Mod(left - right, guard.modulus), 0)
+    if not guard.reads:
+        left, right = -right, sympy.Integer(0)
+    return {">=": sympy.Ge, "==": sympy.Eq, "!=": sympy.Ne}[guard.op](left, right)
 
 
 def number(value: Affine, equation: Equation) -> sympy.Expr:
@@ -146,7 +148,9 @@ def _piece(equation: Equation, name: str, start: int, stop: int, storage: Storag
         reads=tuple(substitute_read(r, values) for r in equation.reads),
         body=equation.body.xreplace({index_symbol(name): index_symbol(name) + start}),
         guards=tuple(
-            Guard(g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus)
+            Guard(
+                g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus
+            )
             for g in equation.guards
         ),
         box=box,

@@ -24,9 +24,7 @@ def gathered(equation: Equation, storage: Storage) -> Equation:
     reads = tuple(_gathered(read, equation, storage) if reads_of(read.at) else read for read in equation.reads)
     if reads == equation.reads:
         return equation
-    guards = tuple(
-        g if not any(reads_of(r.at) for _, r in g.reads) else _refuse(equation) for g in equation.guards
-    )
+    guards = tuple(g if not any(reads_of(r.at) for _, r in g.reads) else _refuse(equation) for g in equation.guards)
     return equation.with_(reads=reads, guards=guards)
 
 
@@ -64,7 +62,9 @@ def positions(
             elif isinstance(subscript, Affine):
                 low, high = subscript.bounds(equation.extents)
                 if not (low.is_nonnegative() and (size - 1 - high).is_nonnegative()):
-                    raise CodegenError(f"{equation.target}: a read of {tensor} with a data-dependent subscript leaves its box")
+                    raise CodegenError(
+                        f"{equation.target}: a read of {tensor} with a data-dependent subscript leaves its box"
+                    )
                 total = total + stride * number(subscript, equation)
             stride = stride * number(size, equation)
         out = storage.buffer(f"{tensor}.positions", extents_of(names, equation.extents), "int")
@@ -82,7 +82,9 @@ def scatter_lookup(equation: Equation, storage: Storage, lower: Lower) -> list[S
         part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents))
         plain = tuple(map(Affine.of, order))
         steps += lower(equation.with_(target=part, at=plain, accumulate=False), storage)
-        equation = equation.with_(body=slot(0), reads=(Read(part, plain),), guards=(), over=(), box=equation.box[: len(order)])
+        equation = equation.with_(
+            body=slot(0), reads=(Read(part, plain),), guards=(), over=(), box=equation.box[: len(order)]
+        )
     if not equation.accumulate:
         steps.append(Fill(View(equation.target), 0.0))
     names = equation.free
@@ -113,7 +115,9 @@ def one_hot(equation: Equation, storage: Storage, lower: Lower) -> list[Step] | 
             continue
         rest = equation.body.subs(condition, False)
         gain = sympy.simplify(equation.body.subs(condition, True) - rest)
-        if index_symbol(name) in gain.free_symbols or any(name in indices_of(equation.reads[j].at) for j in slots_of(gain)):
+        if index_symbol(name) in gain.free_symbols or any(
+            name in indices_of(equation.reads[j].at) for j in slots_of(gain)
+        ):
             continue
         steps = lower(equation.with_(body=rest), storage)
         at = tuple(equation.reads[k] if s == Affine.of(name) else s for s in equation.at)

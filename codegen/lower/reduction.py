@@ -22,7 +22,13 @@ from codegen.view import Reshape, View, aligned, natural
 
 MOST_TAPS = 64
 UFUNC: dict[str, Literal["add", "maximum", "multiply"]] = {"sum": "add", "max": "maximum", "prod": "multiply"}
-NEUTRAL = {"sum": sympy.Integer(0), "max": -sympy.oo, "argmax": -sympy.oo, "logsumexp": -sympy.oo, "prod": sympy.Integer(1)}
+NEUTRAL = {
+    "sum": sympy.Integer(0),
+    "max": -sympy.oo,
+    "argmax": -sympy.oo,
+    "logsumexp": -sympy.oo,
+    "prod": sympy.Integer(1),
+}
 
 
 def reduction(equation: Equation, storage: Storage) -> list[Step]:
@@ -63,13 +69,17 @@ def _accumulated(equation: Equation, storage: Storage) -> list[Step]:
     assert names is not None
     part = storage.buffer(f"{equation.target}.part", extents_of(names, equation.extents))
     steps = reduction(equation.with_(target=part, at=tuple(map(Affine.of, names)), accumulate=False), storage)
-    target = natural(equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents)
+    target = natural(
+        equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
+    )
     axes = tuple((n, equation.extents[n]) for n in target.axes)
     return [*steps, Compute(target, slot(0), (aligned(View(part, (), names), target.axes),), axes, accumulate=True)]
 
 
 def _target(equation: Equation, storage: Storage) -> tuple[list[Step], View, tuple[str, ...]]:
-    target = natural(equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents)
+    target = natural(
+        equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
+    )
     steps: list[Step] = [] if not target.ops else [Fill(View(equation.target), 0.0)]
     return steps, target, target.axes
 
@@ -88,9 +98,7 @@ def _whole(equation: Equation, storage: Storage) -> list[Step]:
     return steps
 
 
-def _values(
-    equation: Equation, storage: Storage, axes: tuple[str, ...], steps: list[Step]
-) -> tuple[sympy.Expr, View]:
+def _values(equation: Equation, storage: Storage, axes: tuple[str, ...], steps: list[Step]) -> tuple[sympy.Expr, View]:
     """(coefficient, values to reduce): a view of the one read where the body is no more than that."""
     coefficient, rest = (sympy.Integer(1), equation.body)
     if equation.reduce == "sum":
@@ -179,4 +187,3 @@ def _row_major(equation: Equation) -> Affine:
         position = position + Affine.of(name) * stride
         stride *= equation.extents[name].const
     return position
-

@@ -88,7 +88,9 @@ def reuse(plan: Plan, program: Program, keep: frozenset[str]) -> Plan:
     return Plan(_after_bases(setup), plan.blocks)
 
 
-def _candidate(block: Block, program: Program, protected: set[str], root: Callable[[str], str]) -> tuple[str, str] | None:
+def _candidate(
+    block: Block, program: Program, protected: set[str], root: Callable[[str], str]
+) -> tuple[str, str] | None:
     if len(block.steps) != 1 or not isinstance(block.steps[0], Compute):
         return None
     step = block.steps[0]

@@ -13,9 +13,9 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot
 from codegen.errors import CodegenError
 from codegen.lower.elementwise import kernel
-from codegen.lower.storage import Storage, affine, extents_of
+from codegen.lower.storage import Storage, affine, extents_of, interior
 from codegen.plan import Compute, Fill, Loop, Step
-from codegen.view import Slice, Take, View, natural, split_order
+from codegen.view import View, natural, split_order
 
 Lower = Callable[[Equation, Storage], list[Step]]
 
@@ -37,15 +37,13 @@ def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
     at = tuple(a + lo for a, lo in zip(affine(Read(name, equation.at)), low, strict=True))
     shape = storage.shapes[name]
     target = natural(name, shape, at, equation.extents, frozenset(loops))
-    step: Step = kernel(
-        equation.with_(accumulate=not exact), storage, target, target.axes, frozenset(loops)
-    )
+    step: Step = kernel(equation.with_(accumulate=not exact), storage, target, target.axes, frozenset(loops))
     for index in reversed(loops):
         step = Loop(index, equation.extents[index], (step,))
     steps.append(step)
     if padded is not None:
         size = storage.shapes[equation.target]
-        inner = View(name).then(Take(tuple(Slice(Affine.of(lo), 1, s) for lo, s in zip(low, size, strict=True))), axes=())
+        inner = interior(name, low, size, storage.shapes[name])
         names = tuple(f"i{k}" for k in range(len(size)))
         axes = tuple(zip(names, size, strict=True))
         steps.append(Compute(View(equation.target, (), names), slot(0), (inner,), axes, equation.accumulate))
@@ -83,7 +81,15 @@ def _shares(name: str, heads: list[str], equation: Equation) -> bool:
 
 def _smallest_first(subscript: Affine, equation: Equation) -> list[str]:
     indices = [n for n in subscript.names if n in equation.extents]
-    return sorted(indices, key=lambda n: (not equation.extents[n].is_constant, equation.extents[n].const, n))
+    return sorted(
+        indices,
+        key=lambda n: (
+            not equation.extents[n].is_constant,
+            equation.extents[n].const,
+            abs(subscript.coefficient(n)),
+            n,
+        ),
+    )
 
 
 def _overlapped(equation: Equation) -> list[str]:
@@ -104,7 +110,9 @@ def _loop_indices(equation: Equation, storage: Storage) -> list[str]:
     repeated = [n for n in equation.free if sum(bool(s.coefficient(n)) for s in affine(Read("", equation.at))) > 1]
     for n in (*loops, *repeated):
         if not equation.extents[n].is_constant:
-            raise CodegenError(f"{equation.target}: cannot loop over index {n} of symbolic extent {equation.extents[n]}")
+            raise CodegenError(
+                f"{equation.target}: cannot loop over index {n} of symbolic extent {equation.extents[n]}"
+            )
     return list(dict.fromkeys((*loops, *repeated)))
 
 
@@ -114,7 +122,9 @@ def _frame(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] | N
     for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
         low, high = subscript.bounds(equation.extents)
         over = high - (size - 1)
-        if (not low.is_nonnegative() and not low.is_constant) or (not (-over).is_nonnegative() and not over.is_constant):
+        if (not low.is_nonnegative() and not low.is_constant) or (
+            not (-over).is_nonnegative() and not over.is_constant
+        ):
             raise CodegenError(f"{equation.target}: subscript {subscript} leaves an axis of symbolic size {size}")
         rim = max(0, -low.const) if low.is_constant else 0
         excess = max(0, over.const) if over.is_constant else 0
@@ -132,5 +142,3 @@ def _tiles(equation: Equation, storage: Storage) -> bool:
             return False
         seen += subscript.names
     return len(set(seen)) == len(seen)
-
-

@@ -13,7 +13,7 @@ from codegen.affine import Affine
 from codegen.equation import SKIPPING, Dtype, Equation, Program, Read
 from codegen.errors import CodegenError
 from codegen.plan import Alias, Buffer, Copy, Step
-from codegen.view import Slice, Take, View, natural
+from codegen.view import FULL, Slice, Take, View, natural
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -34,9 +34,7 @@ class Storage:
     columns: dict[object, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
     aliases: dict[str, View] = field(default_factory=dict)
 
-    def buffer(
-        self, stem: str, shape: Sequence[Affine], dtype: Dtype = "float", fill: float | None = None
-    ) -> str:
+    def buffer(self, stem: str, shape: Sequence[Affine], dtype: Dtype = "float", fill: float | None = None) -> str:
         """A new array of the workspace, named `stem` (numbered from 2 when taken)."""
         name, k = stem, 1
         while name in self.shapes or name in self.program.table:
@@ -73,7 +71,12 @@ class Storage:
         for subscript, size in zip(at, shape, strict=True):
             low, high = subscript.bounds(equation.extents)
             over = high - (size - 1)
-            if not low.is_nonnegative() and not low.is_constant or not (-over).is_nonnegative() and not over.is_constant:
+            if (
+                not low.is_nonnegative()
+                and not low.is_constant
+                or not (-over).is_nonnegative()
+                and not over.is_constant
+            ):
                 raise CodegenError(
                     f"{equation.target}: subscript {subscript} leaves an axis of size {size} by a distance "
                     "that depends on a symbolic size; give the index an explicit extent"
@@ -89,10 +92,19 @@ class Storage:
             shape = self.shapes[base]
             padded = tuple(size + lo + hi for size, lo, hi in zip(shape, low, high, strict=True))
             name = self.buffer(f"{base}.padded", padded, fill=fill)
-            inner = View(name).then(Take(tuple(Slice(Affine.of(lo), 1, s) for lo, s in zip(low, shape, strict=True))), axes=())
+            inner = interior(name, low, shape, padded)
             self.prelude.append(Copy(inner, View(base)))
             self.prepared[key] = name
         return self.prepared[key]
+
+
+def interior(name: str, low: Sequence[int], shape: Sequence[Affine], framed: Sequence[Affine]) -> View:
+    """The part of a framed array that holds the array itself."""
+    slices = (
+        FULL if size == whole else Slice(Affine.of(lo), 1, size)
+        for lo, size, whole in zip(low, shape, framed, strict=True)
+    )
+    return View(name).then(Take(tuple(slices)), axes=())
 
 
 def affine(read: Read) -> tuple[Affine, ...]:

@@ -237,7 +237,9 @@ class _Parser(Cursor):
 
     def reduction(self, name: Token) -> Node:
         opened = self.take()
-        indices = () if self.sees("|") else self.names()
+        # Only an equation that was derived can have nothing to reduce over; in a sum it would be a slip.
+        empty = self.sees("|") or (self.sees("]") and name.text not in ("sum", "mean"))
+        indices = () if empty else self.names()
         guards: tuple[Condition, ...] = ()
         if self.sees("|"):
             self.take()

@@ -123,10 +123,10 @@ def _float(node: sympy.Float, reads: Mapping[str, str]) -> Text:
     return text, NEGATED if text.startswith("-") else ATOM
 
 
-def _order(node: sympy.Basic) -> tuple[int, int, str]:
-    """By the first slot, which follows the text; numbers last."""
+def _order(node: sympy.Basic) -> tuple[int, int, int, str]:
+    """By the first slot, which follows the text, a read alone before what is made of it; numbers last."""
     slots = [int(s.name[1:]) for s in node.free_symbols if s.name.startswith("_")]
-    return (1, 0, "") if node.is_number else (0, min(slots, default=len(slots) - 1), str(node))
+    return (1, 0, 0, "") if node.is_number else (0, min(slots, default=-1), int(not node.is_Symbol), str(node))
 
 
 def _sum(node: sympy.Add, reads: Mapping[str, str]) -> Text:

@@ -71,7 +71,11 @@ def _solve_axis(equation: Equation, axis: int, program: Program) -> Equation:
     if not (low.is_nonnegative() and (equation.extents[solved] - 1 - high).is_nonnegative()) and not _covered(
         equation, solved, program
     ):
-        guards = (*guards, Guard(">=", Affine.of(solved)), Guard(">=", equation.extents[solved] - 1 - Affine.of(solved)))
+        guards = (
+            *guards,
+            Guard(">=", Affine.of(solved)),
+            Guard(">=", equation.extents[solved] - 1 - Affine.of(solved)),
+        )
     at = (*equation.at[:axis], Affine.of(fresh), *equation.at[axis + 1 :])
     extents = {**equation.extents, fresh: size}
     del extents[solved]
@@ -151,7 +155,12 @@ def _forward_windows(equation: Equation) -> Equation:
             reads=tuple(substitute_read(r, values) for r in equation.reads),
             at=tuple(substitute_subscript(s, values) for s in equation.at),
             guards=tuple(
-                Guard(g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus)
+                Guard(
+                    g.op,
+                    g.affine.substitute(values),
+                    tuple((c, substitute_read(r, values)) for c, r in g.reads),
+                    g.modulus,
+                )
                 for g in equation.guards
             ),
         )

@@ -1,8 +1,8 @@
 """Inlining: elementwise definitions that are cheaper repeated than stored.
 
-    constants        d_loss[] = 1                       into every reader
-    copies           d_a[n,k] = d_sum[n,k]              into every reader
-    single readers   an elementwise equation read once, by an elementwise equation of the same stage
+constants        d_loss[] = 1                       into every reader
+copies           d_a[n,k] = d_sum[n,k]              into every reader
+single readers   an elementwise equation read once, by an elementwise equation of the same stage
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ def _substituted(
     return compact(equation)
 
 
-def _worthwhile(
-    definition: Equation, reader: Equation, read: Read, readers: Counter[str], program: Program
-) -> bool:
+def _worthwhile(definition: Equation, reader: Equation, read: Read, readers: Counter[str], program: Program) -> bool:
     if not all(isinstance(s, Affine) for s in read.at):
         return False
     is_copy = definition.body == slot(0) and plain_indices(definition.at) == plain_indices(definition.reads[0].at)
@@ -85,7 +83,9 @@ def _insert(equation: Equation, k: int, definition: Equation) -> Equation:
     values = {n: s for n, s in zip(names, read.at, strict=True) if isinstance(s, Affine)}
     reads = list(equation.reads)
     replacement: dict[sympy.Expr, sympy.Expr] = {
-        index_symbol(n): _number(s, equation) for n, s in values.items() if index_symbol(n) in definition.body.free_symbols
+        index_symbol(n): _number(s, equation)
+        for n, s in values.items()
+        if index_symbol(n) in definition.body.free_symbols
     }
     for j in slots_of(definition.body):
         moved = substitute_read(definition.reads[j], values)

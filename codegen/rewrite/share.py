@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Guard, Program, Read, Subscript, index_symbol, substitute_read, substitute_subscript
+from codegen.equation import (
+    Equation,
+    Guard,
+    Program,
+    Read,
+    Subscript,
+    index_symbol,
+    substitute_read,
+    substitute_subscript,
+)
 
 
 def share_equal(program: Program) -> Program:
@@ -56,7 +65,9 @@ def rename_indices(equation: Equation, names: dict[str, str]) -> Equation:
         box=tuple((names.get(n, n), e) for n, e in equation.box),
         over=tuple(names.get(n, n) for n in equation.over),
         guards=tuple(
-            Guard(g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus)
+            Guard(
+                g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus
+            )
             for g in equation.guards
         ),
     )

@@ -80,6 +80,8 @@ class Generators:
         """`expr` as a rational function of generator symbols."""
         if expr.is_Rational or expr.is_Symbol:
             return expr
+        if not expr.free_symbols:
+            return self._symbol(expr)
         if expr.is_Add or expr.is_Mul:
             return expr.func(*(self.abstract(a) for a in expr.args))
         if _is_integer_power(expr):
@@ -97,6 +99,8 @@ class Generators:
         return form.xreplace({symbol: generator for generator, symbol in self._symbols.items()})
 
     def _collect(self, expr: Expr) -> None:
+        if not expr.free_symbols:
+            return
         if expr.is_Add or expr.is_Mul or _is_integer_power(expr):
             for argument in expr.args:
                 self._collect(argument)

@@ -94,14 +94,15 @@ def _train(
     args: argparse.Namespace, module: ModuleType, params: dict[str, np.ndarray], data: Data, held: Data | None
 ) -> dict[str, np.ndarray]:
     """The generated module's own loop, with progress on its hooks."""
-    with training(args.quiet) as progress, errors_of(module):
+    # A loss that grows without bound ends as a DataError: NumPy's warnings on the way there say nothing more.
+    with training(args.quiet) as progress, errors_of(module), np.errstate(over="ignore", invalid="ignore"):
         trained: dict[str, np.ndarray]
         trained, _ = module.train(
             params,
             data.x,
             data.y,
             epochs=args.epochs,
-            batch_size=args.batch_size,
+            batch_size=min(args.batch_size, data.count),
             optimizer=args.optimizer,
             learning_rate=args.learning_rate,
             seed=args.seed,

@@ -203,7 +203,12 @@ def _prod(equation: Equation, program: Program) -> Weight:
         over=tuple(f"{i}_" for i in equation.over),
         guards=(
             *(
-                Guard(g.op, g.affine.substitute(fresh), tuple((c, substitute_read(r, fresh)) for c, r in g.reads), g.modulus)
+                Guard(
+                    g.op,
+                    g.affine.substitute(fresh),
+                    tuple((c, substitute_read(r, fresh)) for c, r in g.reads),
+                    g.modulus,
+                )
                 for g in equation.guards
             ),
             Guard("!=", own.substitute(fresh) - own),

@@ -29,5 +29,11 @@ def kept(model: Model) -> frozenset[str]:
 
 
 def network(model: Model) -> Program:
-    """`derived(model)` after all rewriting passes."""
-    return rewrite(derived(model), kept(model))
+    """`derived(model)` after all rewriting passes.
+
+    What the adjoint of a reduction needs besides cotangents (a softmax, an arg max)
+    keeps its name: it is what people look for in the formulas.
+    """
+    program = derived(model)
+    weights = {e.target for e in program.equations if e.stage == "backward" and not e.target.startswith("d_")}
+    return rewrite(program, kept(model) | weights)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from codegen.equation import Program, Tensor
+from codegen.scalars import Sigmoid
 from symnet.explain.formula import DERIVED, statement
-from symnet.explain.scalar import SIGMA, with_sigmoids
+from symnet.explain.scalar import with_sigmoids
 from symnet.explain.solve import gathered
 from symnet.explain.statements import readable, statements
 from symnet.explain.subscripts import affine
@@ -178,7 +179,7 @@ def _conventions(program: Program, signs: Mapping[str, Glyph]) -> Iterable[str]:
         yield r"$\bar{v} = \partial L / \partial v$ for any other value $v$."
     if any(g.base == r"\hat{y}" for g in signs.values()):
         yield r"$\hat{y}$ is the softmax."
-    if any(e.stage == DERIVED and with_sigmoids(e.body).has(SIGMA) for e in program.equations):
+    if any(e.stage == DERIVED and with_sigmoids(e.body).has(Sigmoid) for e in program.equations):
         yield r"$\sigma(v) = 1/(1 + e^{-v})$ in derivatives."
     if any(n.endswith(".argmax") for n in program.table):
         yield "$m$ is the position of the maximum in its window, counted row by row from 0."

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 import sympy
 from sympy.printing.latex import LatexPrinter
 
-SIGMA = sympy.Function("sigmoid")
-"""The sigmoid as it is printed."""
+from codegen.scalars import Maximum, Sigmoid
 
 UPRIGHT: Mapping[str, str] = {
     "sigmoid": r"\sigma",
-    "softplus": r"\operatorname{softplus}",
+    "maximum": r"\max",
+    "minimum": r"\min",
     "erf": r"\operatorname{erf}",
 }
 
@@ -33,13 +33,6 @@ class Bracket(sympy.Function):  # type: ignore[misc]
     nargs = 1
 
 
-class Greatest(sympy.Function):  # type: ignore[misc]
-    """`max(a, b)` as it is printed."""
-
-    is_real = True
-    nargs = 2
-
-
 def with_brackets(body: sympy.Expr) -> sympy.Expr:
     """`body` with brackets and maxima in place of the Piecewise expressions that mean them."""
     if not body.has(sympy.Piecewise):
@@ -53,7 +46,7 @@ def _plainer(choice: sympy.Piecewise) -> sympy.Expr:
     (chosen, condition), (other, _) = choice.args
     sides = {condition.gts, condition.lts} if isinstance(condition, (sympy.Gt, sympy.Lt, sympy.Ge, sympy.Le)) else set()
     if sides == {chosen, other} and condition.gts == chosen:
-        return Greatest(*sorted((chosen, other), key=lambda e: not e.is_number))
+        return Maximum(*sorted((chosen, other), key=lambda e: not e.is_number))
     if other == 0 or (chosen - other) in (1, -1):
         return other + (chosen - other) * Bracket(condition)
     return choice
@@ -71,11 +64,11 @@ def _sigmoids(expr: sympy.Expr) -> sympy.Expr:
     if isinstance(expr, sympy.Pow):
         grown = expr.base - 1
         is_power = expr.exp.is_Integer and expr.exp < 0
-        return SIGMA(-grown.exp) ** -expr.exp if is_power and isinstance(grown, sympy.exp) else expr
+        return Sigmoid(-grown.exp) ** -expr.exp if is_power and isinstance(grown, sympy.exp) else expr
     for factor in expr.args:
         sigma, _ = factor.as_base_exp()
-        if sigma.func == SIGMA and sympy.exp(-sigma.args[0]) in expr.args:
-            return expr / factor * (factor / sigma) * SIGMA(-sigma.args[0]) / sympy.exp(-sigma.args[0])
+        if sigma.func == Sigmoid and sympy.exp(-sigma.args[0]) in expr.args:
+            return expr / factor * (factor / sigma) * Sigmoid(-sigma.args[0]) / sympy.exp(-sigma.args[0])
     return expr
 
 
@@ -126,24 +119,39 @@ class BodyPrinter(LatexPrinter):  # type: ignore[misc]
             return rf"\exp\left({self._print(power)}\right)"
         return str(super()._print_ExpBase(expr, exp))
 
+    def _print_Relational(self, expr: sympy.core.relational.Relational) -> str:
+        """A comparison; in an equality with an index, the index stands first."""
+        left, right = expr.args
+        if isinstance(expr, sympy.Eq) and _is_index(right) and not _is_index(left):
+            expr = sympy.Eq(right, left, evaluate=False)
+        return str(super()._print_Relational(expr))
+
     def _print_Bracket(self, expr: Bracket, exp: str | None = None) -> str:
         return rf"[{self._print(expr.args[0])}]" + (f"^{{{exp}}}" if exp is not None else "")
-
-    def _print_Greatest(self, expr: Greatest, exp: str | None = None) -> str:
-        power = f"^{{{exp}}}" if exp is not None else ""
-        return rf"\max{power}\left({', '.join(map(self._print, expr.args))}\right)"
 
     def _print_And(self, expr: sympy.And) -> str:
         return r",\, ".join(self._print(arg) for arg in sorted(expr.args, key=sympy.default_sort_key))
 
+    def _print_Log1p(self, expr: sympy.Function, exp: str | None = None) -> str:
+        return str(self._print_log(sympy.log(1 + expr.args[0], evaluate=False), exp))
+
+    def _print_Expm1(self, expr: sympy.Function, exp: str | None = None) -> str:
+        text = self._print(sympy.Add(sympy.exp(expr.args[0]), -1, evaluate=False))
+        return rf"\left({text}\right)" + (f"^{{{exp}}}" if exp is not None else "")
+
     def _print_Function(self, expr: sympy.Function, exp: str | None = None) -> str:
-        """A function that SymPy has no name for: upright, without the trailing mark of a stable form."""
-        name = type(expr).__name__.rstrip("_")
-        if hasattr(sympy, name) and name not in UPRIGHT:
+        """A function that SymPy has no name for, such as a stable form: upright, in lower case."""
+        name = type(expr).__name__
+        if name not in UPRIGHT and hasattr(sympy, name):
             return str(super()._print_Function(expr, exp))
-        head = UPRIGHT.get(name, rf"\operatorname{{{name}}}")
+        name = name.rstrip("_").lower()
+        head = UPRIGHT.get(name) or rf"\operatorname{{{name}}}"
         power = f"^{{{exp}}}" if exp is not None else ""
         return rf"{head}{power}\left({', '.join(map(self._print, expr.args))}\right)"
+
+
+def _is_index(expr: sympy.Expr) -> bool:
+    return isinstance(expr, sympy.Symbol) and not expr.name.startswith("_")
 
 
 def decimal(value: sympy.Rational) -> str:

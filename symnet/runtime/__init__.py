@@ -35,17 +35,28 @@ def import_block(more: Iterable[str] = ()) -> str:
 
     `more` holds lines such as "import numexpr as ne"; NumPy is there already.
     """
-    third_party = sorted({*more, "import numpy as np"}, key=lambda line: (line.startswith("from"), line))
-    return "\n".join(["from __future__ import annotations", "", *IMPORTS, "", *third_party]) + "\n"
+    third_party = sorted(
+        {*more, "import numpy as np"}, key=lambda line: (line.startswith("from"), line)
+    )
+    return (
+        "\n".join(
+            ["from __future__ import annotations", "", *IMPORTS, "", *third_party]
+        )
+        + "\n"
+    )
 
 
 def _splice(name: str) -> str:
     text = _text(name)
     tree = ast.parse(text)
-    body = [node for node in tree.body[1:] if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    body = [
+        node
+        for node in tree.body[1:]
+        if not isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
     lines = text.splitlines()
     start = tree.body[tree.body.index(body[0]) - 1].end_lineno or 0
-    heading = f"# --- {(ast.get_docstring(tree) or name).rstrip('.')} ".ljust(100, "-")
+    heading = f"# --- {(ast.get_docstring(tree) or name).rstrip('.')} ".ljust(88, "-")
     return f"{heading}\n" + "\n".join(lines[start:]).rstrip() + "\n"
 
 
@@ -56,10 +67,22 @@ def _standard_imports() -> tuple[str, ...]:
     for name in FRAGMENTS:
         for node in ast.parse(_text(name)).body:
             if isinstance(node, ast.Import):
-                plain |= {f"import {alias.name}" for alias in node.names if alias.name != "numpy"}
+                plain |= {
+                    f"import {alias.name}"
+                    for alias in node.names
+                    if alias.name != "numpy"
+                }
             elif isinstance(node, ast.ImportFrom) and not _own(node.module or ""):
-                named.setdefault(node.module or "", set()).update(alias.name for alias in node.names)
-    return (*sorted(plain), *(f"from {module} import {', '.join(sorted(named[module]))}" for module in sorted(named)))
+                named.setdefault(node.module or "", set()).update(
+                    alias.name for alias in node.names
+                )
+    return (
+        *sorted(plain),
+        *(
+            f"from {module} import {', '.join(sorted(named[module]))}"
+            for module in sorted(named)
+        ),
+    )
 
 
 def _own(module: str) -> bool:

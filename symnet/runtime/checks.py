@@ -9,9 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.head import BUFFERS, DECISION, DTYPE, INPUTS, MODEL, PARAMETERS, TARGET
+from symnet.runtime.head import (
+    BUFFERS,
+    DECISION,
+    DTYPE,
+    INPUTS,
+    MODEL,
+    PARAMETERS,
+    TARGET,
+)
 
-_KINDS = {"float": "fiub", "int": "iu", "bool": "b"}  # the kinds of NumPy dtype that each kind of input takes
+_KINDS = {
+    "float": "fiub",
+    "int": "iu",
+    "bool": "b",
+}  # the kinds of NumPy dtype that each kind of input takes
 
 
 class DataError(ValueError):
@@ -30,10 +42,18 @@ def _as_array(what: str, value: Any, kind: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError:
-        raise DataError(f"{what}: expected a rectangular array, got rows of unequal length; pad or cut them") from None
+        raise DataError(
+            f"{what}: expected a rectangular array, got rows of unequal length; pad or cut them"
+        ) from None
     if array.dtype.kind not in _KINDS[kind]:
-        hint = "labels are whole numbers: use .astype(int)" if kind == "int" else f"use .astype({kind})"
-        raise DataError(f"{what}: expected {kind} values, got dtype {array.dtype}; {hint}")
+        hint = (
+            "labels are whole numbers: use .astype(int)"
+            if kind == "int"
+            else f"use .astype({kind})"
+        )
+        raise DataError(
+            f"{what}: expected {kind} values, got dtype {array.dtype}; {hint}"
+        )
     return array
 
 
@@ -41,15 +61,24 @@ def _as_inputs(x: Any) -> dict[str, np.ndarray]:
     """The inputs by name, from one array or a dict of arrays."""
     if not isinstance(x, dict):
         if len(INPUTS) != 1:
-            raise DataError(f"x: expected a dict with the inputs {', '.join(INPUTS)}, got {type(x).__name__}")
+            raise DataError(
+                f"x: expected a dict with the inputs {', '.join(INPUTS)}, got {type(x).__name__}"
+            )
         x = dict.fromkeys(INPUTS, x)
     for name in x:
         if name not in INPUTS:
-            raise DataError(f"x: {MODEL} has no input {name!r}; {_nearest(name, INPUTS)}")
+            raise DataError(
+                f"x: {MODEL} has no input {name!r}; {_nearest(name, INPUTS)}"
+            )
     for name in INPUTS:
         if name not in x:
-            raise DataError(f"x: input {name!r} is missing; got {', '.join(map(str, x)) or 'nothing'}")
-    return {name: _as_array(f"input {name!r}", x[name], kind) for name, (_, kind) in INPUTS.items()}
+            raise DataError(
+                f"x: input {name!r} is missing; got {', '.join(map(str, x)) or 'nothing'}"
+            )
+    return {
+        name: _as_array(f"input {name!r}", x[name], kind)
+        for name, (_, kind) in INPUTS.items()
+    }
 
 
 def _sizes(arrays: dict[str, np.ndarray]) -> dict[str, int]:
@@ -58,16 +87,25 @@ def _sizes(arrays: dict[str, np.ndarray]) -> dict[str, int]:
     for name, array in arrays.items():
         expected = ("N", *INPUTS[name][0])
         known = [
-            sizes.setdefault(e, got) if isinstance(e, str) else e for e, got in zip(expected, array.shape, strict=False)
+            sizes.setdefault(e, got) if isinstance(e, str) else e
+            for e, got in zip(expected, array.shape, strict=False)
         ]
         if len(expected) != array.ndim or tuple(known) != array.shape:
             hint = "the first axis counts the samples"
             per_sample = [e for e in expected[1:] if not isinstance(e, str)]
-            if len(per_sample) == len(expected) - 1 and array.shape[1:] and array[:1].size == math.prod(per_sample):
+            if (
+                len(per_sample) == len(expected) - 1
+                and array.shape[1:]
+                and array[:1].size == math.prod(per_sample)
+            ):
                 hint = f"try x.reshape({', '.join(map(str, (-1, *per_sample)))})"
-            raise DataError(f"input {name!r}: expected shape {_shown(expected, sizes)}, got {array.shape}; {hint}")
+            raise DataError(
+                f"input {name!r}: expected shape {_shown(expected, sizes)}, got {array.shape}; {hint}"
+            )
     if 0 in sizes.values():
-        raise DataError(f"x: expected at least one sample, got an array of shape {next(iter(arrays.values())).shape}")
+        raise DataError(
+            f"x: expected at least one sample, got an array of shape {next(iter(arrays.values())).shape}"
+        )
     return sizes
 
 
@@ -102,7 +140,9 @@ def _put_target(out: np.ndarray, y: Any) -> None:
     loss compares C outputs with C values, integer labels become one-hot rows.  Nothing else is broadcast.
     """
     if TARGET is None:
-        raise DataError(f"y: {MODEL} was compiled without a loss; give Model(..., loss=...)")
+        raise DataError(
+            f"y: {MODEL} was compiled without a loss; give Model(..., loss=...)"
+        )
     _, kind, classes = TARGET
     array = _as_array("y", y, kind)
     count = len(out)
@@ -112,16 +152,29 @@ def _put_target(out: np.ndarray, y: Any) -> None:
         out[...] = array
     elif kind == "float" and {array.shape, out.shape} == {(count,), (count, 1)}:
         out[...] = array.reshape(out.shape)
-    elif kind == "float" and classes and array.shape == out.shape[:-1] and array.dtype.kind in "iu":
+    elif (
+        kind == "float"
+        and classes
+        and array.shape == out.shape[:-1]
+        and array.dtype.kind in "iu"
+    ):
         _require_labels(array, classes)
         out[...] = 0
         np.put_along_axis(out, array[..., None].astype(np.intp, copy=False), 1, -1)
     else:
-        values = f"whole numbers from 0 to {classes - 1}" if kind == "int" and classes else f"{kind} values"
-        raise DataError(f"y: expected {values} of shape {out.shape}, got shape {array.shape}; nothing is broadcast")
+        values = (
+            f"whole numbers from 0 to {classes - 1}"
+            if kind == "int" and classes
+            else f"{kind} values"
+        )
+        raise DataError(
+            f"y: expected {values} of shape {out.shape}, got shape {array.shape}; nothing is broadcast"
+        )
     _require_finite("y", out)
     if DECISION == "threshold" and not (out.min() >= 0 and out.max() <= 1):
-        raise DataError(f"y: expected targets from 0 to 1, got {out.min()} to {out.max()}; use 0 and 1")
+        raise DataError(
+            f"y: expected targets from 0 to 1, got {out.min()} to {out.max()}; use 0 and 1"
+        )
 
 
 def _require_labels(labels: np.ndarray, classes: int) -> None:
@@ -133,16 +186,22 @@ def _require_labels(labels: np.ndarray, classes: int) -> None:
         )
 
 
-def _as_params(params: dict[str, Any], dtype: type[np.floating] = DTYPE) -> dict[str, np.ndarray]:
+def _as_params(
+    params: dict[str, Any], dtype: type[np.floating] = DTYPE
+) -> dict[str, np.ndarray]:
     """The parameters and buffers as C-ordered arrays of `dtype`; copied only where that changes them."""
     shapes = {**PARAMETERS, **BUFFERS}
     for name in params:
         if name not in shapes:
-            raise DataError(f"params: {MODEL} has no parameter {name!r}; {_nearest(name, shapes)}")
+            raise DataError(
+                f"params: {MODEL} has no parameter {name!r}; {_nearest(name, shapes)}"
+            )
     arrays = {}
     for name, shape in shapes.items():
         if name not in params:
-            raise DataError(f"params: {name!r} is missing; init_params() gives every parameter")
+            raise DataError(
+                f"params: {name!r} is missing; init_params() gives every parameter"
+            )
         array = np.asarray(params[name])
         if array.dtype.kind not in "fiu" or array.shape != shape:
             raise DataError(

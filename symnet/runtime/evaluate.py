@@ -8,8 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.checks import _as_inputs, _as_params, _put_input, _put_target, _sizes
-from symnet.runtime.head import CLASS_AXIS, DECISION, DTYPE, FROZEN, PARAMETERS, Workspace, _backward, _forward, _loss
+from symnet.runtime.checks import (
+    _as_inputs,
+    _as_params,
+    _put_input,
+    _put_target,
+    _sizes,
+)
+from symnet.runtime.head import (
+    CLASS_AXIS,
+    DECISION,
+    DTYPE,
+    FROZEN,
+    PARAMETERS,
+    Workspace,
+    _backward,
+    _forward,
+    _loss,
+)
 
 CHUNK = 256  # samples that `predict` passes through the network at a time
 
@@ -33,7 +49,9 @@ def _loaded(x: Any) -> Iterator[Workspace]:
         _idle[key] = w
 
 
-def forward(params: dict[str, Any], x: Any, training: bool = False, seed: int = 0) -> np.ndarray:
+def forward(
+    params: dict[str, Any], x: Any, training: bool = False, seed: int = 0
+) -> np.ndarray:
     """The output (logits, for a classifier) for a batch `x` of any size: an array or {input name: array}.
 
     `training` and `seed` matter only to networks with noise or batch statistics.  Raises DataError.
@@ -53,7 +71,9 @@ def predict(params: dict[str, Any], x: Any) -> np.ndarray:
     inputs = _as_inputs(x)
     results = []
     for start in range(0, _sizes(inputs)["N"], CHUNK):
-        with _loaded({name: array[start : start + CHUNK] for name, array in inputs.items()}) as w:
+        with _loaded(
+            {name: array[start : start + CHUNK] for name, array in inputs.items()}
+        ) as w:
             _forward(p, w)
             results.append(_decide(w.output))
     return np.concatenate(results)
@@ -80,13 +100,19 @@ def loss(params: dict[str, Any], x: Any, y: Any) -> float:
         return float(w.loss)
 
 
-def loss_and_grads(params: dict[str, Any], x: Any, y: Any) -> tuple[float, dict[str, np.ndarray]]:
+def loss_and_grads(
+    params: dict[str, Any], x: Any, y: Any
+) -> tuple[float, dict[str, np.ndarray]]:
     """The loss on one batch, and its gradient by every trainable parameter: {name: array of the parameter's shape}.
 
     `params` is not changed, and the arrays are the caller's own.  Raises DataError.
     """
     p = _as_params(params)
-    g = {name: np.zeros(shape, DTYPE) for name, shape in PARAMETERS.items() if name not in FROZEN}
+    g = {
+        name: np.zeros(shape, DTYPE)
+        for name, shape in PARAMETERS.items()
+        if name not in FROZEN
+    }
     with _loaded(x) as w:
         _put_target(w.target, y)
         _forward(p, w)

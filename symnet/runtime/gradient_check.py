@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.checks import _as_inputs, _as_params, _put_input, _put_target, _sizes
+from symnet.runtime.checks import (
+    _as_inputs,
+    _as_params,
+    _put_input,
+    _put_target,
+    _sizes,
+)
 from symnet.runtime.head import (
     BUFFERS,
     DECISION,
@@ -21,11 +27,20 @@ from symnet.runtime.head import (
 )
 from symnet.runtime.parameters import init_params
 
-_WIDTHS = (1e-5, 1e-6, 1e-4)  # of the differences; a kink or rounding spoils one of them, a wrong gradient all
+_WIDTHS = (
+    1e-5,
+    1e-6,
+    1e-4,
+)  # of the differences; a kink or rounding spoils one of them, a wrong gradient all
 
 
 def check(
-    params: dict[str, Any] | None = None, x: Any = None, y: Any = None, *, seed: int = 0, entries: int = 20
+    params: dict[str, Any] | None = None,
+    x: Any = None,
+    y: Any = None,
+    *,
+    seed: int = 0,
+    entries: int = 20,
 ) -> dict[str, float]:
     """Compare each gradient with central differences of the loss: {parameter: largest relative error}.
 
@@ -36,9 +51,16 @@ def check(
     rng = np.random.default_rng(seed)
     if params is None:
         params = init_params(seed)
-        params = {name: array + rng.normal(0, 0.1, array.shape) for name, array in params.items()}
-        params |= {name: abs(array) for name, array in params.items() if name in BUFFERS}
-    p = {name: np.array(array) for name, array in _as_params(params, np.float64).items()}
+        params = {
+            name: array + rng.normal(0, 0.1, array.shape)
+            for name, array in params.items()
+        }
+        params |= {
+            name: abs(array) for name, array in params.items() if name in BUFFERS
+        }
+    p = {
+        name: np.array(array) for name, array in _as_params(params, np.float64).items()
+    }
     if x is None:
         x = {name: _draw(rng, shape, kind) for name, (shape, kind) in INPUTS.items()}
     inputs = _as_inputs(x)
@@ -47,14 +69,21 @@ def check(
         _put_input(getattr(w, name), name, array)
     _put_target(w.target, _draw_target(rng, w.target.shape) if y is None else y)
 
-    g = {name: np.zeros_like(array) for name, array in p.items() if name in PARAMETERS and name not in FROZEN}
+    g = {
+        name: np.zeros_like(array)
+        for name, array in p.items()
+        if name in PARAMETERS and name not in FROZEN
+    }
     _value(p, w)
     _backward(p, w, g)
     errors = {}
     for name, gradient in g.items():
         flat = p[name].reshape(-1)
         tried = rng.permutation(flat.size)[:entries]
-        worst = max(min(abs(_slope(p, w, flat, k, h) - gradient.flat[k]) for h in _WIDTHS) for k in tried)
+        worst = max(
+            min(abs(_slope(p, w, flat, k, h) - gradient.flat[k]) for h in _WIDTHS)
+            for k in tried
+        )
         errors[name] = float(worst / max(np.abs(gradient).max(), 1e-3))
     return errors
 
@@ -65,7 +94,9 @@ def _value(p: dict[str, np.ndarray], w: Workspace) -> float:
     return float(w.loss)
 
 
-def _slope(p: dict[str, np.ndarray], w: Workspace, flat: np.ndarray, k: int, h: float) -> float:
+def _slope(
+    p: dict[str, np.ndarray], w: Workspace, flat: np.ndarray, k: int, h: float
+) -> float:
     """The central difference of the loss by entry k of a parameter, which `flat` is a view of."""
     kept = flat[k]
     flat[k] = kept + h
@@ -76,7 +107,9 @@ def _slope(p: dict[str, np.ndarray], w: Workspace, flat: np.ndarray, k: int, h: 
     return (above - below) / (2 * h)
 
 
-def _draw(rng: np.random.Generator, shape: tuple[int | str, ...], kind: str) -> np.ndarray:
+def _draw(
+    rng: np.random.Generator, shape: tuple[int | str, ...], kind: str
+) -> np.ndarray:
     """Random data for one input: four samples, and five of every symbolic size."""
     extents = (4, *(5 if isinstance(extent, str) else extent for extent in shape))
     if kind == "float":

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symnet.runtime.checks import DataError, _as_inputs, _put_target, _require_finite, _sizes
+from symnet.runtime.checks import (
+    DataError,
+    _as_inputs,
+    _put_target,
+    _require_finite,
+    _sizes,
+)
 from symnet.runtime.evaluate import CHUNK, _decide
 from symnet.runtime.head import DECISION, TARGET, Workspace, _forward, _loss
 from symnet.runtime.progress import _Progress
@@ -52,8 +58,16 @@ def train(
         _require("patience", patience, whole=True, positive=True)
     _require("seed", seed, whole=True)
     if workers != 1:
-        raise DataError(f"workers: expected 1, got {workers!r}; this module trains in one process")
-    step = make_step(params, batch_size=batch_size, optimizer=optimizer, learning_rate=learning_rate, clip=clip)
+        raise DataError(
+            f"workers: expected 1, got {workers!r}; this module trains in one process"
+        )
+    step = make_step(
+        params,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        clip=clip,
+    )
     data = _prepare(x, y, step, batch_size)
     held_out = None if validation is None else _prepare(*_pair(validation), step, CHUNK)
     progress = _Progress(verbose)
@@ -63,13 +77,20 @@ def train(
     history: dict[str, list[float]] = {}
     for epoch in range(1, epochs + 1):
         place = {"epoch": epoch, "epochs": epochs}
-        metrics = {"loss": _epoch(step, data, rng.permutation(data.samples), batch_size, place, step_hooks)}
+        metrics = {
+            "loss": _epoch(
+                step, data, rng.permutation(data.samples), batch_size, place, step_hooks
+            )
+        }
         if held_out is not None:
             metrics |= _evaluate(step, held_out)
         for name, value in metrics.items():
             history.setdefault(name, []).append(value)
         progress.epoch({**place, **metrics})
-        stop = on_epoch is not None and on_epoch({**place, **metrics, "params": step.params()}) is True
+        stop = (
+            on_epoch is not None
+            and on_epoch({**place, **metrics, "params": step.params()}) is True
+        )
         if best.waited_enough(metrics.get("val_loss", metrics["loss"]), step) or stop:
             break
     return best.params or step.params(), history
@@ -117,7 +138,9 @@ class _Data(NamedTuple):
 def _pair(validation: Any) -> tuple[Any, Any]:
     """`validation` as (x, y)."""
     if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-        raise DataError(f"validation: expected a pair (x, y), got {type(validation).__name__}")
+        raise DataError(
+            f"validation: expected a pair (x, y), got {type(validation).__name__}"
+        )
     return validation[0], validation[1]
 
 
@@ -127,7 +150,10 @@ def _prepare(x: Any, y: Any, step: Step, batch_size: int) -> _Data:
     sizes = _sizes(inputs)
     count = sizes["N"]
     w = step.workspace(sizes | {"N": min(batch_size, count)})
-    arrays = {name: np.asarray(array, getattr(w, name).dtype, order="C") for name, array in inputs.items()}
+    arrays = {
+        name: np.asarray(array, getattr(w, name).dtype, order="C")
+        for name, array in inputs.items()
+    }
     for name, array in arrays.items():
         _require_finite(f"input {name!r}", array)
     target = np.empty((count, *w.target.shape[1:]), w.target.dtype)

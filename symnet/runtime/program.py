@@ -37,13 +37,17 @@ def _read(path: str | Path) -> dict[str, np.ndarray]:
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
-            raise DataError(f"{path}: expected an .npz file with named arrays, got a single array")
+            raise DataError(
+                f"{path}: expected an .npz file with named arrays, got a single array"
+            )
         with file:
             return {name: file[name] for name in file.files}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: expected an .npz file of plain arrays: {error}") from None
+        raise DataError(
+            f"{path}: expected an .npz file of plain arrays: {error}"
+        ) from None
 
 
 def _write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
@@ -55,7 +59,9 @@ def _write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
         os.replace(part, path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise DataError(
+            f"{path}: cannot be written: {error.strerror or error}"
+        ) from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -67,31 +73,58 @@ def _samples(path: str, *, labelled: bool) -> tuple[Any, Any]:
     for name in (*needed, "y") if labelled else needed:
         if name not in arrays:
             wanted = "x" if len(INPUTS) == 1 and name != "y" else name
-            raise DataError(f"{path}: array {wanted!r} is missing; the file has {', '.join(arrays) or 'none'}")
+            raise DataError(
+                f"{path}: array {wanted!r} is missing; the file has {', '.join(arrays) or 'none'}"
+            )
     x = arrays["x"] if needed == ["x"] else {name: arrays[name] for name in needed}
     return x, arrays["y"] if labelled else None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=f"The network {MODEL}.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="train | predict | check")
-    sub = commands.add_parser("train", help="train on an .npz file with the arrays x and y")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="train | predict | check"
+    )
+    sub = commands.add_parser(
+        "train", help="train on an .npz file with the arrays x and y"
+    )
     sub.add_argument("--data", required=True, metavar="FILE.npz")
-    sub.add_argument("--params", required=True, metavar="OUT.npz", help="where the trained parameters go")
-    sub.add_argument("--start", metavar="FILE.npz", help="parameters to start from, instead of fresh ones")
-    sub.add_argument("--validation", metavar="FILE.npz", help="samples to evaluate after each epoch")
+    sub.add_argument(
+        "--params",
+        required=True,
+        metavar="OUT.npz",
+        help="where the trained parameters go",
+    )
+    sub.add_argument(
+        "--start",
+        metavar="FILE.npz",
+        help="parameters to start from, instead of fresh ones",
+    )
+    sub.add_argument(
+        "--validation", metavar="FILE.npz", help="samples to evaluate after each epoch"
+    )
     sub.add_argument("--epochs", type=int, default=10)
     sub.add_argument("--batch-size", type=int, default=32)
     sub.add_argument("--optimizer", default="adam", help=", ".join(OPTIMIZERS))
     sub.add_argument("--learning-rate", type=float)
-    sub.add_argument("--patience", type=int, help="stop after this many epochs without improvement")
+    sub.add_argument(
+        "--patience", type=int, help="stop after this many epochs without improvement"
+    )
     sub.add_argument("--clip", type=float, help="the greatest length of the gradient")
     sub.add_argument("--seed", type=int, default=0)
-    sub = commands.add_parser("predict", help="labels (or values) for the array x of an .npz file")
+    sub = commands.add_parser(
+        "predict", help="labels (or values) for the array x of an .npz file"
+    )
     sub.add_argument("--data", required=True, metavar="FILE.npz")
     sub.add_argument("--params", required=True, metavar="FILE.npz")
-    sub.add_argument("--out", metavar="OUT.npy", help="where to write them; by default they are printed")
-    sub = commands.add_parser("check", help="compare the gradients with finite differences")
+    sub.add_argument(
+        "--out",
+        metavar="OUT.npy",
+        help="where to write them; by default they are printed",
+    )
+    sub = commands.add_parser(
+        "check", help="compare the gradients with finite differences"
+    )
     sub.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -100,7 +133,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status is 0, 1 for a failed check, or 2 for a mistake in what was given."""
     options = _parser().parse_args(arguments)
     try:
-        return {"train": _train_command, "predict": _predict_command, "check": _check_command}[options.command](options)
+        return {
+            "train": _train_command,
+            "predict": _predict_command,
+            "check": _check_command,
+        }[options.command](options)
     except DataError as error:
         print(f"{MODEL}: error: {error}", file=sys.stderr)
         return 2
@@ -109,8 +146,18 @@ def main(arguments: list[str] | None = None) -> int:
 def _train_command(options: argparse.Namespace) -> int:
     params = load_params(options.start) if options.start else init_params(options.seed)
     x, y = _samples(options.data, labelled=True)
-    validation = _samples(options.validation, labelled=True) if options.validation else None
-    names = ("epochs", "batch_size", "optimizer", "learning_rate", "patience", "clip", "seed")
+    validation = (
+        _samples(options.validation, labelled=True) if options.validation else None
+    )
+    names = (
+        "epochs",
+        "batch_size",
+        "optimizer",
+        "learning_rate",
+        "patience",
+        "clip",
+        "seed",
+    )
     chosen = {name: getattr(options, name) for name in names}
     params, _ = train(params, x, y, validation=validation, verbose=True, **chosen)
     save_params(options.params, params)
@@ -123,7 +170,11 @@ def _predict_command(options: argparse.Namespace) -> int:
     if options.out:
         _write(options.out, lambda file: np.save(file, labels))
     else:
-        np.savetxt(sys.stdout, labels.reshape(len(labels), -1), fmt="%d" if labels.dtype.kind in "iu" else "%.6g")
+        np.savetxt(
+            sys.stdout,
+            labels.reshape(len(labels), -1),
+            fmt="%d" if labels.dtype.kind in "iu" else "%.6g",
+        )
     return 0
 
 

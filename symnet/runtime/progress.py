@@ -24,7 +24,9 @@ class _Progress:
             self._next = now + 0.1
             done = 20 * record["step"] // record["steps"]
             bar = f"[{'#' * done}{'.' * (20 - done)}]"
-            self._write(f"{self._clear}{_place(record)} {bar} loss {record['loss']:.4f}")
+            self._write(
+                f"{self._clear}{_place(record)} {bar} loss {record['loss']:.4f}"
+            )
 
     def _epoch(self, record: dict[str, Any]) -> None:
         text = f"{self._clear}{_place(record)}  loss {record['loss']:.4f}"

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.checks import DataError, _as_inputs, _as_params, _nearest, _put_input, _put_target, _sizes
+from symnet.runtime.checks import (
+    DataError,
+    _as_inputs,
+    _as_params,
+    _nearest,
+    _put_input,
+    _put_target,
+    _sizes,
+)
 from symnet.runtime.head import (
     DTYPE,
     FROZEN,
@@ -21,7 +29,9 @@ from symnet.runtime.head import (
     _loss,
 )
 
-_BLOCK = 16384  # parameters updated at a time, so that the update's arrays stay in the cache
+_BLOCK = (
+    16384  # parameters updated at a time, so that the update's arrays stay in the cache
+)
 
 
 class Step:
@@ -31,7 +41,13 @@ class Step:
     many layers there are.  Workspaces are kept by size, so that only the first call of a size allocates.
     """
 
-    def __init__(self, params: dict[str, Any], optimizer: str, learning_rate: float, clip: float | None) -> None:
+    def __init__(
+        self,
+        params: dict[str, Any],
+        optimizer: str,
+        learning_rate: float,
+        clip: float | None,
+    ) -> None:
         update, state, scratch, _ = OPTIMIZERS[optimizer]
         given = _as_params(params)
         trainable = [name for name in PARAMETERS if name not in FROZEN]
@@ -40,7 +56,10 @@ class Step:
         self.flat_grad = np.zeros(count, DTYPE)
         self.g = _views(self.flat_grad, trainable)
         own = _views(self.flat, trainable)
-        self.p = {name: own[name] if name in own else array.copy() for name, array in given.items()}
+        self.p = {
+            name: own[name] if name in own else array.copy()
+            for name, array in given.items()
+        }
         for name, view in own.items():
             view[...] = given[name]
 
@@ -53,7 +72,10 @@ class Step:
         self._blocks = []
         for start in range(0, count, _BLOCK):
             part = slice(start, start + _BLOCK)
-            arrays = (*(s[part] for s in self._state), *(s[: len(self.flat[part])] for s in spare))
+            arrays = (
+                *(s[part] for s in self._state),
+                *(s[: len(self.flat[part])] for s in spare),
+            )
             self._blocks.append((self.flat[part], self.flat_grad[part], arrays))
         self._workspaces: dict[tuple[tuple[str, int], ...], Workspace] = {}
 
@@ -126,7 +148,9 @@ def make_step(
     gradient.  Raises DataError.
     """
     if optimizer not in OPTIMIZERS:
-        raise DataError(f"optimizer: unknown {optimizer!r}; {_nearest(optimizer, OPTIMIZERS)}")
+        raise DataError(
+            f"optimizer: unknown {optimizer!r}; {_nearest(optimizer, OPTIMIZERS)}"
+        )
     if learning_rate is None:
         learning_rate = OPTIMIZERS[optimizer][3]
     _require("learning_rate", learning_rate, positive=True)
@@ -135,16 +159,26 @@ def make_step(
         _require("clip", clip, positive=True)
     step = Step(params, optimizer, float(learning_rate), clip)
     if not step.g:
-        raise DataError(f"params: {MODEL} has no trainable parameter; there is nothing to train")
-    if not any(isinstance(extent, str) for shape, _ in INPUTS.values() for extent in shape):
+        raise DataError(
+            f"params: {MODEL} has no trainable parameter; there is nothing to train"
+        )
+    if not any(
+        isinstance(extent, str) for shape, _ in INPUTS.values() for extent in shape
+    ):
         step.workspace({"N": batch_size})
     return step
 
 
-def _require(name: str, value: Any, *, whole: bool = False, positive: bool = False) -> None:
+def _require(
+    name: str, value: Any, *, whole: bool = False, positive: bool = False
+) -> None:
     """Refuse an option that is no finite number, or no whole or positive one where it must be."""
     types = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    right = isinstance(value, types) and not isinstance(value, bool) and math.isfinite(value)
+    right = (
+        isinstance(value, types)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
     if not right or value < 0 or (positive and value == 0):
         expected = f"a {'whole' if whole else 'finite'} number {'above 0' if positive else 'from 0'}"
         raise DataError(f"{name}: expected {expected}, got {value!r}")
