@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 import sympy
 from sympy import Expr, Piecewise, Rational, S
+from sympy.core.basic import Basic
 
 from codegen.errors import FormulaError
 from codegen.scalars import SCALARS, Expm1, Log1p, Maximum, Minimum, Scalar, Sigmoid, Softplus
@@ -37,6 +38,7 @@ __all__ = [
     "Sigmoid",
     "Softplus",
     "apply",
+    "comparison",
     "elementary",
 ]
 
@@ -99,19 +101,29 @@ def _sign(x: Expr) -> Expr:
     return Piecewise((S.One, x > 0), (S.NegativeOne, x < 0), (S.Zero, True))
 
 
+def comparison(relation: Callable[[Expr, Expr], Basic], a: Expr, b: Expr) -> Basic:
+    """`relation(a, b)`, for use in a Piecewise.
+
+    Two compound sides become one against 0: SymPy's canonical form of a condition with
+    names on both sides may turn them round for ever (a RecursionError in Piecewise).
+    """
+    plain = a.is_number or b.is_number or (a.is_Symbol and b.is_Symbol)
+    return relation(a, b) if plain else relation(a - b, S.Zero)
+
+
 @_by_branch
 def _max(a: Expr, b: Expr) -> Expr:
     # A constant wins ties, so that the derivative at the kink is 0; otherwise the first argument does.
     if _is_constant(a):
         a, b = b, a
-    return Piecewise((a, a > b), (b, True)) if _is_constant(b) else Piecewise((a, a >= b), (b, True))
+    return Piecewise((a, comparison(sympy.Gt if _is_constant(b) else sympy.Ge, a, b)), (b, True))
 
 
 @_by_branch
 def _min(a: Expr, b: Expr) -> Expr:
     if _is_constant(a):
         a, b = b, a
-    return Piecewise((a, a < b), (b, True)) if _is_constant(b) else Piecewise((a, a <= b), (b, True))
+    return Piecewise((a, comparison(sympy.Lt if _is_constant(b) else sympy.Le, a, b)), (b, True))
 
 
 def _sigmoid(x: Expr) -> Expr:

@@ -28,7 +28,7 @@ SECOND = np.array([1.0, -2.0, 1.0])
 
 
 def smoothing(shape: tuple[int, ...]) -> sn.Model:
-    """Every colour by itself (as many groups as colours) with one 9 x 9 kernel."""
+    """Every colour by itself, as a group of its own; the zeros read around the picture give a dark rim."""
     picture = sn.Input(shape, name="picture")
     colours = shape[0]
     kernel = sn.Conv2D(colours, 9, padding="same", groups=colours, use_bias=False, trainable=False, name="filter")

@@ -26,7 +26,7 @@ LEAST_ACCURACY = {
     "mlp": 0.96,
     "digits_mlp": 0.96,
     "digits_cnn": 0.98,
-    "logistic_breast_cancer": 0.95,
+    "logistic_breast_cancer": 0.93,
     "rbf_formula": 0.95,
 }
 

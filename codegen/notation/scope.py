@@ -134,11 +134,11 @@ class Scope:
             raise context.source.fault(
                 name.at,
                 f"the index '{text}' is not bound here",
-                expected=f"one of {listed([*self.indices, *context.symbols])}",
+                expected=f"one of {listed([*self.indices, *sorted(context.symbols)])}",
                 mend=f"put it on the left side, reduce over it (sum[{text}](...)), "
                 f"or give its value as sizes={{'{text}': ...}}",
             )
-        known = [*self.indices, *context.sizes, *context.symbols, *context.locals]
+        known = [*self.indices, *context.sizes, *sorted(context.symbols), *context.locals]
         raise context.source.fault(
             name.at, f"unknown name '{text}'", expected=f"one of {listed(known)}", mend=nearest(text, known)
         )

@@ -72,8 +72,6 @@ def show_guard(guard: Guard) -> str:
     if guard.op == "divides":
         inner = show_subscript(guard.affine)
         return f"{inner if guard.affine.plain else f'({inner})'} % {guard.modulus} == 0"
-    if guard.op == "!=" and not guard.affine.terms and not guard.affine.const and guard.reads[0][0] == 1:
-        return f"{show_read(guard.reads[0][1])} != 0"
     left = [(c, name) for name, c in guard.affine.terms] + [(c, show_read(read)) for c, read in guard.reads]
     sides = [[(abs(c), t) for c, t in left if c * sign > 0] for sign in (1, -1)]
     const = guard.affine.const

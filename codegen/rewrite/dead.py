@@ -14,10 +14,12 @@ def remove_dead(program: Program, keep: Iterable[str]) -> Program:
     Inputs and parameters stay declared even where nothing reads them.
     """
     needed = {*keep, *(t.name for t in program.tensors if t.kind == "result")}
-    kept = []
-    for equation in reversed(program.equations):
-        if equation.target in needed:
-            kept.append(equation)
-            needed |= {read.tensor for read in all_reads(equation)}
+    before = 0
+    while len(needed) != before:  # a recurrence reads what is defined after it
+        before = len(needed)
+        for equation in reversed(program.equations):
+            if equation.target in needed:
+                needed |= {read.tensor for read in all_reads(equation)}
+    kept = tuple(e for e in program.equations if e.target in needed)
     tensors = tuple(t for t in program.tensors if t.name in needed or t.kind != "value")
-    return replace(program, tensors=tensors, equations=tuple(reversed(kept)))
+    return replace(program, tensors=tensors, equations=kept)

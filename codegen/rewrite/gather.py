@@ -27,9 +27,8 @@ from codegen.equation import (
     indices_of,
     reads_of,
     slots_of,
-    substitute_read,
-    substitute_subscript,
 )
+from codegen.rewrite.substitute import substitute_indices
 
 LETTERS = ("h", "w", "q", "r", "a", "b", "e", "f", "g", "k", "l", "m", "x", "y", "z")
 
@@ -62,7 +61,7 @@ def _solve_axis(equation: Equation, axis: int, program: Program) -> Equation:
     if solved is None:
         return equation
     sign = subscript.coefficient(solved)
-    fresh = _fresh_letter(equation)
+    fresh = _fresh_letter(equation, program)
     # solved = sign * (J - rest)
     value = (Affine.of(fresh) - subscript.without(solved)) * sign
     size = program.table[equation.target].shape[axis]
@@ -76,16 +75,11 @@ def _solve_axis(equation: Equation, axis: int, program: Program) -> Equation:
             Guard(">=", Affine.of(solved)),
             Guard(">=", equation.extents[solved] - 1 - Affine.of(solved)),
         )
-    at = (*equation.at[:axis], Affine.of(fresh), *equation.at[axis + 1 :])
     extents = {**equation.extents, fresh: size}
     del extents[solved]
-    values = {solved: value}
-    reads = tuple(substitute_read(r, values) for r in equation.reads)
-    guards = tuple(
-        Guard(g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus)
-        for g in guards
-    )
-    return _reboxed(equation.with_(at=at, reads=reads, guards=guards), extents)
+    # `at[axis]` becomes J itself; the other subscripts do not name the solved index.
+    moved = substitute_indices(equation.with_(guards=guards), {solved: value}, tuple(extents.items()))
+    return _reboxed(moved, extents)
 
 
 def _is_settled(subscript: Affine, others: list[Subscript], equation: Equation) -> bool:
@@ -126,8 +120,8 @@ def _covered(equation: Equation, name: str, program: Program) -> bool:
     return False
 
 
-def _fresh_letter(equation: Equation) -> str:
-    taken = {*equation.extents, *(s.name for s in equation.body.free_symbols)}
+def _fresh_letter(equation: Equation, program: Program) -> str:
+    taken = {*equation.extents, *program.sizes}
     return next(letter for letter in (*LETTERS, *(f"h{k}" for k in range(99))) if letter not in taken)
 
 
@@ -150,18 +144,6 @@ def _forward_windows(equation: Equation) -> Equation:
             continue
         if index_symbol(name) in equation.body.free_symbols:
             continue
-        values = {name: equation.extents[name] - 1 - Affine.of(name)}
-        equation = equation.with_(
-            reads=tuple(substitute_read(r, values) for r in equation.reads),
-            at=tuple(substitute_subscript(s, values) for s in equation.at),
-            guards=tuple(
-                Guard(
-                    g.op,
-                    g.affine.substitute(values),
-                    tuple((c, substitute_read(r, values)) for c, r in g.reads),
-                    g.modulus,
-                )
-                for g in equation.guards
-            ),
-        )
+        backwards = {name: equation.extents[name] - 1 - Affine.of(name)}
+        equation = substitute_indices(equation, backwards, equation.box)
     return equation

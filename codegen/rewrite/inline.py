@@ -20,11 +20,11 @@ from codegen.equation import (
     Read,
     all_reads,
     index_symbol,
-    size_symbol,
     slot,
     slots_of,
     substitute_read,
 )
+from codegen.rewrite.substitute import number
 from codegen.rewrite.shape import is_elementwise, plain_indices, stays_inside
 
 
@@ -83,7 +83,7 @@ def _insert(equation: Equation, k: int, definition: Equation) -> Equation:
     values = {n: s for n, s in zip(names, read.at, strict=True) if isinstance(s, Affine)}
     reads = list(equation.reads)
     replacement: dict[sympy.Expr, sympy.Expr] = {
-        index_symbol(n): _number(s, equation)
+        index_symbol(n): number(s, equation.extents)
         for n, s in values.items()
         if index_symbol(n) in definition.body.free_symbols
     }
@@ -95,12 +95,6 @@ def _insert(equation: Equation, k: int, definition: Equation) -> Equation:
         replacement[slot(j)] = slot(reads.index(moved))
     body = equation.body.xreplace({slot(k): definition.body.xreplace(replacement)})
     return equation.with_(body=body, reads=tuple(reads))
-
-
-def _number(affine: Affine, equation: Equation) -> sympy.Expr:
-    """An affine expression as a SymPy number: indices of the equation, sizes otherwise."""
-    terms = [c * (index_symbol(n) if n in equation.extents else size_symbol(n)) for n, c in affine.terms]
-    return sympy.Add(affine.const, *terms)
 
 
 def compact(equation: Equation) -> Equation:

@@ -5,16 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codegen.affine import Affine
-from codegen.equation import (
-    Equation,
-    Guard,
-    Program,
-    Read,
-    Subscript,
-    index_symbol,
-    substitute_read,
-    substitute_subscript,
-)
+from codegen.equation import Equation, Program, Read, Subscript
+from codegen.rewrite.substitute import substitute_indices
 
 
 def share_equal(program: Program) -> Program:
@@ -58,19 +50,8 @@ def rename_reads(equation: Equation, alias: dict[str, str]) -> Equation:
 def rename_indices(equation: Equation, names: dict[str, str]) -> Equation:
     """The equation with its indices renamed, all at once."""
     values = {old: Affine.of(new) for old, new in names.items()}
-    return equation.with_(
-        at=tuple(substitute_subscript(s, values) for s in equation.at),
-        reads=tuple(substitute_read(r, values) for r in equation.reads),
-        body=equation.body.xreplace({index_symbol(old): index_symbol(new) for old, new in names.items()}),
-        box=tuple((names.get(n, n), e) for n, e in equation.box),
-        over=tuple(names.get(n, n) for n in equation.over),
-        guards=tuple(
-            Guard(
-                g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus
-            )
-            for g in equation.guards
-        ),
-    )
+    box = tuple((names.get(n, n), e) for n, e in equation.box)
+    return substitute_indices(equation, values, box, tuple(names.get(n, n) for n in equation.over))
 
 
 def _canonical(equation: Equation) -> object:

@@ -64,9 +64,11 @@ def _maximum(expr: Piecewise) -> Expr | None:
     if branches is None or not isinstance(branches[1], (sympy.Gt, sympy.Ge, sympy.Lt, sympy.Le)):
         return None
     a, condition, b = branches
-    if {a, b} != {condition.lhs, condition.rhs}:
+    # The condition may be a - b > 0, or a multiple of that.
+    (_, chosen), (_, compared) = ((a - b).expand().primitive(), (condition.gts - condition.lts).expand().primitive())
+    if chosen not in (compared, -compared):
         return None
-    return Maximum(a, b) if condition.gts == a else Minimum(a, b)
+    return Maximum(a, b) if chosen == compared else Minimum(a, b)
 
 
 def _constant_side(expr: Piecewise) -> Expr | None:

@@ -44,11 +44,14 @@ def gradient(program: Program, wrt: Iterable[str], loss: str = "loss", stage: st
         equations.append(equation.with_(accumulate=equation.target in started, stage=stage))
         started.add(equation.target)
 
+    reached = _reaching(program, loss)
     emit(Equation(declare(loss), (), sympy.Integer(1), origin="loss"))
     for equation in reversed(program.equations):
         bar = cotangent_name(equation.target)
-        if equation.target not in active or bar not in started or equation.reduce == "argmax":
+        # In a recurrence a cotangent may be read before the equation that starts it is met.
+        if equation.target not in active & reached or equation.reduce == "argmax":
             continue
+        declare(equation.target)
         sources = [k for k, read in enumerate(equation.reads) if _is_active(read, active, program)]
         if not sources:
             continue
@@ -68,10 +71,25 @@ def gradient(program: Program, wrt: Iterable[str], loss: str = "loss", stage: st
 def _depending(program: Program, sources: Iterable[str]) -> set[str]:
     """The tensors whose value depends on one of `sources` through floats, these included."""
     active = set(sources)
-    for equation in program.equations:
-        if any(_is_active(read, active, program) for read in equation.reads):
-            active.add(equation.target)
+    before = 0
+    while len(active) != before:  # recurrences may need several rounds
+        before = len(active)
+        for equation in program.equations:
+            if any(_is_active(read, active, program) for read in equation.reads):
+                active.add(equation.target)
     return {name for name in active if program.table[name].dtype == "float"}
+
+
+def _reaching(program: Program, loss: str) -> set[str]:
+    """The tensors on which `loss` depends, itself included; recurrences may need several rounds."""
+    reached = {loss}
+    before = 0
+    while len(reached) != before:
+        before = len(reached)
+        for equation in reversed(program.equations):
+            if equation.target in reached:
+                reached |= {read.tensor for read in equation.reads}
+    return reached
 
 
 def _is_active(read: Read, active: set[str], program: Program) -> bool:
