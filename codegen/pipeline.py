@@ -1,6 +1,6 @@
 """From a program of equations to Python source, read from top to bottom.
 
-    program -> PASSES -> lower -> reuse -> emit -> source
+    program -> PASSES -> time_major -> lower -> reuse -> emit -> source
 
 Every pass takes a program and returns one that means the same; the interpreter
 is the judge of that, and the checker runs after each pass when
@@ -23,6 +23,7 @@ from codegen.rewrite.inline import inline
 from codegen.rewrite.merge import merge_contributions
 from codegen.rewrite.scalars import simplify, stabilise
 from codegen.rewrite.share import share_equal
+from codegen.rewrite.time_major import time_major
 
 Pass = Callable[[Program, frozenset[str]], Program]
 
@@ -59,6 +60,7 @@ def generate(
     target: str = "auto",
     results: Mapping[str, str] | None = None,
     attributes: Mapping[str, str] | None = None,
+    checked: frozenset[str] = frozenset(),
 ) -> Emitted:
     """Source of a rewritten program: a Workspace class and one function a stage.
 
@@ -67,7 +69,18 @@ def generate(
     results: key in `g` of result tensors (default: their names).
     attributes: further names under which the workspace holds tensors; these stay intact
     after their stage.
+    checked: integer tensors whose values the caller has checked to be valid wherever they are
+    subscripts; a read through any other is guarded, and 0 outside its tensor.
     """
     keep = frozenset((attributes or {}).values())
-    plan = reuse(lower(program), program, keep)
-    return emit(program, plan, target=target, results=results or {}, attributes=attributes or {}, stages=stages)
+    program, orders = time_major(program)
+    plan = reuse(lower(program, checked), program, keep)
+    return emit(
+        program,
+        plan,
+        target=target,
+        results=results or {},
+        attributes=attributes or {},
+        stages=stages,
+        orders=orders,
+    )

@@ -11,7 +11,8 @@ results) and how a step is written down is the emitter's business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import sympy
@@ -116,22 +117,31 @@ class ScatterAdd:
 
 @dataclass(frozen=True)
 class Loop:
-    """A Python loop `for index in range(extent)` over steps that name the index."""
+    """A Python loop `for index in range(extent)` over steps that name the index; `backward`: the last one first."""
 
     index: str
     extent: Affine
     steps: tuple[Step, ...]
+    backward: bool = False
 
 
-Step = Compute | MatMul | Reduce | ArgMax | Copy | Fill | Gather | ScatterAdd | Loop
+@dataclass(frozen=True)
+class Note:
+    """No work: the steps that follow compute this equation."""
+
+    equation: Equation
+
+
+Step = Compute | MatMul | Reduce | ArgMax | Copy | Fill | Gather | ScatterAdd | Loop | Note
 
 
 @dataclass(frozen=True)
 class Block:
-    """The steps of one equation."""
+    """The steps of one equation; `noted`: of several, each announced by a Note."""
 
     equation: Equation
     steps: tuple[Step, ...]
+    noted: bool = False
 
 
 @dataclass
@@ -140,3 +150,25 @@ class Plan:
 
     setup: list[Buffer | Alias] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+
+
+def views_of(step: Step) -> tuple[View, ...]:
+    """Every view that a step reads or writes."""
+    if isinstance(step, Loop):
+        return tuple(v for inner in step.steps for v in views_of(inner))
+    values = (getattr(step, f.name) for f in fields(step))
+    return tuple(v for value in values for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, View))
+
+
+def mapped(step: Step, change: Callable[[View], View]) -> Step:
+    """The step with every view changed."""
+    if isinstance(step, Loop):
+        return replace(step, steps=tuple(mapped(inner, change) for inner in step.steps))
+    changes: dict[str, object] = {}
+    for f in fields(step):
+        value = getattr(step, f.name)
+        if isinstance(value, View):
+            changes[f.name] = change(value)
+        elif isinstance(value, tuple) and any(isinstance(v, View) for v in value):
+            changes[f.name] = tuple(change(v) for v in value)
+    return replace(step, **changes) if changes else step  # type: ignore[arg-type]

@@ -4,6 +4,8 @@ from symnet.compile import Network, compile
 from symnet.errors import CheckpointError, DataError, DefinitionError, FormulaError, ShapeError, SymnetError
 from symnet.graph import Input, Model
 from symnet.layers import (
+    GRU,
+    LSTM,
     Activation,
     Add,
     AvgPool2D,
@@ -16,6 +18,7 @@ from symnet.layers import (
     Formula,
     MaxPool2D,
     Multiply,
+    SimpleRNN,
     Subtract,
     concat,
     elu,
@@ -31,6 +34,8 @@ from symnet.layers import (
 from symnet.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError, SquaredError
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
     "AvgPool2D",
@@ -54,6 +59,7 @@ __all__ = [
     "Multiply",
     "Network",
     "ShapeError",
+    "SimpleRNN",
     "SquaredError",
     "Subtract",
     "SymnetError",

@@ -233,24 +233,29 @@ def _place(used: Sequence[Node], tensors: dict[Node, Tensor]) -> tuple[Placed, .
     rectified = {source for node in used if node.layer and node.layer.rectifies for source in node.inputs}
     counts: dict[str, int] = {}
     owners: dict[Layer, tuple[str, int, Declared]] = {}
+    further: dict[Node, tuple[Tensor, ...]] = {}
     placed = []
     for node in used:
         if node.layer is None:
+            continue
+        if node.port:
+            tensors[node] = further[node.inputs[0]][node.port - 1]
             continue
         layer = node.layer
         inputs = tuple(tensors[source] for source in node.inputs)
         layout = node.inputs[0].layout
         if layer in owners:
             owner, uses, first = owners[layer]
-            declared = layer.declare(Site(f"{owner}_{uses + 1}", owner, layout, node in rectified), inputs)
+            site = Site(f"{owner}_{uses + 1}", owner, layout, node in rectified, node.roles)
+            declared = layer.declare(site, inputs)
             _check_shared(owner, first, declared)
             owners[layer] = owner, uses + 1, first
         else:
             owner = layer.name or automatic_name(layer.kind, counts)
-            declared = layer.declare(Site(owner, owner, layout, node in rectified), inputs)
+            declared = layer.declare(Site(owner, owner, layout, node in rectified, node.roles), inputs)
             owners[layer] = owner, 1, declared
         introduced = declared.parameters if owners[layer][1] == 1 else ()
-        tensors[node] = declared.output
+        tensors[node], further[node] = declared.output, declared.further
         name = declared.output.name
         placed.append(
             Placed(name, layer.kind, layer, inputs, declared.output, introduced, declared.equations, declared.tensors)

@@ -13,6 +13,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/ and show what changed")
+    parser.addoption("--update-docs", action="store_true", help="rewrite the outputs in README.md and docs/")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 
 from codegen.emit.layout import comment
 from codegen.emit.scope import Scope
@@ -54,24 +55,29 @@ def emit(
     results: Mapping[str, str],
     attributes: Mapping[str, str],
     stages: Mapping[str, str],
+    orders: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
     note: Callable[[Equation], str] = show,
 ) -> Emitted:
     """The Workspace class and the stage functions.
 
     results: key in `g` of every result tensor.  attributes: extra workspace names of
     tensors ({"output": "dense_1"}).  stages: docstring of every stage function, in order.
+    orders: for tensors stored with their axes in another order, the original axis at each place.
     """
     scope = Scope(program, results)
     for item in plan.setup:
         scope.attribute(item.name)
-    writer = StepWriter.for_plan(plan, scope, target)
+    writer = StepWriter.for_plan(plan, scope, target, note)
     for item in plan.setup:
         scope.declare(item)
     functions = [
         _function(stage, purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, program, note)
         for stage, purpose in stages.items()
     ]
-    own = [f"        self.{name} = self.{scope.attribute(tensor)}" for name, tensor in attributes.items()]
+    own = [
+        f"        self.{name} = self.{scope.attribute(tensor)}{_restored(orders.get(tensor))}"
+        for name, tensor in attributes.items()
+    ]
     parts = []
     if scope.uses_windows:
         parts.append(WINDOWS)
@@ -86,6 +92,11 @@ def emit(
     if "numexpr" in writer.helpers:
         imports.append("import numexpr as ne")
     return Emitted("\n\n".join([*parts, *functions]), tuple(imports))
+
+
+def _restored(order: tuple[int, ...] | None) -> str:
+    """The transpose that undoes a storage order."""
+    return f".transpose({', '.join(str(order.index(k)) for k in range(len(order)))})" if order else ""
 
 
 def _workspace(program: Program, scope: Scope, own: list[str], scalars: bool) -> str:
@@ -118,7 +129,8 @@ def _function(
         if origin:
             body += ["", f"    # {origin}"]
         for block in members:
-            body += comment(note(block.equation), 4)
+            if not block.noted:
+                body += comment(note(block.equation), 4)
             if not block.steps:
                 body.append("    # (the same numbers in another shape: nothing to compute)")
             for step in block.steps:

@@ -9,10 +9,11 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.emit import numexpr
-from codegen.emit.layout import call
+from codegen.emit.layout import call, comment
 from codegen.emit.optree import OUT, Leaf, Node, Scalar, Tree, tree_of
 from codegen.emit.scope import Scope, number_text, shape_text, size_text
 from codegen.emit.ufuncs import Operand, UfuncWriter
+from codegen.equation import Equation
 from codegen.plan import (
     Alias,
     ArgMax,
@@ -22,6 +23,7 @@ from codegen.plan import (
     Gather,
     Loop,
     MatMul,
+    Note,
     Plan,
     Reduce,
     ScatterAdd,
@@ -36,15 +38,16 @@ class StepWriter:
 
     scope: Scope
     target: str
+    note: Callable[[Equation], str]
     roots: dict[str, str] = field(default_factory=dict)
     helpers: set[str] = field(default_factory=set)
     loops: list[str] = field(default_factory=list)
 
     @staticmethod
-    def for_plan(plan: Plan, scope: Scope, target: str) -> StepWriter:
+    def for_plan(plan: Plan, scope: Scope, target: str, note: Callable[[Equation], str]) -> StepWriter:
         """A writer that knows which names share storage."""
         roots = {item.name: item.view.base for item in plan.setup if isinstance(item, Alias) and not item.view.ops}
-        return StepWriter(scope, target, roots)
+        return StepWriter(scope, target, note, roots)
 
     def write(self, step: Step, indent: int) -> list[str]:
         """The statements of one step."""
@@ -70,8 +73,11 @@ class StepWriter:
                 return call(f"{flat}.take", arguments, indent)
             case ScatterAdd():
                 return self._scatter(step, indent)
+            case Note():
+                return comment(self.note(step.equation), indent)
             case Loop():
-                head = f"{' ' * indent}for {step.index} in range({size_text(step.extent)}):"
+                steps = f"range({size_text(step.extent)})"
+                head = f"{' ' * indent}for {step.index} in {f'reversed({steps})' if step.backward else steps}:"
                 self.loops.append(step.index)
                 body = [line for inner in step.steps for line in self.write(inner, indent + 4)]
                 self.loops.pop()

@@ -1,5 +1,7 @@
 """Lowering: each equation becomes a few array steps, by the first rule that fits.
 
+recurrence     equations that read each other in a cycle: a loop, its steps lowered by the rules below
+
 alias          a copy or reshape in storage order: no step at all
 gather         data-dependent reads are fetched first
 contraction    sum of products of two reads: a matrix product
@@ -12,37 +14,53 @@ scatter        a left side that is not plain
 from __future__ import annotations
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, reads_of
+from codegen.equation import Equation, Program
 from codegen.lower.contraction import contraction
 from codegen.lower.elementwise import alias_of, elementwise
+from codegen.lower.explicit import explicit
 from codegen.lower.factors import two_operands
 from codegen.lower.lookup import gathered, one_hot, scatter_lookup
+from codegen.lower.recurrence import recurrence
 from codegen.lower.reduction import reduction
-from codegen.lower.scatter import scatter
+from codegen.lower.scatter import is_sliceable, scatter
 from codegen.lower.storage import Storage
 from codegen.plan import Alias, Block, Plan, Step
 from codegen.rewrite.shape import plain_indices
+from codegen.schedule import Recurrence, schedule, shifts
 from codegen.view import View
 
 
-def lower(program: Program) -> Plan:
-    """The plan of a rewritten program, equations in order."""
-    storage = Storage(program)
+def lower(program: Program, checked: frozenset[str] = frozenset()) -> Plan:
+    """The plan of a rewritten program, equations in order.
+
+    checked: integer tensors whose values are known to be valid wherever they are subscripts.
+    """
+    storage = Storage(program, checked)
     blocks: list[Block] = []
-    views = {e.target: view for e in program.equations if (view := _alias(e, program)) is not None}
+    items = schedule(program)
+    loops = [item for item in items if isinstance(item, Recurrence)]
+    frames = {name: rim for loop in loops for name, rim in shifts(program, loop.axes).items()}
+    looped = {name for loop in loops for name in loop.axes}
+    views = {
+        e.target: view for e in program.equations if e.target not in looped and (view := _alias(e, program)) is not None
+    }
     for tensor in program.tensors:
-        if tensor.name not in views:
-            storage.tensor(tensor.name)
-        else:
+        if tensor.name in frames:
+            storage.framed(tensor.name, *frames[tensor.name])
+        elif tensor.name in views:
             storage.shapes[tensor.name] = tensor.shape
-    for equation in program.equations:
-        if equation.target in views:
-            storage.setup.append(Alias(equation.target, views[equation.target]))
-            blocks.append(Block(equation, ()))
-            continue
+        else:
+            storage.tensor(tensor.name)
+    for item in items:
         storage.prelude.clear()
-        steps = lower_equation(equation, storage)
-        blocks.append(Block(equation, (*storage.prelude, *steps)))
+        if isinstance(item, Recurrence):
+            blocks.append(recurrence(item, storage, lower_equation))
+        elif item.target in views:
+            storage.setup.append(Alias(item.target, views[item.target]))
+            blocks.append(Block(item, ()))
+        else:
+            steps = lower_equation(item, storage)
+            blocks.append(Block(item, (*storage.prelude, *steps)))
     return Plan(storage.setup, blocks)
 
 
@@ -53,8 +71,8 @@ def _alias(equation: Equation, program: Program) -> View | None:
 
 def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
     """The steps of one equation; the decision table of this package."""
-    equation = gathered(equation, storage)
-    if reads_of(equation.at):
+    equation = gathered(explicit(equation, storage), storage)
+    if not all(isinstance(s, Affine) for s in equation.at):
         return scatter_lookup(equation, storage, lower_equation)
     if (steps := contraction(equation, storage)) is not None:
         return steps
@@ -62,7 +80,8 @@ def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
         product, parts = found
         return [*parts, *lower_equation(product, storage)]
     if plain_indices(equation.at) is None or not _within(equation, storage):
-        return scatter(equation, storage, lower_equation)
+        rule = scatter if is_sliceable(equation, storage) else scatter_lookup
+        return rule(equation, storage, lower_equation)
     if (steps := one_hot(equation, storage, lower_equation)) is not None:
         return steps
     return reduction(equation, storage) if equation.over else elementwise(equation, storage)

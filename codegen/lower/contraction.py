@@ -78,6 +78,8 @@ def is_product(equation: Equation, storage: Storage) -> bool:
     found = two_factors(equation.body)
     if found is None or any(s.name in equation.extents for s in found[0].free_symbols):
         return False
+    if any(storage.dtypes.get(equation.reads[k].tensor, "float") != "float" for k in found[1:]):
+        return False
     plan = _roles(equation, equation.reads[found[1]], equation.reads[found[2]])
     return plan is not None and _layout(*plan[:3]) is not None
 
@@ -187,12 +189,8 @@ def _key(read: Read, equation: Equation) -> object:
 
 def _in_place(equation: Equation, storage: Storage, read: Read, groups: list[Group]) -> View | None:
     """The factor as a view of its storage, or of columns made earlier; None when it takes a copy."""
-    shape = storage.shapes[read.tensor]
-    escapes = any(
-        not low.is_nonnegative() or not (size - 1 - high).is_nonnegative()
-        for (low, high), size in zip((a.bounds(equation.extents) for a in affine(read)), shape, strict=True)
-    )
-    sources = [] if escapes else [natural(read.tensor, shape, affine(read), equation.extents)]
+    inside = storage.source(read, equation)
+    sources = [] if inside is None else [natural(inside[0], storage.shapes[inside[0]], inside[1], equation.extents)]
     sources += [View(name, (), order) for name, order in storage.columns.get(_key(read, equation), [])]
     for source in sources:
         if (view := grouped(source, groups, equation)) is not None:

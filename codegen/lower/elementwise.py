@@ -13,10 +13,13 @@ from collections.abc import Iterator
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Guard, Read, index_symbol, size_symbol, slot, slots_of, substitute_read
+from codegen.equation import Equation, Read, slot, slots_of
+from codegen.lower.explicit import fill_outside, guarded
 from codegen.lower.storage import Storage, affine
 from codegen.plan import Compute, Fill, Step
+from codegen.rewrite.inline import compact
 from codegen.rewrite.shape import plain_indices
+from codegen.rewrite.substitute import substitute_indices
 from codegen.view import Reshape, View, aligned, natural
 
 
@@ -55,42 +58,20 @@ def kernel(
     default: sympy.Expr = sympy.Integer(0),
 ) -> Compute:
     """The body (and guards) of `equation` over `axes`, written to `target`; `default` where a guard fails."""
-    body, reads = guarded(equation, default)
-    operands = tuple(aligned(storage.view(read, equation, loops), axes) for read in reads)
+    body, operands = values(equation, storage, axes, loops, default)
     extents = tuple((a, equation.extents[a]) for a in axes)
-    dtype = storage.program.table[equation.target].dtype if equation.target in storage.program.table else "float"
-    return Compute(target, body, operands, extents, equation.accumulate, dtype)
+    return Compute(target, body, operands, extents, equation.accumulate, storage.dtypes[equation.target])
 
 
-def guarded(equation: Equation, default: sympy.Expr) -> tuple[sympy.Expr, tuple[Read, ...]]:
-    """The body with its guards as a condition, and the reads of both."""
-    if not equation.guards:
-        return equation.body, equation.reads
-    reads = list(equation.reads)
-    conditions = []
-    for guard in equation.guards:
-        for _, read in guard.reads:
-            if read not in reads:
-                reads.append(read)
-        conditions.append(_condition(guard, reads, equation))
-    return sympy.Piecewise((equation.body, sympy.And(*conditions)), (default, True)), tuple(reads)
-
-
-def _condition(guard: Guard, reads: list[Read], equation: Equation) -> sympy.Expr:
-    """The guard with what it reads on the left and numbers on the right: `argmax[n,i] == 2*u + v`."""
-    left = sympy.Add(*(c * slot(reads.index(read)) for c, read in guard.reads))
-    right = -number(guard.affine, equation)
-    if guard.op == "divides":
-        return sympy.Eq(sympy.Mod(left - right, guard.modulus), 0)
-    if not guard.reads:
-        left, right = -right, sympy.Integer(0)
-    return {">=": sympy.Ge, "==": sympy.Eq, "!=": sympy.Ne}[guard.op](left, right)
-
-
-def number(value: Affine, equation: Equation) -> sympy.Expr:
-    """An affine expression as a SymPy number."""
-    terms = [c * (index_symbol(n) if n in equation.extents else size_symbol(n)) for n, c in value.terms]
-    return sympy.Add(value.const, *terms)
+def values(
+    equation: Equation, storage: Storage, axes: tuple[str, ...], loops: frozenset[str], default: sympy.Expr
+) -> tuple[sympy.Expr, tuple[View, ...]]:
+    """The body (`default` where a guard fails) and its operands, lined up with `axes`."""
+    body, reads = guarded(equation, default)
+    fills = [fill_outside(equation, k, storage) for k in range(len(equation.reads))]
+    fills += [0.0] * (len(reads) - len(fills))
+    views = (storage.view(read, equation, loops, fill) for read, fill in zip(reads, fills, strict=True))
+    return body, tuple(aligned(view, axes) for view in views)
 
 
 def alias_of(equation: Equation, storage: Storage) -> View | None:
@@ -121,9 +102,9 @@ def _pieces(equation: Equation, storage: Storage) -> Iterator[Equation]:
         cuts = _cuts(equation, name, storage)
         if len(cuts) > 2:
             for start, stop in zip(cuts, cuts[1:], strict=False):
-                yield from _pieces(_piece(equation, name, start, stop, storage), storage)
+                yield from _pieces(_piece(equation, name, start, stop), storage)
             return
-    yield _without_escaped(equation, storage)
+    yield _settled(equation, storage)
 
 
 def _cuts(equation: Equation, name: str, storage: Storage) -> list[int]:
@@ -139,38 +120,29 @@ def _cuts(equation: Equation, name: str, storage: Storage) -> list[int]:
     return sorted(c for c in cuts if 0 <= c <= extent.const)
 
 
-def _piece(equation: Equation, name: str, start: int, stop: int, storage: Storage) -> Equation:
+def _piece(equation: Equation, name: str, start: int, stop: int) -> Equation:
     """The part `start <= name < stop`, with `name` counting from `start`."""
-    values = {name: Affine.of(name) + start}
     box = tuple((n, Affine.of(stop - start) if n == name else e) for n, e in equation.box)
-    return equation.with_(
-        at=tuple(s.substitute(values) if isinstance(s, Affine) else substitute_read(s, values) for s in equation.at),  # type: ignore[arg-type]
-        reads=tuple(substitute_read(r, values) for r in equation.reads),
-        body=equation.body.xreplace({index_symbol(name): index_symbol(name) + start}),
-        guards=tuple(
-            Guard(
-                g.op, g.affine.substitute(values), tuple((c, substitute_read(r, values)) for c, r in g.reads), g.modulus
-            )
-            for g in equation.guards
-        ),
-        box=box,
-    )
+    return substitute_indices(equation, {name: Affine.of(name) + start}, box)
 
 
-def _without_escaped(equation: Equation, storage: Storage) -> Equation:
-    """Reads that lie wholly outside their box replaced by 0."""
-    outside = {}
-    for k in slots_of(equation.body):
-        read = equation.reads[k]
-        for subscript, size in zip(read.at, storage.shapes[read.tensor], strict=True):
-            if isinstance(subscript, Affine):
-                low, high = subscript.bounds(equation.extents)
-                if (-high - 1).is_nonnegative() or (low - size).is_nonnegative():
-                    outside[slot(k)] = sympy.Integer(0)
-    if not outside:
-        return equation
-    body = equation.body.xreplace(outside)
-    used = slots_of(body)
-    return equation.with_(
-        body=body.xreplace({slot(k): slot(j) for j, k in enumerate(used)}), reads=tuple(equation.reads[k] for k in used)
-    )
+def _settled(equation: Equation, storage: Storage) -> Equation:
+    """Reads that lie wholly outside their box replaced by 0, guards that always hold dropped."""
+    outside = {slot(k): k for k in slots_of(equation.body) if _is_outside(equation.reads[k], equation, storage)}
+    body = equation.body.xreplace(dict.fromkeys(outside, sympy.Integer(0)))
+    ranges = [(g, g.affine.bounds(equation.extents)) for g in equation.guards if g.op == ">=" and not g.reads]
+    if any(equation.reads[k].strong for k in outside.values()) or any(
+        (-high - 1).is_nonnegative() for _, (_, high) in ranges
+    ):
+        return equation.with_(body=sympy.Integer(0), reads=(), guards=())
+    certain = [g for g, (low, _) in ranges if low.is_nonnegative()]
+    return compact(equation.with_(body=body, guards=tuple(g for g in equation.guards if g not in certain)))
+
+
+def _is_outside(read: Read, equation: Equation, storage: Storage) -> bool:
+    for subscript, size in zip(read.at, storage.shapes[read.tensor], strict=True):
+        if isinstance(subscript, Affine):
+            low, high = subscript.bounds(equation.extents)
+            if (-high - 1).is_nonnegative() or (low - size).is_nonnegative():
+                return True
+    return False

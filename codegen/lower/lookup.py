@@ -6,91 +6,114 @@ positions serve the scatter of its adjoint.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, Subscript, index_symbol, indices_of, reads_of, slot, slots_of
-from codegen.errors import CodegenError
-from codegen.lower.elementwise import kernel, number
+from codegen.equation import Equation, Quotient, Read, Subscript, index_symbol, indices_of, reads_of, slot, slots_of
+from codegen.lower.elementwise import kernel
+from codegen.lower.explicit import escapes
 from codegen.lower.scatter import Lower
 from codegen.lower.storage import Storage, extents_of
-from codegen.plan import Compute, Fill, Gather, ScatterAdd, Step
+from codegen.plan import Fill, Gather, ScatterAdd, Step
 from codegen.rewrite.shape import plain_indices
-from codegen.view import View, aligned
+from codegen.rewrite.substitute import number
+from codegen.view import View
 
 
 def gathered(equation: Equation, storage: Storage) -> Equation:
-    """The equation with every data-dependent read replaced by a read of its gathered values."""
-    reads = tuple(_gathered(read, equation, storage) if reads_of(read.at) else read for read in equation.reads)
-    if reads == equation.reads:
-        return equation
-    guards = tuple(g if not any(reads_of(r.at) for _, r in g.reads) else _refuse(equation) for g in equation.guards)
-    return equation.with_(reads=reads, guards=guards)
+    """The equation with every read that is no view of its tensor replaced by a read of its gathered values."""
 
+    def fetched(read: Read) -> Read:
+        return read if storage.is_regular(read, equation) else _gathered(read, equation, storage)
 
-def _refuse(equation: Equation) -> Equation:
-    raise CodegenError(f"{equation.target}: a data-dependent subscript inside a guard is not supported")
+    guards = tuple(replace(g, reads=tuple((c, fetched(r)) for c, r in g.reads)) for g in equation.guards)
+    return equation.with_(reads=tuple(map(fetched, equation.reads)), guards=guards)
 
 
 def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
+    """A read of a new array with the values of `read`, 0 where it is outside its box."""
     names = tuple(n for n in indices_of(read.at) if n in equation.extents)
     key = ("gathered", read, extents_of(names, equation.extents))
+    plain = tuple(map(Affine.of, names))
     if key not in storage.prepared:
         stem = "_".join((read.tensor, "at", *(r.tensor for r in reads_of(read.at))))
-        out = storage.buffer(stem, extents_of(names, equation.extents), storage.program.table[read.tensor].dtype)
+        out = storage.buffer(stem, extents_of(names, equation.extents), storage.dtypes[read.tensor])
         places = positions(read.tensor, read.at, names, equation, storage)
         storage.prelude.append(Gather(View(out), View(read.tensor), View(places)))
+        guards = escapes([read], equation, storage)
+        if guards:
+            box = tuple((n, equation.extents[n]) for n in names)
+            masked = Equation(out, plain, slot(0), (Read(out, plain),), box, guards=guards)
+            storage.prelude.append(kernel(gathered(masked, storage), storage, View(out, (), names), names))
         storage.prepared[key] = out
-    return Read(storage.prepared[key], tuple(map(Affine.of, names)))
+    return Read(storage.prepared[key], plain, read.strong)
 
 
 def positions(
     tensor: str, at: tuple[Subscript, ...], names: tuple[str, ...], equation: Equation, storage: Storage
 ) -> str:
-    """A buffer over `names` with the flat position of `tensor[at]`; computed once."""
+    """A buffer over `names` with the flat position of `tensor[at]`, 0 outside the box; computed once."""
     shape = storage.shapes[tensor]
     key = ("positions", shape, at, extents_of(names, equation.extents))
     if key not in storage.prepared:
-        total: sympy.Expr = sympy.Integer(0)
-        operands: list[View] = []
-        stride: sympy.Expr = sympy.Integer(1)
-        for subscript, size in reversed(list(zip(at, shape, strict=True))):
-            if isinstance(subscript, Read):
-                view = storage.view(subscript, equation.with_(reduce="sum"))
-                total = total + stride * slot(len(operands))
-                operands.append(aligned(view, names))
-            elif isinstance(subscript, Affine):
-                low, high = subscript.bounds(equation.extents)
-                if not (low.is_nonnegative() and (size - 1 - high).is_nonnegative()):
-                    raise CodegenError(
-                        f"{equation.target}: a read of {tensor} with a data-dependent subscript leaves its box"
-                    )
-                total = total + stride * number(subscript, equation)
-            stride = stride * number(size, equation)
         out = storage.buffer(f"{tensor}.positions", extents_of(names, equation.extents), "int")
-        axes = tuple((n, equation.extents[n]) for n in names)
-        storage.prelude.append(Compute(View(out, (), names), total, tuple(operands), axes, dtype="int"))
+        body, reads = _flat_position(at, shape, equation.extents)
+        made = Equation(
+            out,
+            tuple(map(Affine.of, names)),
+            body,
+            reads,
+            tuple((n, equation.extents[n]) for n in names),
+            guards=escapes([Read(tensor, at)], equation, storage),
+        )
+        storage.prelude.append(kernel(gathered(made, storage), storage, View(out, (), names), names))
         storage.prepared[key] = out
     return storage.prepared[key]
 
 
+def _flat_position(
+    at: tuple[Subscript, ...], shape: tuple[Affine, ...], extents: Mapping[str, Affine]
+) -> tuple[sympy.Expr, tuple[Read, ...]]:
+    """The row-major position of `at` in an array of this shape, and the reads in it."""
+    total: sympy.Expr = sympy.Integer(0)
+    stride: sympy.Expr = sympy.Integer(1)
+    reads: list[Read] = []
+    for subscript, size in reversed(list(zip(at, shape, strict=True))):
+        if isinstance(subscript, Read):
+            total = total + stride * slot(len(reads))
+            reads.append(subscript)
+        elif isinstance(subscript, Quotient):
+            total = total + stride * sympy.floor(number(subscript.numerator, extents) / subscript.divisor)
+        else:
+            total = total + stride * number(subscript, extents)
+        stride = stride * number(size, extents)
+    return total, tuple(reads)
+
+
 def scatter_lookup(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
-    """`target[at] += body` where a subscript of `at` is the value of an integer tensor."""
+    """`target[at] += body` at computed positions, where `at` is no view of the target."""
     steps: list[Step] = []
+    dtype = storage.dtypes[equation.target]
     if equation.over:
         order = equation.free
-        part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents))
+        part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents), dtype)
         plain = tuple(map(Affine.of, order))
         steps += lower(equation.with_(target=part, at=plain, accumulate=False), storage)
         equation = equation.with_(
-            body=slot(0), reads=(Read(part, plain),), guards=(), over=(), box=equation.box[: len(order)]
+            body=slot(0), reads=(Read(part, plain),), guards=(), over=(), reduce="sum", box=equation.box[: len(order)]
         )
+    outside = escapes([Read(equation.target, equation.at)], equation, storage)
+    equation = gathered(equation.with_(guards=tuple(dict.fromkeys((*equation.guards, *outside)))), storage)
     if not equation.accumulate:
         steps.append(Fill(View(equation.target), 0.0))
     names = equation.free
     places = View(positions(equation.target, equation.at, names, equation, storage), (), names)
     plain_names = {s.plain for s in equation.at if isinstance(s, Affine)}
-    unique = set(names) <= plain_names
+    # Points outside the target are sent to position 0 with the value 0.
+    unique = set(names) <= plain_names and not outside
     values, more = _values(equation, storage, names)
     return [*steps, *more, ScatterAdd(View(equation.target), places, values, unique)]
 
@@ -98,7 +121,7 @@ def scatter_lookup(equation: Equation, storage: Storage, lower: Lower) -> list[S
 def _values(equation: Equation, storage: Storage, names: tuple[str, ...]) -> tuple[View | sympy.Expr, list[Step]]:
     if not equation.guards and not equation.reads and not {s.name for s in equation.body.free_symbols} & set(names):
         return equation.body, []
-    out = storage.buffer(f"{equation.target}.terms", extents_of(names, equation.extents))
+    out = storage.buffer(f"{equation.target}.terms", extents_of(names, equation.extents), storage.dtypes[equation.target])
     view = View(out, (), names)
     inner = equation.with_(target=out, accumulate=False)
     return view, [kernel(inner, storage, view, names)]
@@ -113,6 +136,8 @@ def one_hot(equation: Equation, storage: Storage, lower: Lower) -> list[Step] | 
         name, k = _bracket(condition, names)
         if name is None or k is None or name in indices_of(equation.reads[k].at):
             continue
+        if equation.reads[k].tensor not in storage.checked:
+            continue  # the label may be out of range
         rest = equation.body.subs(condition, False)
         gain = sympy.simplify(equation.body.subs(condition, True) - rest)
         if index_symbol(name) in gain.free_symbols or any(

@@ -16,6 +16,7 @@ from codegen.plan import (
     Gather,
     Loop,
     MatMul,
+    Note,
     Plan,
     Reduce,
     ScatterAdd,
@@ -26,7 +27,7 @@ from codegen.view import View
 
 def written(step: Step) -> View:
     """The view a step writes."""
-    assert not isinstance(step, Loop)
+    assert not isinstance(step, Loop | Note)
     return step.out
 
 
@@ -43,18 +44,18 @@ def read(step: Step) -> tuple[View, ...]:
             return (step.source, step.positions)
         case ScatterAdd():
             return (step.out, step.positions, *([step.values] if isinstance(step.values, View) else []))
-        case Fill():
+        case Fill() | Note():
             return ()
         case Loop():
             return tuple(v for s in step.steps for v in read(s))
 
 
 def flat(steps: Iterable[Step]) -> Iterator[Step]:
-    """The steps with loops opened."""
+    """The steps that do something, loops opened."""
     for step in steps:
         if isinstance(step, Loop):
             yield from flat(step.steps)
-        else:
+        elif not isinstance(step, Note):
             yield step
 
 

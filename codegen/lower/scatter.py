@@ -11,9 +11,8 @@ from collections.abc import Callable
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot
-from codegen.errors import CodegenError
 from codegen.lower.elementwise import kernel
-from codegen.lower.storage import Storage, affine, extents_of, interior
+from codegen.lower.storage import Storage, affine, extents_of, interior, overhang
 from codegen.plan import Compute, Fill, Loop, Step
 from codegen.view import View, natural, split_order
 
@@ -29,7 +28,7 @@ def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
     name = equation.target
     steps: list[Step] = []
     if padded is not None:
-        name = storage.buffer(f"{equation.target}.frame", padded)
+        name = storage.buffer(f"{equation.target}.frame", padded, storage.dtypes[equation.target])
     exact = padded is None and not equation.accumulate and _tiles(equation, storage)
     fresh = padded is not None or not equation.accumulate
     if fresh and not exact:
@@ -46,14 +45,24 @@ def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
         inner = interior(name, low, size, storage.shapes[name])
         names = tuple(f"i{k}" for k in range(len(size)))
         axes = tuple(zip(names, size, strict=True))
-        steps.append(Compute(View(equation.target, (), names), slot(0), (inner,), axes, equation.accumulate))
+        dtype = storage.dtypes[equation.target]
+        steps.append(Compute(View(equation.target, (), names), slot(0), (inner,), axes, equation.accumulate, dtype))
     return steps
+
+
+def is_sliceable(equation: Equation, storage: Storage) -> bool:
+    """Whether the left side is a slice of the target at each point of a few loops of fixed length."""
+    at, shape = affine(Read("", equation.at)), storage.shapes[equation.target]
+    return all(overhang(s, size, equation) is not None for s, size in zip(at, shape, strict=True)) and all(
+        equation.extents[n].is_constant for n in _loop_indices(equation, storage)
+    )
 
 
 def _through_part(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
     """Reduce first, over plain indices, then write the result through the left side."""
     order = _tap_first(equation)
-    part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents))
+    dtype = storage.dtypes[equation.target]
+    part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents), dtype)
     plain = tuple(map(Affine.of, order))
     box = (*((n, equation.extents[n]) for n in order), *((n, equation.extents[n]) for n in equation.over))
     steps = lower(equation.with_(target=part, at=plain, box=box, accumulate=False), storage)
@@ -108,11 +117,6 @@ def _loop_indices(equation: Equation, storage: Storage) -> list[str]:
         if len(indices) > 1 and not (tiles and (points > 16 or not equation.guards)):
             loops += indices[:-1]
     repeated = [n for n in equation.free if sum(bool(s.coefficient(n)) for s in affine(Read("", equation.at))) > 1]
-    for n in (*loops, *repeated):
-        if not equation.extents[n].is_constant:
-            raise CodegenError(
-                f"{equation.target}: cannot loop over index {n} of symbolic extent {equation.extents[n]}"
-            )
     return list(dict.fromkeys((*loops, *repeated)))
 
 
@@ -120,14 +124,9 @@ def _frame(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] | N
     """The shape of a frame that catches writes outside the target's box (None: there are none), and its low rim."""
     lows, sizes, outside = [], [], False
     for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
-        low, high = subscript.bounds(equation.extents)
-        over = high - (size - 1)
-        if (not low.is_nonnegative() and not low.is_constant) or (
-            not (-over).is_nonnegative() and not over.is_constant
-        ):
-            raise CodegenError(f"{equation.target}: subscript {subscript} leaves an axis of symbolic size {size}")
-        rim = max(0, -low.const) if low.is_constant else 0
-        excess = max(0, over.const) if over.is_constant else 0
+        reach = overhang(subscript, size, equation)
+        assert reach is not None, "sliceable"
+        rim, excess = reach
         outside |= bool(rim or excess)
         lows.append(rim)
         sizes.append(size + rim + excess)

@@ -10,29 +10,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codegen.affine import Affine
-from codegen.equation import SKIPPING, Dtype, Equation, Program, Read
+from codegen.equation import Dtype, Equation, Program, Read
 from codegen.errors import CodegenError
 from codegen.plan import Alias, Buffer, Copy, Step
+from codegen.rewrite.shape import NOTHING
 from codegen.view import FULL, Slice, Take, View, natural
-
-NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass
 class Storage:
     """Mutable state of one lowering.
 
+    checked: integer tensors whose values the caller has checked to be valid subscripts.
     prelude: steps that prepare operands of the equation at hand (padding, columns, gathers).
-    shapes: shape of everything that has storage: tensors and invented buffers.
+    shapes, dtypes: of everything that has storage: tensors and invented buffers.
     """
 
     program: Program
+    checked: frozenset[str] = NOTHING
     setup: list[Buffer | Alias] = field(default_factory=list)
     prelude: list[Step] = field(default_factory=list)
     shapes: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
+    dtypes: dict[str, Dtype] = field(default_factory=dict)
     prepared: dict[object, str] = field(default_factory=dict)
     columns: dict[object, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
-    aliases: dict[str, View] = field(default_factory=dict)
+    frames: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Tensors stored inside a frame of zeros along axis 0: (name of the frame, width before the first step)."""
+
+    def __post_init__(self) -> None:
+        self.shapes |= {tensor.name: tensor.shape for tensor in self.program.tensors}
+        self.dtypes |= {tensor.name: tensor.dtype for tensor in self.program.tensors}
 
     def buffer(self, stem: str, shape: Sequence[Affine], dtype: Dtype = "float", fill: float | None = None) -> str:
         """A new array of the workspace, named `stem` (numbered from 2 when taken)."""
@@ -42,23 +49,76 @@ class Storage:
             name = f"{stem}_{k}"
         self.setup.append(Buffer(name, tuple(shape), dtype, fill))
         self.shapes[name] = tuple(shape)
+        self.dtypes[name] = dtype
         return name
 
     def tensor(self, name: str) -> None:
         """Storage for a tensor of the program."""
         tensor = self.program.table[name]
-        self.shapes[name] = tensor.shape
         if tensor.kind in ("value", "input"):
             self.setup.append(Buffer(name, tensor.shape, tensor.dtype))
 
-    def view(self, read: Read, equation: Equation, loops: frozenset[str] = NOTHING) -> View:
-        """The natural view of a read whose subscripts are affine, padded where it leaves its box."""
-        at = affine(read)
+    def framed(self, name: str, before: int, after: int) -> None:
+        """Storage for a recurrent tensor, with zeros before its first and after its last step."""
+        tensor = self.program.table[name]
+        self.shapes[name] = tensor.shape
+        frame = self.buffer(f"{name}.states", (tensor.shape[0] + before + after, *tensor.shape[1:]), tensor.dtype, 0.0)
+        self.setup.append(Alias(name, _steps(frame, before, tensor.shape[0])))
+        self.frames[name] = (frame, before)
+
+    def along(self, name: str, axis: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
+        """(array, subscript) for a read of a loop's step: shifted reads of recurrent tensors go to their frame."""
+        index = next(iter(subscript.names))
+        if name in self.frames and axis == 0 and subscript.const:
+            return self._shifted(name, subscript.const), Affine.of(index)
+        low, high = subscript.bounds(equation.extents)
+        size = self.shapes[name][axis]
+        if low.is_nonnegative() and (size - 1 - high).is_nonnegative():
+            return name, subscript
+        whole = tuple(Affine.of(f"#{k}") for k in range(len(self.shapes[name])))
+        at = (*whole[:axis], subscript, *whole[axis + 1 :])
+        box = {f"#{k}": e for k, e in enumerate(self.shapes[name]) if k != axis} | dict(equation.extents)
+        low_, high_ = self._overhang(at, self.shapes[name], equation.with_(box=tuple(box.items())))
+        return self._padded(name, low_, high_, 0.0), subscript + low_[axis]
+
+    def _shifted(self, name: str, distance: int) -> str:
+        """The recurrent tensor as seen `distance` steps away: an array of the same shape."""
+        word = "before" if distance < 0 else "after"
+        shifted = f"{name}.{word}" + (f"_{abs(distance)}" if abs(distance) > 1 else "")
+        if shifted not in self.shapes:
+            frame, before = self.frames[name]
+            self.setup.append(Alias(shifted, _steps(frame, before + distance, self.shapes[name][0])))
+            self.shapes[shifted] = self.shapes[name]
+            self.dtypes[shifted] = self.dtypes[name]
+        return shifted
+
+    def source(self, read: Read, equation: Equation) -> tuple[str, tuple[Affine, ...]] | None:
+        """(array, subscripts) of a read that needs no padding; None when it leaves its box."""
+        at, name = affine(read), read.tensor
+        if name in self.frames and len(at[0].terms) == 1 and at[0].const and at[0].terms[0][0] in equation.extents:
+            name, at = self._shifted(name, at[0].const), (Affine(at[0].terms), *at[1:])
+        inside = all(
+            low.is_nonnegative() and (size - 1 - high).is_nonnegative()
+            for (low, high), size in zip((a.bounds(equation.extents) for a in at), self.shapes[name], strict=True)
+        )
+        return (name, at) if inside else None
+
+    def is_regular(self, read: Read, equation: Equation) -> bool:
+        """Whether a read can be seen as a view: affine, and outside its box by a fixed distance at most."""
         shape = self.shapes[read.tensor]
-        low, high = self._overhang(at, shape, equation)
-        if not any(low) and not any(high):
-            return natural(read.tensor, shape, at, equation.extents, loops)
-        fill = float("-inf") if equation.reduce in SKIPPING else 0.0
+        return all(
+            isinstance(s, Affine) and overhang(s, size, equation) is not None
+            for s, size in zip(read.at, shape, strict=True)
+        )
+
+    def view(self, read: Read, equation: Equation, loops: frozenset[str] = NOTHING, fill: float = 0.0) -> View:
+        """The natural view of a regular read, padded with `fill` where it leaves its box."""
+        inside = self.source(read, equation)
+        if inside is not None:
+            name, at = inside
+            return natural(name, self.shapes[name], at, equation.extents, loops)
+        at = affine(read)
+        low, high = self._overhang(at, self.shapes[read.tensor], equation)
         name = self._padded(read.tensor, low, high, fill)
         shifted = tuple(a + lo for a, lo in zip(at, low, strict=True))
         return natural(name, self.shapes[name], shifted, equation.extents, loops)
@@ -69,20 +129,14 @@ class Storage:
         """How far the subscripts reach below 0 and beyond the end, axis by axis."""
         lows, highs = [], []
         for subscript, size in zip(at, shape, strict=True):
-            low, high = subscript.bounds(equation.extents)
-            over = high - (size - 1)
-            if (
-                not low.is_nonnegative()
-                and not low.is_constant
-                or not (-over).is_nonnegative()
-                and not over.is_constant
-            ):
+            outside = overhang(subscript, size, equation)
+            if outside is None:
                 raise CodegenError(
                     f"{equation.target}: subscript {subscript} leaves an axis of size {size} by a distance "
                     "that depends on a symbolic size; give the index an explicit extent"
                 )
-            lows.append(max(0, -low.const) if low.is_constant else 0)
-            highs.append(max(0, over.const) if over.is_constant else 0)
+            lows.append(outside[0])
+            highs.append(outside[1])
         return tuple(lows), tuple(highs)
 
     def _padded(self, base: str, low: tuple[int, ...], high: tuple[int, ...], fill: float) -> str:
@@ -91,11 +145,16 @@ class Storage:
         if key not in self.prepared:
             shape = self.shapes[base]
             padded = tuple(size + lo + hi for size, lo, hi in zip(shape, low, high, strict=True))
-            name = self.buffer(f"{base}.padded", padded, fill=fill)
+            name = self.buffer(f"{base}.padded", padded, self.dtypes[base], fill)
             inner = interior(name, low, shape, padded)
             self.prelude.append(Copy(inner, View(base)))
             self.prepared[key] = name
         return self.prepared[key]
+
+
+def _steps(frame: str, start: int, steps: Affine) -> View:
+    """`steps` entries of a frame along axis 0."""
+    return View(frame).then(Take((Slice(Affine.of(start), 1, steps),)), axes=())
 
 
 def interior(name: str, low: Sequence[int], shape: Sequence[Affine], framed: Sequence[Affine]) -> View:
@@ -105,6 +164,16 @@ def interior(name: str, low: Sequence[int], shape: Sequence[Affine], framed: Seq
         for lo, size, whole in zip(low, shape, framed, strict=True)
     )
     return View(name).then(Take(tuple(slices)), axes=())
+
+
+def overhang(subscript: Affine, size: Affine, equation: Equation) -> tuple[int, int] | None:
+    """How far a subscript reaches below 0 and beyond the end of an axis; None when that is symbolic."""
+    low, high = subscript.bounds(equation.extents)
+    over = high - (size - 1)
+    for bound in (-low, over):
+        if not (-bound).is_nonnegative() and not bound.is_constant:
+            return None
+    return (max(0, -low.const) if low.is_constant else 0, max(0, over.const) if over.is_constant else 0)
 
 
 def affine(read: Read) -> tuple[Affine, ...]:

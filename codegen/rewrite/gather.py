@@ -61,7 +61,9 @@ def _solve_axis(equation: Equation, axis: int, program: Program) -> Equation:
     if solved is None:
         return equation
     sign = subscript.coefficient(solved)
-    fresh = _fresh_letter(equation, program)
+    # A shift keeps its index (`h[t-1]` is solved by another t); a window gets a new one.
+    alone = [n for n in subscript.names if n in equation.extents] == [solved]
+    fresh = solved if alone else _fresh_letter(equation, program)
     # solved = sign * (J - rest)
     value = (Affine.of(fresh) - subscript.without(solved)) * sign
     size = program.table[equation.target].shape[axis]
@@ -75,8 +77,7 @@ def _solve_axis(equation: Equation, axis: int, program: Program) -> Equation:
             Guard(">=", Affine.of(solved)),
             Guard(">=", equation.extents[solved] - 1 - Affine.of(solved)),
         )
-    extents = {**equation.extents, fresh: size}
-    del extents[solved]
+    extents = {n: e for n, e in equation.extents.items() if n != solved} | {fresh: size}
     # `at[axis]` becomes J itself; the other subscripts do not name the solved index.
     moved = substitute_indices(equation.with_(guards=guards), {solved: value}, tuple(extents.items()))
     return _reboxed(moved, extents)
@@ -90,14 +91,12 @@ def _is_settled(subscript: Affine, others: list[Subscript], equation: Equation) 
 
 def _choose(equation: Equation, subscript: Affine, others: list[Subscript], program: Program) -> str | None:
     """The index to solve for: unit coefficient, on this axis only; one that a cotangent reads comes first."""
-    numbers = {s.name for s in equation.body.free_symbols}
     candidates = [
         name
         for name in subscript.names
         if name in equation.extents
         and abs(subscript.coefficient(name)) == 1
         and name not in indices_of(others)
-        and name not in numbers
         and not any(name in indices_of(r.at) for read in equation.reads for r in reads_of(read.at))
     ]
     # A subscript with several indices that tile the axis exactly (a reshape) has no window to unroll.

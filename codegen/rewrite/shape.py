@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Subscript, reads_of
+from codegen.equation import Equation, Guard, Program, Quotient, Read, Subscript
+
+Shapes = Mapping[str, tuple[Affine, ...]]
+NOTHING: frozenset[str] = frozenset()
 
 
 def plain_indices(subscripts: tuple[Subscript, ...]) -> tuple[str, ...] | None:
@@ -38,6 +43,32 @@ def stays_inside(read: Read, equation: Equation, program: Program) -> bool:
     return True
 
 
-def has_lookup(equation: Equation) -> bool:
-    """True when a subscript of the equation is data-dependent."""
-    return bool(reads_of(equation.at)) or any(reads_of(read.at) for read in equation.reads)
+def shapes_of(program: Program) -> Shapes:
+    """Shape by tensor name."""
+    return {tensor.name: tensor.shape for tensor in program.tensors}
+
+
+def inside(
+    reads: Iterable[Read], extents: Mapping[str, Affine], shapes: Shapes, checked: frozenset[str] = NOTHING
+) -> tuple[Guard, ...]:
+    """Guards that keep every one of `reads` inside its tensor's box; none where no read can escape.
+
+    extents: of the indices.  checked: integer tensors whose values are known to be valid subscripts.
+    """
+    guards: list[Guard] = []
+    for read in reads:
+        for subscript, size in zip(read.at, shapes[read.tensor], strict=True):
+            if isinstance(subscript, Read):
+                if subscript.tensor not in checked:
+                    guards.append(Guard(">=", Affine(), ((1, subscript),)))
+                    guards.append(Guard(">=", size - 1, ((-1, subscript),)))
+                continue
+            value, end = (
+                (subscript.numerator, size * subscript.divisor) if isinstance(subscript, Quotient) else (subscript, size)
+            )
+            low, high = value.bounds(extents)
+            if not low.is_nonnegative():
+                guards.append(Guard(">=", value))
+            if not (end - 1 - high).is_nonnegative():
+                guards.append(Guard(">=", end - 1 - value))
+    return tuple(dict.fromkeys(guards))

@@ -32,14 +32,22 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """The arguments by name.  Raises UsageError."""
+        # A mistyped option is the mistake to report, also where an option that must be there is therefore missing.
+        for word in words:
+            name = word.split("=")[0]
+            if name.startswith("--") and name != "--" and name not in self.known:
+                raise self._unknown(name)
         values, unread = self.parse_known_args(words)
         if unread:
             word = unread[0].split("=")[0]
             if not word.startswith("-"):
                 raise UsageError(f"{self.prog}: unexpected argument '{word}'; see {self.prog} --help")
-            near = did_you_mean(word, self.known) or f"; see {self.prog} --help"
-            raise UsageError(f"{self.prog}: unknown option '{word}'{near}")
+            raise self._unknown(word)
         return values
+
+    def _unknown(self, option: str) -> UsageError:
+        near = did_you_mean(option, self.known) or f"; see {self.prog} --help"
+        return UsageError(f"{self.prog}: unknown option '{option}'{near}")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message}; see {self.prog} --help")

@@ -31,12 +31,14 @@ from codegen.equation import (
     Read,
     Subscript,
     Tensor,
-    index_symbol,
     indices_of,
+    reads_of,
     slot,
     slots_of,
-    substitute_read,
 )
+from codegen.errors import FormulaError
+from codegen.rewrite.shape import inside, shapes_of
+from codegen.rewrite.substitute import substitute_indices
 from symnet.derive.partial import partial, through_output
 
 
@@ -126,32 +128,24 @@ def adjoint_equation(
     )
 
 
-def row_major(indices: tuple[str, ...], extents: dict[str, Affine]) -> Affine:
-    """The position of a point among the points of `indices`, the last one running fastest.
+def row_major(equation: Equation) -> Affine:
+    """The position of a point among the points of the reduced indices, the last one running fastest.
 
-    Every extent but the first must be a number.
+    Raises FormulaError when an extent but the first is symbolic: the position would not be affine.
     """
     position, stride = Affine(), 1
-    for name in reversed(indices):
+    for name in reversed(equation.over):
         position = position + Affine.of(name) * stride
-        if name != indices[0]:
-            stride *= extents[name].evaluate({})
+        extent = equation.extents[name]
+        if name != equation.over[0] and not extent.is_constant:
+            first = ", ".join((name, *(n for n in equation.over if n != name)))
+            raise FormulaError(
+                f"{equation.target}: the derivative of {equation.reduce}[{','.join(equation.over)}] numbers its points "
+                f"row by row, which takes an integer extent of every reduced index but the first; {name} has the "
+                f"symbolic extent {extent}; write {equation.reduce}[{first.replace(', ', ',')}], with {name} first"
+            )
+        stride *= extent.const
     return position
-
-
-def inside(reads: tuple[Read, ...], equation: Equation, program: Program) -> tuple[Guard, ...]:
-    """Guards that keep every one of `reads` inside its tensor's box; none where no read escapes."""
-    guards: list[Guard] = []
-    for read in reads:
-        for subscript, size in zip(read.at, program.table[read.tensor].shape, strict=True):
-            if not isinstance(subscript, Affine):
-                continue
-            low, high = subscript.bounds(equation.extents)
-            if not low.is_nonnegative():
-                guards.append(Guard(">=", subscript))
-            if not (size - 1 - high).is_nonnegative():
-                guards.append(Guard(">=", size - 1 - subscript))
-    return tuple(dict.fromkeys(guards))
 
 
 def _sum(equation: Equation, program: Program) -> Weight:
@@ -162,7 +156,7 @@ def _max(equation: Equation, program: Program) -> Weight:
     name = f"{equation.target}.argmax"
     tensor = Tensor(name, program.table[equation.target].shape, dtype="int")
     where = equation.with_(target=name, reduce="argmax", accumulate=False)
-    position = row_major(equation.over, dict(equation.box))
+    position = row_major(equation)
     chosen = Guard("==", -position, ((1, Read(name, equation.at)),))
     return Weight(tensor, where, None, (chosen,))
 
@@ -173,6 +167,7 @@ def _logsumexp(equation: Equation, program: Program) -> Weight:
     at = tuple(Affine.of(i) for i in indices)
     tensor = Tensor(name, tuple(equation.extents[i] for i in indices))
     total = len(equation.reads)
+    reached = (*equation.reads, *(nested for read in equation.reads for nested in reads_of(read.at)))
     softmax = equation.with_(
         target=name,
         at=at,
@@ -180,7 +175,7 @@ def _logsumexp(equation: Equation, program: Program) -> Weight:
         reads=(*equation.reads, Read(equation.target, equation.at)),
         over=(),
         reduce="sum",
-        guards=equation.guards + inside(equation.reads, equation, program),
+        guards=equation.guards + inside(reached, equation.extents, shapes_of(program)),
         accumulate=False,
     )
     return Weight(tensor, softmax, Read(name, at))
@@ -193,26 +188,13 @@ def _prod(equation: Equation, program: Program) -> Weight:
     tensor = Tensor(name, tuple(equation.extents[i] for i in indices))
     # The factors get their own copies of the reduced indices: others[I,R] = prod[R' | R' != R] body(I,R').
     fresh = {i: Affine.of(f"{i}_") for i in equation.over}
-    own = row_major(equation.over, dict(equation.box))
-    others = equation.with_(
+    own = row_major(equation)
+    box = (*((i, equation.extents[i]) for i in indices), *((f"{i}_", equation.extents[i]) for i in equation.over))
+    copies = substitute_indices(equation, fresh, box, tuple(f"{i}_" for i in equation.over))
+    others = copies.with_(
         target=name,
         at=at,
-        reads=tuple(substitute_read(read, fresh) for read in equation.reads),
-        body=equation.body.xreplace({index_symbol(i): index_symbol(f"{i}_") for i in equation.over}),
-        box=(*((i, equation.extents[i]) for i in indices), *((f"{i}_", equation.extents[i]) for i in equation.over)),
-        over=tuple(f"{i}_" for i in equation.over),
-        guards=(
-            *(
-                Guard(
-                    g.op,
-                    g.affine.substitute(fresh),
-                    tuple((c, substitute_read(r, fresh)) for c, r in g.reads),
-                    g.modulus,
-                )
-                for g in equation.guards
-            ),
-            Guard("!=", own.substitute(fresh) - own),
-        ),
+        guards=(*copies.guards, Guard("!=", own.substitute(fresh) - own)),
         accumulate=False,
     )
     return Weight(tensor, others, Read(name, at))

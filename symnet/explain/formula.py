@@ -19,11 +19,11 @@ from symnet.explain.symbols import COTANGENT
 HEADS: Mapping[str, str] = {
     "sum": r"\sum",
     "max": r"\max",
-    "argmax": r"\operatorname*{arg\,max}",
-    "logsumexp": r"\operatorname*{logsumexp}",
+    "argmax": r"\mathop{\mathrm{arg\,max}}",
+    "logsumexp": r"\mathop{\mathrm{logsumexp}}",
     "prod": r"\prod",
 }
-"""What each reduction is written as; its indices go below."""
+"""What each reduction is written as; its indices go below.  (GitHub refuses the operatorname macro.)"""
 
 DERIVED = "backward"
 """The stage in which a sigmoid is written sigma(x); where it is declared, its formula shows."""

@@ -17,7 +17,7 @@ UPRIGHT: Mapping[str, str] = {
     "sigmoid": r"\sigma",
     "maximum": r"\max",
     "minimum": r"\min",
-    "erf": r"\operatorname{erf}",
+    "erf": r"\mathop{\mathrm{erf}}",
 }
 
 
@@ -145,7 +145,7 @@ class BodyPrinter(LatexPrinter):  # type: ignore[misc]
         if name not in UPRIGHT and hasattr(sympy, name):
             return str(super()._print_Function(expr, exp))
         name = name.rstrip("_").lower()
-        head = UPRIGHT.get(name) or rf"\operatorname{{{name}}}"
+        head = UPRIGHT.get(name) or rf"\mathop{{\mathrm{{{name}}}}}"
         power = f"^{{{exp}}}" if exp is not None else ""
         return rf"{head}{power}\left({', '.join(map(self._print, expr.args))}\right)"
 

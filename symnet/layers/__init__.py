@@ -21,10 +21,13 @@ from symnet.layers.elementwise import (
 )
 from symnet.layers.formula import Formula
 from symnet.layers.pooling import AvgPool2D, MaxPool2D
+from symnet.layers.recurrent import GRU, LSTM, SimpleRNN
 from symnet.layers.shaping import Concat, Flatten, concat
 from symnet.layers.spelling import Parameter
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
     "AvgPool2D",
@@ -40,6 +43,7 @@ __all__ = [
     "Multiply",
     "Node",
     "Parameter",
+    "SimpleRNN",
     "Subtract",
     "concat",
     "elu",

@@ -16,12 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from codegen.affine import Affine
 from codegen.equation import Dtype, Tensor
 from codegen.notation import elaborate
-from symnet.errors import DefinitionError, FormulaError, ShapeError, located
+from symnet.errors import DefinitionError, ShapeError, located
+from symnet.layers.checks import check_output
 from symnet.layers.spelling import (
-    INITIALIZERS,
     Declared,
     Layout,
     Parameter,
@@ -31,7 +30,7 @@ from symnet.layers.spelling import (
     fixed_shape,
     readable,
 )
-from symnet.options import LARGEST, Strict, choice, flag, identifier, number
+from symnet.options import Strict, identifier, number
 from symnet.suggest import listing
 
 _serial = itertools.count()
@@ -84,7 +83,7 @@ class Layer(metaclass=Strict):
         Raises ShapeError, FormulaError or DefinitionError, naming the layer.
         """
         where = f"{self.kind} '{site.name}'"
-        self._check_inputs(where, inputs)
+        self.check_inputs(where, inputs, site)
         spelling = self.spell(inputs, site)
         names = {spelling.output: site.name, **{p: f"{site.owner}.{p}" for p in spelling.params}}
         with located(where):
@@ -97,11 +96,14 @@ class Layer(metaclass=Strict):
                 origin=site.name,
                 stage="forward",
             )
-        _check_output(where, done.output)
         parameters = tuple(
             self._parameter(spelling, site.owner, local, tensor) for local, tensor in done.params.items()
         )
-        return Declared(done.tensors, parameters, done.equations, done.output)
+        made = {t.name: t for t in done.tensors}
+        output = made[site.name]
+        check_output(where, output)
+        further = tuple(made[f"{site.name}.{local}"] for local in spelling.further)
+        return Declared(done.tensors, parameters, done.equations, output, further)
 
     def layout(self, site: Site, inputs: tuple[Tensor, ...], output: Tensor) -> Layout | None:
         """The layout of the output: that of the first input while the rank stays."""
@@ -117,8 +119,16 @@ class Layer(metaclass=Strict):
             raise DefinitionError(f"{self.where}: expected inputs, got none")
         return nodes
 
+    def roles(self, nodes: tuple[Node, ...], named: Mapping[str, Node]) -> tuple[str, ...]:
+        """What each input is to the layer, for layers that can do without some of them."""
+        return ()
+
     def __call__(self, *nodes: Node, **named: Node) -> Node:
         """The layer's value on `nodes`.  Its shape is inferred at once, so that errors appear here."""
+        return self.outputs(nodes, named)[0]
+
+    def outputs(self, nodes: tuple[Node, ...], named: Mapping[str, Node]) -> tuple[Node, ...]:
+        """All values of the layer: that of a call, and those that its formula hands out besides."""
         for node in (*nodes, *named.values()):
             if not isinstance(node, Node):
                 raise DefinitionError(
@@ -126,12 +136,15 @@ class Layer(metaclass=Strict):
                 )
         inputs = self.arguments(nodes, named)
         name = self.name or self.kind.lower()
-        site = Site(name, name, inputs[0].layout)
+        site = Site(name, name, inputs[0].layout, roles=self.roles(nodes, named))
         tensors = tuple(replace(n.tensor, name=f"in{k}.{n.tensor.name}") for k, n in enumerate(inputs))
-        output = self.declare(site, tensors).output
-        return Node(self, inputs, output, self.layout(site, tensors, output))
+        declared = self.declare(site, tensors)
+        first = Node(self, inputs, declared.output, self.layout(site, tensors, declared.output), site.roles)
+        more = (Node(self, (first,), t, port=k) for k, t in enumerate(declared.further, start=1))
+        return (first, *more)
 
-    def _check_inputs(self, where: str, inputs: tuple[Tensor, ...]) -> None:
+    def check_inputs(self, where: str, inputs: tuple[Tensor, ...], site: Site) -> None:
+        """Refuse inputs of dtypes that the layer does not take."""
         for tensor in inputs:
             if tensor.dtype not in self.accepts:
                 raise ShapeError(f"{where}: expected an input of dtype {listing(self.accepts)}, got {tensor.dtype}")
@@ -163,6 +176,10 @@ class Node:
     inputs: tuple[Node, ...]
     tensor: Tensor
     layout: Layout | None = None
+    roles: tuple[str, ...] = ()
+    """What each input is to the layer, where it can do without some."""
+    port: int = 0
+    """0 for the value of a call; k for the k-th of its further values, whose only input is that of the call."""
     serial: int = field(default_factory=lambda: next(_serial))
     """Grows with every node: layers are numbered in the order in which they were called."""
 
@@ -216,31 +233,3 @@ def _combined(kind: str, operator: str, left: Node | float, right: Node | float)
     node = left if isinstance(left, Node) else right
     assert isinstance(node, Node)
     return Layer.kinds["Activation"](f" {operator} ".join(sides))(node)  # type: ignore[call-arg]
-
-
-def checked_init(where: str, init: object, params: tuple[str, ...], main: str) -> dict[str, str]:
-    """`init=`, a rule for `main` or a rule by parameter name, as the latter; DefinitionError otherwise."""
-    if init is None:
-        return {}
-    rules = init if isinstance(init, Mapping) else {main: init}
-    for name, rule in rules.items():
-        choice(f"{where}(init=)", name, params)
-        choice(f"{where}(init=): rule of '{name}'", rule, INITIALIZERS)
-    return {str(name): str(rule) for name, rule in rules.items()}
-
-
-def checked_flags(where: str, **flags: object) -> None:
-    """Refuse options that are not True or False."""
-    for name, value in flags.items():
-        flag(f"{where}({name}=)", value)
-
-
-def _check_output(where: str, output: Tensor) -> None:
-    if not output.shape or output.shape[0] != Affine.of("N"):
-        raise FormulaError(
-            f"{where}: the first index of the output must be that of the batch, with extent N; "
-            f"got the shape {described(output)}"
-        )
-    fixed = math.prod(e.const for e in output.shape if e.is_constant)
-    if fixed > LARGEST:
-        raise ShapeError(f"{where}: an output of {fixed} numbers a sample; at most {LARGEST} are possible")

@@ -9,7 +9,8 @@ from typing import ClassVar
 from codegen.equation import Dtype, Tensor
 from codegen.notation import free_names, parse
 from symnet.errors import DefinitionError, located
-from symnet.layers.base import Layer, Node, checked_flags, checked_init
+from symnet.layers.base import Layer, Node
+from symnet.layers.checks import checked_flags, checked_init
 from symnet.layers.spelling import Site, Spelling
 from symnet.options import identifier, integer, shown, size_name, string
 from symnet.suggest import did_you_mean, listing

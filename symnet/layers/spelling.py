@@ -41,12 +41,14 @@ class Site:
     owner: the name under which the parameters stand (that of the layer's first use).
     layout: of the first input, or None when it is not known to be a picture.
     rectified: a rectifying activation follows directly.
+    roles: what each input is to the layer, for layers that can do without some of them.
     """
 
     name: str
     owner: str
     layout: Layout | None = None
     rectified: bool = False
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Spelling:
     """A layer as text.
 
     inputs: the local name of each input.  output: the local name of the tensor that is the output.
+    further: those of tensors that are handed out besides.
     params, sizes: as `codegen.notation.elaborate` takes them.  init: a rule by parameter, where not the default.
     """
 
@@ -64,16 +67,18 @@ class Spelling:
     sizes: Mapping[str, int | str | Affine] = field(default_factory=dict)
     init: Mapping[str, str] = field(default_factory=dict)
     regularized: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What a layer adds to a program: new tensors (parameters left out), parameters, equations, and its output."""
+    """What a layer adds to a program: new tensors (parameters left out), parameters, equations, and its outputs."""
 
     tensors: tuple[Tensor, ...]
     parameters: tuple[Parameter, ...]
     equations: tuple[Equation, ...]
     output: Tensor
+    further: tuple[Tensor, ...] = ()
 
 
 def readable(tensor: Tensor) -> tuple[int | str, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from codegen.affine import Affine
 from symnet import activations
-from symnet.layers.base import Layer, checked_flags, checked_init
+from symnet.layers.base import Layer
+from symnet.layers.checks import checked_flags, checked_init
 from symnet.layers.spelling import Site, Spelling
 
 

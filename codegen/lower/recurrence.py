@@ -1,0 +1,139 @@
+"""Recurrences as loops.
+
+Inside one step of the loop the recurrent tensors have no step axis: `h[t,n,k]`
+is the slice `h.now[n,k]`, `h[t-1,n,k]` the slice `h.before[n,k]`.  The equations
+of a step, written over such slices, are lowered by the same rules as any others;
+afterwards the slices are put back in place of their names.
+
+Every recurrent tensor that is read beyond its ends is stored inside a frame of
+zeros, so that the state before the first step is there to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from codegen.affine import Affine
+from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor
+from codegen.errors import CodegenError
+from codegen.lower.storage import Storage
+from codegen.plan import Block, Loop, Note, Step, mapped, views_of
+from codegen.rewrite.share import rename_indices
+from codegen.schedule import Recurrence
+from codegen.view import FULL, Take, View
+
+Lower = Callable[[Equation, Storage], list[Step]]
+
+
+def recurrence(loop: Recurrence, storage: Storage, lower: Lower) -> Block:
+    """The block of one recurrence: what does not change before the loop, then the loop."""
+    index = loop.index(loop.equations[0])
+    slices = _Slices(storage, index)
+    equations = [_with_index(e, loop.index(e), index) for e in loop.equations]
+    stepped = [slices.equation(e, loop.axes[e.target]) for e in equations]
+    inner = replace(storage, program=slices.program(), prelude=[])
+    before: list[Step] = []
+    steps: list[Step] = []
+    for original, equation in zip(loop.equations, stepped, strict=True):
+        inner.prelude.clear()
+        own = lower(equation, inner)
+        changing = [s for s in inner.prelude if slices.changes(s)]
+        before += [s for s in inner.prelude if s not in changing]
+        steps += [Note(original), *changing, *own]
+    body = tuple(mapped(step, slices.placed) for step in steps)
+    prepared = tuple(mapped(step, slices.placed) for step in (*storage.prelude, *before))
+    return Block(loop.equations[0], (*prepared, Loop(index, loop.extent, body, loop.backward)), noted=True)
+
+
+def _with_index(equation: Equation, own: str, index: str) -> Equation:
+    """The equation with its step index called as everywhere in the loop."""
+    if own == index:
+        return equation
+    if index in equation.extents:
+        return rename_indices(equation, {own: index, index: own})
+    return rename_indices(equation, {own: index})
+
+
+class _Slices:
+    """The slices that the equations of one step read and write."""
+
+    def __init__(self, storage: Storage, index: str) -> None:
+        self.storage = storage
+        self.index = index
+        self.views: dict[str, View] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.changing: set[str] = set()
+
+    def program(self) -> Program:
+        """The program with the slices among its tensors."""
+        known = self.storage.program
+        return replace(known, tensors=(*known.tensors, *self.tensors.values()))
+
+    def equation(self, equation: Equation, axis: int) -> Equation:
+        """The equation of one step: without the step index, over slices."""
+        target = self.read(Read(equation.target, equation.at), equation)
+        if target.tensor == equation.target:
+            raise CodegenError(f"{equation.target}: axis {axis} of the left side is not the index of the loop")
+        box = tuple((n, e) for n, e in equation.box if n != self.index)
+        self.changing.add(target.tensor)
+        return equation.with_(
+            target=target.tensor,
+            at=target.at,
+            reads=tuple(self.read(r, equation) for r in equation.reads),
+            guards=tuple(self.guard(g, equation) for g in equation.guards),
+            box=box,
+            over=tuple(n for n in equation.over if n != self.index),
+        )
+
+    def guard(self, guard: Guard, equation: Equation) -> Guard:
+        return replace(guard, reads=tuple((c, self.read(r, equation)) for c, r in guard.reads))
+
+    def subscript(self, subscript: Subscript, equation: Equation) -> Subscript:
+        return self.read(subscript, equation) if isinstance(subscript, Read) else subscript
+
+    def read(self, read: Read, equation: Equation) -> Read:
+        """The read through a slice, when one of its subscripts is the step index plus a distance."""
+        at = tuple(self.subscript(s, equation) for s in read.at)
+        axes = [k for k, s in enumerate(at) if isinstance(s, Affine) and s.coefficient(self.index)]
+        if not axes:
+            return replace(read, at=at)
+        axis = axes[0]
+        moved = at[axis]
+        assert isinstance(moved, Affine)
+        if len(axes) > 1 or any(n in equation.extents for n in moved.without(self.index).names):
+            raise CodegenError(
+                f"{equation.target}: {read.tensor} is read at {moved}, which mixes the loop's index with another; "
+                "name that value in an equation of its own first"
+            )
+        base, subscript = self.storage.along(read.tensor, axis, moved, equation)
+        shape = self.storage.shapes[base]
+        name = self._slice(read.tensor, base, axis, subscript, shape)
+        return replace(read, tensor=name, at=at[:axis] + at[axis + 1 :])
+
+    def _slice(self, tensor: str, base: str, axis: int, subscript: Affine, shape: tuple[Affine, ...]) -> str:
+        items = (*(FULL for _ in range(axis)), subscript)
+        view = View(base).then(Take(items), axes=())
+        for name, known in self.views.items():
+            if known == view:
+                return name
+        stem = f"{base}.now"
+        name, k = stem, 1
+        while name in self.storage.shapes:
+            k += 1
+            name = f"{stem}_{k}"
+        source = self.storage.program.table[tensor]
+        left = shape[:axis] + shape[axis + 1 :]
+        self.views[name] = view
+        self.tensors[name] = replace(source, name=name, shape=left, kind="value")
+        self.storage.shapes[name] = left
+        return name
+
+    def changes(self, step: Step) -> bool:
+        """True when a step depends on the step of the loop."""
+        return any(v.base in self.views for v in views_of(step)) or self.index in repr(step)
+
+    def placed(self, view: View) -> View:
+        """A view of a slice as a view of the array it is a slice of."""
+        whole = self.views.get(view.base)
+        return view if whole is None else View(whole.base, (*whole.ops, *view.ops), view.axes)

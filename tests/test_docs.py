@@ -1,0 +1,218 @@
+"""Everything the documentation shows is run: its Python, its commands, its files, its formulas.
+
+`pytest tests/test_docs.py --update-docs` writes what comes out now into the Markdown files, and shows the difference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codegen.functions import FUNCTIONS
+from codegen.notation.words import REDUCTIONS
+from codegen.pipeline import PASSES
+from markdown import Block, blocks, refreshed, shows
+from symnet.activations import ACTIVATIONS
+from symnet.cli import COMMANDS, main
+from symnet.compile import Network
+from symnet.compile import compile as compile_model
+from symnet.definition import load
+from symnet.layers.base import Layer
+from symnet.losses import LOSSES
+from symnet.train.optimizers import OPTIMIZERS
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
+NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
+
+
+@dataclass
+class Session:
+    """What the blocks of one file do, one after another: a namespace, a folder, and what differs from the file."""
+
+    name: str
+    folder: Path
+    namespace: dict[str, Any] = field(default_factory=dict)
+    printed: str = ""
+    differing: list[tuple[Block, tuple[str, ...] | None, tuple[str, ...]]] = field(default_factory=list)
+    """(block, what it should be or None where that cannot be told, what came out)."""
+
+    def run(self, block: Block) -> None:
+        """Run or check one block."""
+        if "file" in block.notes:
+            Path(block.notes["file"]).write_text(block.text, encoding="utf-8")
+        elif "excerpt" in block.notes:
+            self._compare(block, self._source(block.notes["excerpt"]), whole=False)
+        elif "latex" in block.notes:
+            self._compare(block, self._latex(block.notes["latex"]), whole=True)
+        elif "not run" not in block.notes:
+            assert block.language in KINDS, f"{self.name}:{block.start}: a block of an unknown kind '{block.language}'"
+            KINDS[block.language](self, block)
+
+    def python(self, block: Block) -> None:
+        """Execute the block; what it prints is for the `output` block that may follow."""
+        # Empty lines in front make tracebacks show the line of the Markdown file.
+        code = compile("\n" * block.start + block.text, str(ROOT / self.name), "exec")
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(code, self.namespace)
+        self.printed = out.getvalue()
+
+    def output(self, block: Block) -> None:
+        """Compare with what the last Python block printed."""
+        self._compare(block, tuple(self.printed.splitlines()), whole=True)
+
+    def console(self, block: Block) -> None:
+        """Run each `$ command` and compare what follows it with what it prints."""
+        starts = [k for k, line in enumerate(block.lines) if line.startswith("$ ")]
+        assert starts and starts[0] == 0, f"{self.name}:{block.start}: expected a line '$ command' first"
+        for start, stop in zip(starts, [*starts[1:], len(block.lines)], strict=True):
+            shown = block.lines[start + 1 : stop]
+            part = Block("console", block.notes, block.start + start + 1, shown)
+            self._compare(part, tuple(command(block.lines[start][2:]).splitlines()), whole=True)
+
+    def nothing(self, block: Block) -> None:
+        """Text, grammars and formulas of the author's own."""
+
+    def _compare(self, block: Block, actual: tuple[str, ...], *, whole: bool) -> None:
+        if not shows(block.lines, actual, whole=whole, loose="loose" in block.notes):
+            self.differing.append((block, refreshed(block.lines, actual, whole=whole), actual))
+
+    def _source(self, where: str) -> tuple[str, ...]:
+        if isinstance(self.namespace.get(where), Network):
+            return tuple(self.namespace[where].source.splitlines())
+        path = next(p for p in (self.folder / where, ROOT / where) if p.is_file())
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+
+    def _latex(self, where: str) -> tuple[str, ...]:
+        source, chapter, section = where.split(" > ")
+        net = self.namespace.get(source) or compile_model(load(source))
+        text = net.latex().split(f"\n## {chapter}\n", 1)[1].split("\n## ", 1)[0]
+        titled = re.search(rf"^### {re.escape(section)}(?: \(.*\))?\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL)
+        assert titled, f"{self.name}: nothing called '{section}' under '{chapter}' of {source}"
+        return tuple(titled[1].split("$$")[1].strip("\n").splitlines())
+
+
+KINDS: dict[str, Callable[[Session, Block], None]] = {
+    "python": Session.python,
+    "output": Session.output,
+    "console": Session.console,
+    "text": Session.nothing,
+    "$$": Session.nothing,
+}
+
+
+def command(line: str) -> str:
+    """What `symnet ...` (in this process) or `python FILE ...` prints, on both streams."""
+    program, *words = shlex.split(line)
+    if program == "symnet":
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+            main(words)
+        return out.getvalue()
+    assert program == "python", f"the documentation runs '{program}'; expected symnet or python"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_what_is_shown_is_what_comes_out(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    pytest.importorskip("sklearn")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    text = path.read_text(encoding="utf-8")
+    session = Session(path.relative_to(ROOT).as_posix(), tmp_path)
+    for block in blocks(text):
+        session.run(block)
+    if not session.differing:
+        return
+    report = "\n\n".join(_difference(session.name, block, actual) for block, _, actual in session.differing)
+    lost = [block for block, wanted, _ in session.differing if wanted is None]
+    if not request.config.getoption("--update-docs") or lost:
+        by_hand = f"\nTo be mended by hand: {', '.join(f'line {b.start}' for b in lost)}" if lost else ""
+        pytest.fail(f"{report}\nIf the change is meant: pytest --update-docs{by_hand}", pytrace=False)
+    lines = text.splitlines()
+    for block, wanted, _ in reversed(session.differing):
+        lines[block.start : block.stop] = wanted or ()
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    sys.__stdout__.write(f"\n{report}\n")  # type: ignore[union-attr]
+
+
+def _difference(name: str, block: Block, actual: tuple[str, ...]) -> str:
+    lines = difflib.unified_diff(block.lines, actual, f"{name}:{block.start + 1}", "now", lineterm="")
+    return "\n".join([*lines][:400])
+
+
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)")
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target, anchor in LINK.findall(path.read_text(encoding="utf-8")):
+        file = path.parent / target if target else path
+        assert file.exists(), f"{target} does not exist"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+LISTED = {
+    "README.md": {
+        "commands": COMMANDS,
+        "layers": Layer.kinds,
+        "losses": {cls.__name__ for cls in LOSSES.values()},
+        "activations": ACTIVATIONS,
+        "optimizers": {o.name for o in OPTIMIZERS},
+    },
+    "docs/equations.md": {"functions": FUNCTIONS, "reductions": REDUCTIONS},
+    "docs/architecture.md": {"passes": {name for name, _ in PASSES}},
+}
+
+
+@pytest.mark.parametrize(("name", "what"), [(name, what) for name, lists in LISTED.items() for what in lists])
+def test_lists_are_complete(name: str, what: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert [item for item in LISTED[name][what] if f"`{item}`" not in text] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_text_is_portable(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"(?<![\w.])/(work|tmp|home|root)/", text)
+    assert r"\operatorname" not in text, "GitHub does not render it"
+
+
+@pytest.mark.parametrize(
+    ("shown", "loose", "expected"),
+    [
+        ("a\nb\nc 1.5", False, True),
+        ("a\nb\nc 1.7", False, False),
+        ("a\nb\nc 1.7", True, True),
+        ("a\n...", False, True),
+        ("...\nc 1.5", False, True),
+        ("a\n...\nc 1.5", False, True),
+        ("b\n...", False, False),
+        ("a\nb", False, False),
+        ("...\na\nb", False, False),
+        ("a\nb\nc 1.5\nd", False, False),
+    ],
+)
+def test_comparison_notices_a_difference(shown: str, loose: bool, expected: bool) -> None:
+    assert shows(tuple(shown.splitlines()), ("a", "b", "c 1.5"), whole=True, loose=loose) is expected
