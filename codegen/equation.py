@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Literal
 
 import sympy
@@ -146,19 +146,19 @@ class Program:
         return replace(self, equations=tuple(equations))
 
 
-@lru_cache(maxsize=None)
+@cache
 def slot(k: int) -> sympy.Symbol:
     """The SymPy symbol that stands for an equation's k-th read in its body."""
     return sympy.Symbol(f"_{k}", real=True)
 
 
-@lru_cache(maxsize=None)
+@cache
 def index_symbol(name: str) -> sympy.Symbol:
     """The SymPy symbol of an index variable used as a number."""
     return sympy.Symbol(name, integer=True)
 
 
-@lru_cache(maxsize=None)
+@cache
 def size_symbol(name: str) -> sympy.Symbol:
     """The SymPy symbol of a size (always at least 1) used as a number."""
     return sympy.Symbol(name, integer=True, positive=True)

@@ -13,13 +13,15 @@ import os
 from collections.abc import Callable, Mapping
 
 from codegen.check import check
-from codegen.emit.stages import Emitted, emit
+from codegen.emit.stages import DEFAULT, Emitted, Naming, emit
 from codegen.equation import Program
 from codegen.lower import lower
 from codegen.lower.reuse import reuse
+from codegen.rewrite.batch_last import batch_last, rows_of_inputs
 from codegen.rewrite.dead import remove_dead
 from codegen.rewrite.gather import gather
 from codegen.rewrite.inline import inline
+from codegen.rewrite.layout import composed, reordered
 from codegen.rewrite.merge import merge_contributions
 from codegen.rewrite.scalars import simplify, stabilise
 from codegen.rewrite.share import share_equal
@@ -61,6 +63,8 @@ def generate(
     results: Mapping[str, str] | None = None,
     attributes: Mapping[str, str] | None = None,
     checked: frozenset[str] = frozenset(),
+    holders: Mapping[str, str] | None = None,
+    naming: Naming = DEFAULT,
 ) -> Emitted:
     """Source of a rewritten program: a Workspace class and one function a stage.
 
@@ -71,9 +75,16 @@ def generate(
     after their stage.
     checked: integer tensors whose values the caller has checked to be valid wherever they are
     subscripts; a read through any other is guarded, and 0 outside its tensor.
+    holders: the argument that holds a result, where that is not `g`.
+    naming: of the class and the functions, where a module has several programs.
     """
     keep = frozenset((attributes or {}).values())
-    program, orders = time_major(program)
+    pictures = batch_last(program)
+    program = rows_of_inputs(program, pictures)
+    orders = {f"{n}.rows" if program.table[n].kind == "input" else n: order for n, order in pictures.items()}
+    program = reordered(program, orders)
+    steps = time_major(program)
+    program, orders = reordered(program, steps), composed(orders, steps)
     plan = reuse(lower(program, checked), program, keep)
     return emit(
         program,
@@ -83,4 +94,6 @@ def generate(
         attributes=attributes or {},
         stages=stages,
         orders=orders,
+        holders=holders or {},
+        naming=naming,
     )

@@ -11,7 +11,7 @@ results) and how a step is written down is the emitter's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
@@ -150,6 +150,14 @@ class Plan:
 
     setup: list[Buffer | Alias] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+
+
+def opened(steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps, with those of every loop after it."""
+    for step in steps:
+        yield step
+        if isinstance(step, Loop):
+            yield from opened(step.steps)
 
 
 def views_of(step: Step) -> tuple[View, ...]:

@@ -13,21 +13,24 @@ from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
 
+ZERO = Affine()
+
 Dim = tuple[Affine, ...]
 """One axis of a reshaped array: the product of these extents."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """`start : start + step * length : step`; `full` for the whole axis."""
+    """`start : start + step * length : step`; `full` for the whole axis, from its end if `step` is -1."""
 
-    start: Affine = Affine()
+    start: Affine = ZERO
     step: int = 1
-    length: Affine = Affine()
+    length: Affine = ZERO
     full: bool = False
 
 
 FULL = Slice(full=True)
+REVERSED = Slice(full=True, step=-1)
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,9 @@ def natural(
             axes += order
             tiled = True
             continue
+        if subscript == Affine() and size == Affine.of(1) and any(s.names for s in at):
+            tiled = True  # an axis of length 1 is left out by the reshape
+            continue
         dims.append((size,))
         if not indices:
             items.append(rest)
@@ -134,13 +140,35 @@ def natural(
         view = view.then(Reshape(tuple(dims)), axes=())
     if overlapping or len(set(axes)) < len(axes):
         return _windows(view, shape, at, vector)
-    if any(item != FULL for item in items):
-        view = view.then(Take(tuple(items)), axes=())
+    for taken in _in_two(items):
+        if any(item != FULL for item in taken):
+            view = view.then(Take(taken), axes=())
     return replace(view, axes=tuple(axes))
 
 
 def _slice(step: int, start: Affine, length: Affine, size: Affine) -> Slice:
     return FULL if step == 1 and start == Affine() and length == size else Slice(start, step, length)
+
+
+def _in_two(items: Sequence[Affine | Slice]) -> tuple[tuple[Affine | Slice, ...], tuple[Slice, ...]]:
+    """Slices backwards that may end at the axis' start, as slices forward and then a reversal.
+
+    Python would take the -1 at which such a slice stops for the last position.
+    """
+    forward: list[Affine | Slice] = []
+    turned: list[Slice] = []
+    for item in items:
+        backwards = isinstance(item, Slice) and item.step < 0 and not _last(item).is_constant
+        if isinstance(item, Slice):
+            turned.append(REVERSED if backwards else FULL)
+            item = Slice(_last(item), -item.step, item.length) if backwards else item
+        forward.append(item)
+    return tuple(forward), tuple(turned)
+
+
+def _last(item: Slice) -> Affine:
+    """The last position of a slice."""
+    return item.start + (item.length - 1) * item.step
 
 
 def _windows(view: View, shape: Sequence[Affine], at: Sequence[Affine], vector: Mapping[str, Affine]) -> View:

@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import sympy
 
 from codegen.emit.layout import call
+from codegen.emit.stages import Lines
 from codegen.equation import Program
-from codegen.pipeline import generate
-from symnet.derive.network import trainable
-from symnet.derive.reverse import cotangent_name
+from codegen.plan import Buffer
 from symnet.explain.flops import flops
 from symnet.graph import Model
 from symnet.layers.spelling import readable
+from symnet.numeric import STAGES, Numeric, numeric
 from symnet.runtime import fragments, import_block
 from symnet.train.update import emit_optimizers
 
-STAGES = {
-    "forward": "From the inputs in `w` to `w.output`.",
-    "loss": "From `w.output` and `w.target` to `w.loss`.",
-    "backward": "Write the gradient of the loss by each trainable parameter into `g`.",
-}
+
+@dataclass(frozen=True)
+class Assembled:
+    """The text of a module, and what of it the numeric part is.
+
+    blocks: for every equation the first and last line (from 1) of the code that computes it.
+    arrays: what a workspace allocates.
+    """
+
+    source: str
+    blocks: tuple[Lines, ...]
+    arrays: tuple[Buffer, ...]
 
 
-def assemble(model: Model, program: Program, *, dtype: str, target: str) -> str:
-    """The source of the module for a derived and rewritten program."""
-    names = trainable(model)
-    attributes = {"output": model.output.name, **({"loss": "loss"} if model.loss else {})}
-    numeric = generate(
-        program,
-        stages=STAGES,
-        target=target,
-        results={cotangent_name(name): name for name in names},
-        attributes={k: v for k, v in attributes.items() if k != v},
-    )
-    more = [line for line in numeric.imports if line != "import math"]
+def assemble(
+    model: Model,
+    program: Program,
+    evaluation: Program | None = None,
+    *,
+    dtype: str,
+    target: str,
+    wrt_inputs: bool = False,
+) -> Assembled:
+    """The module for a derived and rewritten program; `evaluation` where use needs another one."""
+    made = numeric(model, program, evaluation, target=target, wrt_inputs=wrt_inputs)
+    more = [line for line in made.imports if line != "import math"]
     parts = [
         header(model, program, dtype, target),
         import_block(more),
-        "\n".join(constants(model, dtype)) + "\n\n",
-        numeric.source + "\n",
+        "\n".join(constants(model, made, dtype)) + "\n\n",
+        made.training.source + "\n",
+        made.evaluation + "\n",
         emit_optimizers().rstrip() + "\n\n",
         fragments().rstrip() + "\n",
     ]
-    return "\n".join(parts)
+    before = sum(part.count("\n") + 1 for part in parts[: parts.index(made.training.source + "\n")])
+    blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)
+    return Assembled("\n".join(parts), blocks, made.training.arrays)
 
 
 def header(model: Model, program: Program, dtype: str, target: str) -> str:
@@ -95,20 +106,27 @@ def polynomial(cost: sympy.Expr) -> str:
     return " + ".join(texts)
 
 
-def constants(model: Model, dtype: str) -> list[str]:
+def constants(model: Model, made: Numeric, dtype: str) -> list[str]:
     """The names that `symnet.runtime.head` documents."""
     lines = [f'MODEL = "{model.name}"', f"DTYPE = np.{dtype}", ""]
     lines += _table("PARAMETERS", {p.name: repr(tuple(e.const for e in p.tensor.shape)) for p in model.parameters})
-    lines.append("BUFFERS = {}")
+    lines += _table("BUFFERS", {b.name: repr(tuple(e.const for e in b.tensor.shape)) for b in model.buffers})
     frozen = tuple(p.name for p in model.parameters if not p.trainable)
-    lines += call("FROZEN = ", [f'"{n}"' for n in frozen], 0) if len(frozen) != 1 else [f'FROZEN = ("{frozen[0]}",)']
-    lines += _table("INITIALIZERS", {p.name: f'("{p.init}", {p.fan_in}, {p.fan_out})' for p in model.parameters})
+    lines += _tuple("FROZEN", frozen)
+    kept = (*model.parameters, *model.buffers)
+    lines += _table("INITIALIZERS", {p.name: f'("{p.init}", {p.fan_in}, {p.fan_out})' for p in kept})
     lines += _table("INPUTS", {t.name: f'({_sample(t.shape)}, "{t.dtype}")' for t in model.inputs})
+    lines += _tuple("NOISE", made.noise)
+    lines += _table("INPUT_GRADIENTS", {name: f'"{attribute}"' for name, attribute in made.input_gradients.items()})
     lines.append(f"TARGET = {_target(model)}")
     decision = model.loss.decision if model.loss else None
     lines.append(f'DECISION = "{decision}"' if decision else "DECISION = None")
     lines.append(f"CLASS_AXIS = {-1 if model.class_axis is None else model.class_axis}")
     return lines
+
+
+def _tuple(name: str, entries: Sequence[str]) -> list[str]:
+    return [f'{name} = ("{entries[0]}",)'] if len(entries) == 1 else call(f"{name} = ", [f'"{e}"' for e in entries], 0)
 
 
 def _table(name: str, entries: Mapping[str, str]) -> list[str]:

@@ -10,34 +10,39 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from codegen.emit.stages import Lines
 from codegen.equation import Program
+from codegen.plan import Buffer
 from symnet.assemble import assemble
-from symnet.derive.network import derived, network
+from symnet.derive.network import derived, evaluation, network
 from symnet.errors import DefinitionError
 from symnet.explain.latex import document
 from symnet.explain.summary import summary
 from symnet.files import write_atomic
 from symnet.graph import Model
-from symnet.options import choice
+from symnet.options import choice, flag
 
 DTYPES = ("float32", "float64")
 TARGETS = ("auto", "numpy", "numexpr")
 
 
-def compile(model: Model, dtype: str = "float32", target: str = "auto") -> Network:
+def compile(model: Model, dtype: str = "float32", target: str = "auto", wrt_inputs: bool = False) -> Network:
     """Derive the gradients of `model` and generate its module.
 
     dtype: "float32" or "float64", of every float array.
     target: "numpy", "numexpr", or "auto", which chooses for each kernel by a fixed cost model.
+    wrt_inputs: `loss_and_grads` also gives the gradient by each float input, under the input's name (the names
+    of parameters have dots, so the two never meet).
     Raises DefinitionError for an unknown dtype or target.
     """
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
     choice("compile(dtype=)", dtype, DTYPES)
     choice("compile(target=)", target, TARGETS)
-    program = network(model)
-    source = assemble(model, program, dtype=dtype, target=target)
-    return Network(model, program, source)
+    flag("compile(wrt_inputs=)", wrt_inputs)
+    program = network(model, wrt_inputs)
+    built = assemble(model, program, evaluation(model), dtype=dtype, target=target, wrt_inputs=wrt_inputs)
+    return Network(model, program, built.source, built.blocks, built.arrays, dtype, wrt_inputs)
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,18 @@ class Network:
     """A compiled model.
 
     model: its declaration.  program: forward, loss and backward equations after rewriting.
-    source: the text of the generated module.
+    source: the text of the generated module.  blocks: the lines of it that compute each equation.
+    arrays: what a workspace of the module allocates.  dtype: of every float array.
+    wrt_inputs: whether there are gradients by the inputs.
     """
 
     model: Model
     program: Program
     source: str
+    blocks: tuple[Lines, ...]
+    arrays: tuple[Buffer, ...]
+    dtype: str
+    wrt_inputs: bool = False
 
     @cached_property
     def module(self) -> ModuleType:
@@ -69,7 +80,7 @@ class Network:
 
     def latex(self) -> str:
         """The derived gradients in index notation."""
-        return document(derived(self.model), self.model)
+        return document(derived(self.model, self.wrt_inputs), self.model)
 
     def summary(self) -> str:
         """The table of layers, with parameters, operations and receptive fields."""

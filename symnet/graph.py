@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Tensor
-from codegen.notation import elaborate
-from symnet.errors import DefinitionError, ShapeError, located
+from symnet.errors import DefinitionError, ShapeError
 from symnet.layers.base import Layer, Node
-from symnet.layers.spelling import Declared, Layout, Parameter, Site, described
-from symnet.losses import LOSSES, Loss
+from symnet.layers.modes import chained
+from symnet.layers.spelling import Declared, Layout, Parameter, Site, State, described
+from symnet.losses import Loss
+from symnet.objectives import loss_equations, objectives
 from symnet.options import LARGEST, Strict, choice, identifier, integer, number, shown, size_name, strict
 from symnet.suggest import listing
 
@@ -58,7 +59,9 @@ def Input(
 class Placed:
     """One use of a layer in a model.
 
-    `parameters` are those that this use introduces: none when the layer object was used before.
+    `parameters` and `buffers` are those that this use introduces: none when the layer object was used before.
+    declared: what it adds to the training program, where `equations` and `tensors` are from; evaluated: what it
+    adds to that of evaluation, the same object where the layer does not depend on the mode.
     """
 
     name: str
@@ -69,14 +72,21 @@ class Placed:
     parameters: tuple[Parameter, ...]
     equations: tuple[Equation, ...]
     tensors: tuple[Tensor, ...]
+    buffers: tuple[Parameter, ...]
+    declared: Declared
+    evaluated: Declared
 
 
 class Model(metaclass=Strict):
-    """A network: inputs, one output, and optionally the loss that it is trained with.
+    """A network: inputs, outputs, and optionally the losses that it is trained with.
 
-    inputs, output: tensors.  layers: the placed layers in the order of their calls.  parameters: all of them.
-    loss: the Loss or None; target: its input tensor or None; class_axis: the axis of the classes or None.
-    program: equations of the stages "forward" and "loss".  sizes: the symbolic sizes, "N" first.
+    inputs, outputs: tensors; output: the first of them.  layers: the placed layers in the order of their calls.
+    parameters: all of them.  objectives: the losses with their outputs, weights and targets.  loss, target (an
+    input tensor), class_axis: those of the first objective, or None.
+    program: equations of the stages "forward", "loss" and, where there are buffers, "state", as in training.
+    evaluation: those of "forward" and "loss" as in use; the same object as `program` where no layer tells the
+    modes apart.  buffers: tensors with a state that training updates (running statistics); updates: by a buffer's
+    name, that of its next value.  noise: input tensors to be drawn from [0, 1).  sizes: the symbolic sizes, "N" first.
     layout: that of the output, or None.
 
     Raises DefinitionError, ShapeError or FormulaError for whatever does not fit together.
@@ -86,31 +96,42 @@ class Model(metaclass=Strict):
         self,
         inputs: Node | Sequence[Node],
         outputs: Node | Sequence[Node],
-        loss: Loss | None = None,
+        loss: Loss | Sequence[Loss | None] | Mapping[str, Loss | None] | None = None,
         name: str = "model",
         l2: float = 0.0,
+        loss_weights: float | Sequence[float | None] | Mapping[str, float] | None = None,
     ) -> None:
         self.name = identifier("Model(name=)", name)
         self.l2 = number("Model(l2=)", l2, 0.0)
-        self.loss = _checked_loss(loss)
         sources, last = _nodes("inputs", inputs), _nodes("outputs", outputs)
-        if len(last) != 1:
-            raise DefinitionError(f"Model '{name}': expected one output, got {len(last)}; join them with sn.concat")
-        if last[0].layer is None:
+        if any(node.layer is None for node in last):
             raise DefinitionError(f"Model '{name}': the output is an input itself; expected the result of a layer")
-        used = _reachable(last[0])
+        if len(set(last)) != len(last):
+            raise DefinitionError(f"Model '{name}': an output is listed twice")
+        used = _reachable(last)
         _check_inputs(name, sources, used)
         tensors = _named_inputs(sources)
         self.inputs = tuple(tensors[node] for node in sources)
         self.layers = _place(used, tensors)
         self.parameters = tuple(p for placed in self.layers for p in placed.parameters)
-        self.output = tensors[last[0]]
+        self.buffers = tuple(b for placed in self.layers for b in placed.buffers)
+        self.noise = tuple(t for placed in self.layers for t in placed.declared.noise)
+        self.outputs = tuple(tensors[node] for node in last)
+        self.output = self.outputs[0]
         self.layout = last[0].layout
         self.sizes = _sizes(self.inputs)
         self._check_names()
-        self.target = self.loss.target(self.output, self.layout) if self.loss else None
-        self.class_axis = self.loss.class_axis(self.output, self.layout) if self.loss else None
-        self.program = self._program()
+        self.objectives = objectives(name, [(tensors[node], node.layout) for node in last], loss, loss_weights)
+        first = self.objectives[0] if self.objectives else None
+        self.loss = first.loss if first else None
+        self.target = first.target if first else None
+        self.class_axis = first.class_axis if first else None
+        state = chained(placed.declared.state for placed in self.layers)
+        self.updates = state.updates
+        self.program = self._program([placed.declared for placed in self.layers], state)
+        evaluated = [placed.evaluated for placed in self.layers]
+        modes = any(placed.evaluated is not placed.declared for placed in self.layers)
+        self.evaluation = self._program(evaluated, State()) if modes else self.program
 
     def _check_names(self) -> None:
         taken: dict[str, str] = dict.fromkeys(self.sizes, "a size")
@@ -130,29 +151,17 @@ class Model(metaclass=Strict):
         if total > LARGEST:
             raise ShapeError(f"Model '{self.name}': {total} parameters; at most {LARGEST} are possible")
 
-    def _program(self) -> Program:
-        tensors = [*self.inputs, *(p.tensor for p in self.parameters)]
+    def _program(self, parts: Sequence[Declared], state: State) -> Program:
+        tensors = [*self.inputs, *(p.tensor for p in (*self.parameters, *self.buffers))]
         equations: list[Equation] = []
-        for placed in self.layers:
-            tensors += placed.tensors
-            equations += placed.equations
-        if self.loss is not None and self.target is not None:
-            added, more = self._loss_equations(self.loss, self.target)
-            tensors += [self.target, *added]
+        for part in parts:
+            tensors += (*part.noise, *part.tensors)
+            equations += part.equations
+        if self.objectives:
+            added, more = loss_equations(self.objectives, self.parameters, self.l2)
+            tensors += [*(each.target for each in self.objectives), *added]
             equations += more
-        return Program(tuple(tensors), tuple(equations), self.sizes)
-
-    def _loss_equations(self, loss: Loss, target: Tensor) -> tuple[list[Tensor], tuple[Equation, ...]]:
-        text, known = loss.text(self.output, self.layout), {"z": self.output, "target": target}
-        for k, parameter in enumerate(self.parameters if self.l2 else (), start=1):
-            if parameter.regularize:
-                at = ",".join(f"i{axis}" for axis in range(len(parameter.tensor.shape)))
-                text += f"\nloss[] += sum[{at}]({self.l2!r}/2*w{k}[{at}]**2)"
-                known[f"w{k}"] = parameter.tensor
-        with located(f"loss {loss.kind}"):
-            done = elaborate(text, known, names={"loss": "loss"}, origin="loss", stage="loss")
-        added = [replace(t, kind="result") if t.name == "loss" else t for t in done.tensors]
-        return added, done.equations
+        return Program((*tensors, *state.tensors), (*equations, *state.equations), self.sizes)
 
     def __repr__(self) -> str:
         return f"<Model '{self.name}': {len(self.layers)} layers, output {described(self.output)}>"
@@ -171,15 +180,6 @@ def _sequence(where: str, shape: object) -> Sequence[object]:
     return shape
 
 
-def _checked_loss(loss: object) -> Loss | None:
-    if loss is None or isinstance(loss, Loss):
-        return loss
-    classes = [cls.__name__ for cls in LOSSES.values()]
-    raise DefinitionError(
-        f"Model(loss=): expected a loss such as sn.CrossEntropy(), got {shown(loss)}; the losses are {listing(classes)}"
-    )
-
-
 def _nodes(option: str, given: object) -> tuple[Node, ...]:
     nodes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
     if not nodes:
@@ -190,10 +190,10 @@ def _nodes(option: str, given: object) -> tuple[Node, ...]:
     return nodes
 
 
-def _reachable(output: Node) -> tuple[Node, ...]:
-    """Every node that `output` depends on, in the order in which they were made."""
+def _reachable(outputs: Sequence[Node]) -> tuple[Node, ...]:
+    """Every node that `outputs` depend on, in the order in which they were made."""
     seen: dict[Node, None] = {}
-    stack = [output]
+    stack = [*outputs]
     while stack:
         node = stack.pop()
         if node not in seen:
@@ -244,23 +244,33 @@ def _place(used: Sequence[Node], tensors: dict[Node, Tensor]) -> tuple[Placed, .
         layer = node.layer
         inputs = tuple(tensors[source] for source in node.inputs)
         layout = node.inputs[0].layout
+        names: dict[object, str] = {known: name for known, (name, _, _) in owners.items()}
         if layer in owners:
             owner, uses, first = owners[layer]
-            site = Site(f"{owner}_{uses + 1}", owner, layout, node in rectified, node.roles)
+            site = Site(f"{owner}_{uses + 1}", owner, layout, node in rectified, node.roles, owners=names)
             declared = layer.declare(site, inputs)
             _check_shared(owner, first, declared)
             owners[layer] = owner, uses + 1, first
         else:
             owner = layer.name or automatic_name(layer.kind, counts)
-            declared = layer.declare(Site(owner, owner, layout, node in rectified, node.roles), inputs)
+            site = Site(owner, owner, layout, node in rectified, node.roles, owners=names)
+            declared = layer.declare(site, inputs)
             owners[layer] = owner, 1, declared
-        introduced = declared.parameters if owners[layer][1] == 1 else ()
+        _check_borrowed(owner, declared, owners)
         tensors[node], further[node] = declared.output, declared.further
-        name = declared.output.name
-        placed.append(
-            Placed(name, layer.kind, layer, inputs, declared.output, introduced, declared.equations, declared.tensors)
-        )
+        placed.append(_placed(layer, site, inputs, declared, new=owners[layer][1] == 1))
     return tuple(placed)
+
+
+def _placed(layer: Layer, site: Site, inputs: tuple[Tensor, ...], declared: Declared, new: bool) -> Placed:
+    """One use of a layer; `new`: its first."""
+    apart = replace(site, training=False)
+    evaluated = declared if layer.spell(inputs, apart) == layer.spell(inputs, site) else layer.declare(apart, inputs)
+    parameters, buffers = (declared.parameters, declared.buffers) if new else ((), ())
+    output, equations, made = declared.output, declared.equations, declared.tensors
+    return Placed(
+        site.name, layer.kind, layer, inputs, output, parameters, equations, made, buffers, declared, evaluated
+    )
 
 
 def _check_shared(owner: str, first: Declared, again: Declared) -> None:
@@ -270,4 +280,17 @@ def _check_shared(owner: str, first: Declared, again: Declared) -> None:
                 f"layer '{owner}' is called twice and shares '{before.name}', which is {described(before.tensor)} "
                 f"in the first call and {described(after.tensor)} in another; call it on inputs of one shape, "
                 "or make a second layer"
+            )
+
+
+def _check_borrowed(name: str, declared: Declared, owners: Mapping[Layer, tuple[str, int, Declared]]) -> None:
+    """Refuse a parameter of a layer that does not stand before, or has none of this name and shape."""
+    for layer, tensor in declared.borrowed:
+        if not isinstance(layer, Layer) or layer not in owners:
+            raise DefinitionError(f"layer '{name}': the layer it is tied to is not used before it in this model")
+        theirs = [p.tensor for p in owners[layer][2].parameters]
+        if tensor not in theirs:
+            has = " and ".join(f"{t.name} {described(t)}" for t in theirs) or "no parameters"
+            raise ShapeError(
+                f"layer '{name}': expected {tensor.name} {described(tensor)} of the layer it is tied to; that has {has}"
             )

@@ -1,7 +1,9 @@
 """Losses, as text of the equation language.
 
-Each is a mean over the batch, so the gradients of a batch are means too.  Local
-names: `z` the model's output, `target` what it is compared with, `loss` the scalar.
+Each is a mean over the batch, so the gradients of a batch are means too.  An output of three
+axes (N, time, features) that is no signal of channels has a loss at each time step; their mean
+is taken, or with reduction="sum_over_time" their sum.  Local names: `z` the model's output,
+`target` what it is compared with, `loss` the scalar.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from codegen.equation import Dtype, Tensor
-from symnet.errors import ShapeError
+from symnet.errors import DefinitionError, ShapeError
 from symnet.layers.spelling import Layout, described
-from symnet.options import Strict
+from symnet.options import Strict, choice, number
 
-Decision = Literal["argmax", "threshold"]
+Decision = Literal["argmax", "threshold", "sign"]
+REDUCTIONS = ("mean", "sum_over_time")
 
 _SPATIAL = ("i", "j", "k", "l", "m", "o", "p")
 _STEPS = ("t", "s", "r", "q", "p", "m", "l")
@@ -23,16 +26,28 @@ _STEPS = ("t", "s", "r", "q", "p", "m", "l")
 
 @dataclass(frozen=True, eq=False)
 class Loss(metaclass=Strict):
-    """Base of all losses."""
+    """Base of all losses.  reduction: "mean" over the time steps, or their "sum_over_time"."""
+
+    reduction: str = "mean"
 
     decision: ClassVar[Decision | None] = None
-    """What `predict` makes of the output: the greatest class, whether a logit is positive, or nothing."""
+    """What `predict` makes of the output: the greatest class, whether a logit is positive, its sign, or nothing."""
     target_dtype: ClassVar[Dtype] = "float"
+
+    def __post_init__(self) -> None:
+        choice(f"{self.kind}(reduction=)", self.reduction, REDUCTIONS)
 
     @property
     def kind(self) -> str:
         """The name of the loss."""
         return type(self).__name__
+
+    def averaged(self, indices: str, term: str) -> str:
+        """The mean of `term` over its indices; over all but the second, the time, of which the sum is asked."""
+        if self.reduction == "mean":
+            return f"mean[{indices}]({term})"
+        n, t, *rest = indices.split(",")
+        return f"sum[{t}](mean[{','.join([n, *rest])}]({term}))"
 
     def class_axis(self, output: Tensor, layout: Layout | None = None) -> int | None:
         """The axis of the classes, for losses that have one."""
@@ -41,6 +56,11 @@ class Loss(metaclass=Strict):
     def target(self, output: Tensor, layout: Layout | None = None) -> Tensor:
         """The input tensor `target` for this output; ShapeError when the loss cannot take the output."""
         self.check(output)
+        if self.reduction != "mean" and not has_time(output, layout):
+            raise ShapeError(
+                f"{self.kind}(reduction='{self.reduction}'): expected an output with a time axis "
+                f"(N, time, features), got {described(output)}"
+            )
         axis = self.class_axis(output, layout)
         shape = tuple(extent for k, extent in enumerate(output.shape) if k != axis)
         return Tensor("target", shape, self.target_dtype, "input")
@@ -92,8 +112,21 @@ class CrossEntropy(Loss):
         return (
             f"lse[{rest}] = logsumexp[c](z[{','.join(logits)}])\n"
             f"sample[{rest}] = lse[{rest}] - z[{','.join(picked)}]\n"
-            f"loss[] = mean[{rest}](sample[{rest}])"
+            f"loss[] = {self.averaged(rest, f'sample[{rest}]')}"
         )
+
+
+class Elementwise(Loss):
+    """A loss that is a mean over all elements of `term`, in z and target at the subscripts `at`."""
+
+    @abstractmethod
+    def term(self, z: str, target: str) -> str:
+        """The loss of one element."""
+
+    def text(self, output: Tensor, layout: Layout | None) -> str:
+        """See the class."""
+        at = _letters(output, layout)
+        return f"loss[] = {self.averaged(at, self.term(f'z[{at}]', f'target[{at}]'))}"
 
 
 class BinaryCrossEntropy(Loss):
@@ -103,26 +136,93 @@ class BinaryCrossEntropy(Loss):
 
     def text(self, output: Tensor, layout: Layout | None) -> str:
         """See the class."""
-        at = _letters(output)
-        return f"sample[{at}] = log(1+exp(z[{at}])) - target[{at}]*z[{at}]\nloss[] = mean[{at}](sample[{at}])"
+        at = _letters(output, layout)
+        sample = f"sample[{at}] = log(1+exp(z[{at}])) - target[{at}]*z[{at}]"
+        return f"{sample}\nloss[] = {self.averaged(at, f'sample[{at}]')}"
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(Elementwise):
     """(z - target)**2, the mean over all elements."""
 
-    def text(self, output: Tensor, layout: Layout | None) -> str:
+    def term(self, z: str, target: str) -> str:
         """See the class."""
-        at = _letters(output)
-        return f"loss[] = mean[{at}]((z[{at}] - target[{at}])**2)"
+        return f"({z} - {target})**2"
 
 
 class SquaredError(Loss):
-    """(z - target)**2, the sum over the outputs and the mean over the batch."""
+    """(z - target)**2, the sum over the outputs and the mean over the batch (and the time steps)."""
 
     def text(self, output: Tensor, layout: Layout | None) -> str:
         """See the class."""
-        at = _letters(output)
-        return f"loss[] = sum[{at}]((z[{at}] - target[{at}])**2/N)"
+        at = _letters(output, layout)
+        count = f"(N*{output.shape[1]})" if has_time(output, layout) and self.reduction == "mean" else "N"
+        return f"loss[] = sum[{at}]((z[{at}] - target[{at}])**2/{count})"
+
+
+@dataclass(frozen=True, eq=False)
+class Huber(Elementwise):
+    """e**2/2 where |e| <= delta, delta*(|e| - delta/2) elsewhere, e = z - target; the mean over all elements."""
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not number("Huber(delta=)", self.delta, 0.0):
+            raise DefinitionError("Huber(delta=): expected a positive number, got 0")
+
+    def term(self, z: str, target: str) -> str:
+        """See the class."""
+        e, d = f"({z} - {target})", f"{float(self.delta)!r}"
+        return f"where({e} > {d}, {d}*({e} - {d}/2), where({e} < -{d}, -{d}*({e} + {d}/2), {e}**2/2))"
+
+
+class Hinge(Elementwise):
+    """max(0, 1 - target*z), the mean over all elements; targets -1 or +1 of the output's shape."""
+
+    decision: ClassVar[Decision | None] = "sign"
+
+    def term(self, z: str, target: str) -> str:
+        """See the class."""
+        return f"max(0, 1 - {target}*{z})"
+
+
+class PerceptronLoss(Elementwise):
+    """-target*z where that is a mistake (target*z <= 0), else 0; the mean over all elements; targets -1 or +1.
+
+    Its gradient is the perceptron's rule.  At z = 0, where a perceptron starts, it is that of a mistake.
+    """
+
+    decision: ClassVar[Decision | None] = "sign"
+
+    def term(self, z: str, target: str) -> str:
+        """See the class."""
+        return f"where({target}*{z} > 0, 0, -{target}*{z})"
+
+
+class KLDivergence(CrossEntropy):
+    """sum(target*log(target/softmax(z))) over the classes, the mean over batch and positions.
+
+    The output holds logits (or log-probabilities); the target a distribution of the output's shape.
+    """
+
+    target_dtype: ClassVar[Dtype] = "float"
+
+    def target(self, output: Tensor, layout: Layout | None = None) -> Tensor:
+        """The input tensor `target`, of the output's shape."""
+        labels = super().target(output, layout)
+        return Tensor(labels.name, output.shape, "float", "input")
+
+    def text(self, output: Tensor, layout: Layout | None) -> str:
+        """See the class."""
+        rank, axis = len(output.shape), self.class_axis(output, layout) or 1
+        others = ["n", *(_SPATIAL if axis == 1 and rank > 2 else _STEPS)[: rank - 2]]
+        rest, at = ",".join(others), ",".join([*others[:axis], "c", *others[axis:]])
+        q = f"target[{at}]"
+        return (
+            f"lse[{rest}] = logsumexp[c](z[{at}])\n"
+            f"sample[{rest}] = sum[c]({q}*(log(where({q} > 0, {q}, 1)) - z[{at}] + lse[{rest}]))\n"
+            f"loss[] = {self.averaged(rest, f'sample[{rest}]')}"
+        )
 
 
 LOSSES: dict[str, type[Loss]] = {
@@ -130,10 +230,21 @@ LOSSES: dict[str, type[Loss]] = {
     "binary_cross_entropy": BinaryCrossEntropy,
     "mean_squared_error": MeanSquaredError,
     "squared_error": SquaredError,
+    "huber": Huber,
+    "kl_divergence": KLDivergence,
+    "hinge": Hinge,
+    "perceptron": PerceptronLoss,
 }
 """Losses by the name that model files use."""
 
 
-def _letters(output: Tensor) -> str:
-    """n, then o for a vector, c,i,j for a picture."""
+def has_time(output: Tensor, layout: Layout | None) -> bool:
+    """Whether axis 1 of an output is time: three axes, and no signal or picture of channels."""
+    return len(output.shape) == 3 and layout is None
+
+
+def _letters(output: Tensor, layout: Layout | None) -> str:
+    """n, then o for a vector, t,o for a sequence, c,i,j for a picture."""
+    if has_time(output, layout):
+        return "n,t,o"
     return ",".join(("n", "o") if len(output.shape) == 2 else ("n", "c", *_SPATIAL)[: len(output.shape)])

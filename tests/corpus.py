@@ -1,82 +1,20 @@
 """Small networks, one or more for every layer and loss, with data: what the gradients are judged on.
 
 In each, something trainable stands before the layer in question, so that the gradient by its
-input is judged too.  A user's formula comes with the same function in PyTorch, written by hand.
+input is judged too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 import symnet as sn
+from batch import Network, with_data
+from corpus_formulas import FORMULAS, NAMED, OWN
 
 TARGETS = ("numpy", "numexpr", "auto")
-
-Arrays = dict[str, np.ndarray]
-TorchFormula = Callable[..., Any]
-"""(torch, the inputs in order, parameters by keyword) -> the output."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """A model with a batch.  `formulas`: by layer name, what a Formula layer computes, in PyTorch."""
-
-    model: sn.Model
-    x: Arrays
-    y: np.ndarray
-    layout: str = "CHW"
-    formulas: Mapping[str, TorchFormula] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        rows = [
-            f"  {p.name} = {p.kind}({', '.join(f'{k}={v!r}' for k, v in vars(p.layer).items() if k != 'name')})"
-            f"({', '.join(t.name for t in p.inputs)}) -> {p.output.shape}"
-            for p in self.model.layers
-        ]
-        shapes = {name: array.shape for name, array in self.x.items()}
-        loss = self.model.loss.kind if self.model.loss else None
-        return "\n".join([f"{self.layout} {shapes}, {loss}, l2={self.model.l2}", *rows])
-
-
-def parameters(model: sn.Model, seed: int = 0) -> Arrays:
-    """Random parameters, the biases too."""
-    rng = np.random.default_rng(seed)
-    return {p.name: rng.normal(0, 0.5, [e.const for e in p.tensor.shape]) for p in model.parameters}
-
-
-def with_data(
-    model: sn.Model,
-    samples: int = 3,
-    seed: int = 1,
-    one_hot: bool = False,
-    sizes: Mapping[str, int] | None = None,
-    **more: Any,
-) -> Network:
-    """A network with continuous random inputs and fitting targets.  one_hot: integer labels for a squared loss."""
-    rng = np.random.default_rng(seed)
-    known = {"N": samples, **(sizes or {})}
-    x: Arrays = {}
-    for tensor in model.inputs:
-        shape = [extent.evaluate(known) for extent in tensor.shape]
-        x[tensor.name] = rng.normal(size=shape) if tensor.dtype == "float" else rng.integers(0, 2, shape)
-        if tensor.dtype == "bool":
-            x[tensor.name] = x[tensor.name].astype(bool)
-    shape = [extent.evaluate(known) for extent in model.target.shape]
-    output = [extent.evaluate(known) for extent in model.output.shape]
-    if one_hot:
-        y = rng.integers(0, shape[-1], shape[:-1])
-    elif model.target.dtype == "int":
-        y = rng.integers(0, output[model.class_axis], shape)
-    elif isinstance(model.loss, sn.BinaryCrossEntropy):
-        y = rng.integers(0, 2, shape).astype(float)
-    else:
-        y = rng.normal(size=shape)
-    return Network(model, x, y, **more)
 
 
 @cache
@@ -163,46 +101,6 @@ def _two_inputs() -> Network:
     return with_data(sn.Model([a, b], sn.Dense(3)(h), loss=sn.CrossEntropy()))
 
 
-def _formula(text: str, twin: TorchFormula, shape: tuple[int | str, ...] = (4,), **options: Any) -> Network:
-    """Dense, the formula, and a loss on what comes out."""
-    vector = sn.Input(shape, name="vector")
-    output = sn.Formula(text, name="own", **options)(sn.Dense(4)(vector))
-    model = sn.Model(vector, output, loss=sn.SquaredError())
-    return with_data(model, formulas={"own": twin}, sizes={"T": 5})
-
-
-def _lookup() -> Network:
-    """Rows of a table by number, added over the words of a text."""
-    tokens = sn.Input(("T",), dtype="int", name="tokens")
-    table = sn.Formula("y[n,k] = sum[t](E[token[n,t],k])", params={"E": "v,k"}, sizes={"k": 4, "v": 3}, name="table")
-    twin = {"table": lambda torch, tokens, E: E[tokens].sum(1)}
-    model = sn.Model(tokens, sn.Dense(3)(table(tokens)), loss=sn.CrossEntropy())
-    return with_data(model, sizes={"T": 5}, formulas=twin)
-
-
-def _masked() -> Network:
-    """The mean of the rows that a boolean mask lets through, by softmax weights."""
-    x, mask = sn.Input(("T", 3), name="x"), sn.Input(("T",), dtype="bool", name="mask")
-    pool = sn.Formula(
-        "e[n,t] = sum[k](q[k]*x[n,t,k])\n"
-        "a[n,t] = exp(e[n,t] - logsumexp[s | m[n,s]](e[n,s]))\n"
-        "y[n,k] = sum[t | m[n,t]](a[n,t]*x[n,t,k])",
-        params={"q": "k"},
-        name="pool",
-    )
-
-    def twin(torch: Any, x: Any, m: Any, q: Any) -> Any:
-        weights = torch.softmax((x @ q).masked_fill(~m, -torch.inf), 1)
-        return (weights[:, :, None] * x).sum(1)
-
-    h = sn.Dense(4)(x)
-    made = with_data(
-        sn.Model([x, mask], pool(x=h, m=mask), loss=sn.SquaredError()), sizes={"T": 5}, formulas={"pool": twin}
-    )
-    made.x["mask"][:, 0] = True
-    return made
-
-
 def _sequence_classes() -> Network:
     x = sn.Input(("T", 3), name="x")
     model = sn.Model(x, sn.Dense(4)(sn.Dense(5, activation="tanh")(x)), loss=sn.CrossEntropy())
@@ -274,31 +172,9 @@ POOLS = {
     "mean holes": lambda: sn.AvgPool2D((1, 2), stride=3),
 }
 
-NAMED = ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh", "linear")
-
-FORMULAS: Mapping[str, TorchFormula] = {
-    "x/(1+exp(-x))": lambda torch, x: x * torch.sigmoid(x),
-    "log(1+exp(x))": lambda torch, x: torch.nn.functional.softplus(x),
-    "1/(1+exp(-2*x))": lambda torch, x: torch.sigmoid(2 * x),
-    "(exp(x)-exp(-x))/(exp(x)+exp(-x))": lambda torch, x: torch.tanh(x),
-    "max(x, 0.1*x)": lambda torch, x: torch.where(x > 0, x, 0.1 * x),
-    "min(max(x, -1), 1)": lambda torch, x: torch.clamp(x, -1, 1),
-    "where(x > 0, x**2, 0)": lambda torch, x: torch.relu(x) ** 2,
-    "x**3 - 2*x": lambda torch, x: x**3 - 2 * x,
-    "exp(-x**2)": lambda torch, x: torch.exp(-(x**2)),
-    "sqrt(1+x**2)": lambda torch, x: torch.sqrt(1 + x**2),
-    "x/(1+abs(x))": lambda torch, x: x / (1 + abs(x)),
-    "sin(x)*cos(2*x)": lambda torch, x: torch.sin(x) * torch.cos(2 * x),
-    "atan(x) + erf(x)/2": lambda torch, x: torch.atan(x) + torch.erf(x) / 2,
-    "x*tanh(log(1+exp(x)))": lambda torch, x: torch.nn.functional.mish(x),
-    "log(2 + sin(x))": lambda torch, x: torch.log(2 + torch.sin(x)),
-    "sinh(x/4) - cosh(x/3)": lambda torch, x: torch.sinh(x / 4) - torch.cosh(x / 3),
-}
-"""Activations by formula, and the same in PyTorch."""
-
 
 def _dense(units: int, **options: Any) -> Callable[[sn.layers.Node], sn.layers.Node]:
-    return lambda x: sn.Dense(units, **options)(x)
+    return sn.Dense(units, **options)
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -312,8 +188,8 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "dense one unit": lambda: _vector(lambda: sn.Dense(1, activation="sigmoid")),
     "dense on three axes": lambda: _vector(lambda: sn.Dense(3, activation="tanh"), shape=(3, 5)),
     "dense on four axes": lambda: _vector(lambda: sn.Dense(2), shape=(3, 2, 5)),
-    "flatten": lambda: _picture(lambda: sn.Flatten()),
-    "flatten HWC": lambda: _picture(lambda: sn.Flatten(), "HWC"),
+    "flatten": lambda: _picture(sn.Flatten),
+    "flatten HWC": lambda: _picture(sn.Flatten, "HWC"),
     **{f"activation {name}": lambda name=name: _vector(lambda: sn.Activation(name)) for name in NAMED},
     **{f"activation {text}": lambda text=text: _vector(lambda: sn.Activation(text)) for text in FORMULAS},
     "dense formula": lambda: _vector(lambda: sn.Dense(3, activation="x/(1+exp(-x))")),
@@ -352,55 +228,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "shared convolution": _shared_convolution,
     "frozen": _frozen,
     "two inputs": _two_inputs,
-    "formula radial": lambda: _formula(
-        "y[n,k] = exp(-g[k]*sum[i]((x[n,i]-c[k,i])**2))",
-        lambda torch, x, c, g: torch.exp(-g * ((x[:, None] - c) ** 2).sum(2)),
-        params={"c": "k,i", "g": "k"},
-        sizes={"k": 3},
-    ),
-    "formula bilinear": lambda: _formula(
-        "y[n,k] = sum[i,j](W[k,i,j]*x[n,i]*x[n,j])",
-        lambda torch, x, W: torch.einsum("kij,ni,nj->nk", W, x, x),
-        params={"W": "k,i,j"},
-        sizes={"k": 3},
-    ),
-    "formula softmax": lambda: _formula(
-        "y[n,k] = exp(x[n,k] - logsumexp[j](x[n,j]))", lambda torch, x: torch.softmax(x, 1)
-    ),
-    "formula normalised": lambda: _formula(
-        "m[n] = mean[i](x[n,i])\nv[n] = mean[i]((x[n,i]-m[n])**2)\ny[n,i] = w[i]*(x[n,i]-m[n])/sqrt(v[n]+0.001) + b[i]",
-        lambda torch, x, w, b: torch.nn.functional.layer_norm(x, (4,), w, b, 0.001),
-        params={"w": "i", "b": "i"},
-    ),
-    "formula product": lambda: _formula("y[n] = prod[i](x[n,i] - 1)", lambda torch, x: (x - 1).prod(1)),
-    "formula maximum": lambda: _formula(
-        "y[n,k] = max[i](x[n,i] + s[k,i])",
-        lambda torch, x, s: (x[:, None] + s).amax(2),
-        params={"s": "k,i"},
-        sizes={"k": 3},
-    ),
-    "formula difference": lambda: _formula(
-        "y[n,t,i] = x[n,t,i] - x[n,t-1,i]",
-        lambda torch, x: torch.diff(x, dim=1, prepend=torch.zeros_like(x[:, :1])),
-        shape=("T", 3),
-    ),
-    "formula causal attention": lambda: _formula(
-        "e[n,t,s] = sum[i](x[n,t,i]*x[n,s,i])\n"
-        "y[n,t,i] = sum[s | s <= t](exp(e[n,t,s] - logsumexp[r | r <= t](e[n,t,r]))*x[n,s,i])",
-        lambda torch, x: torch.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True, scale=1.0),
-        shape=("T", 3),
-    ),
-    "formula reversed": lambda: _formula(
-        "y[n,k] = x[n,3-k]*w[k]", lambda torch, x, w: x.flip(1) * w, params={"w": "k"}, sizes={"k": 4}
-    ),
-    "formula running sum": lambda: _formula(
-        "y[n,k] = sum[i | k >= i](w[k]*x[n,i])",
-        lambda torch, x, w: torch.cumsum(x, 1) * w,
-        params={"w": "k"},
-        sizes={"k": 4},
-    ),
-    "lookup": _lookup,
-    "masked": _masked,
+    **OWN,
     "lenet": _lenet,
     "inception": _inception,
 }

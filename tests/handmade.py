@@ -26,7 +26,7 @@ def logits(params: dict[str, np.ndarray], x: Any, **_: object) -> np.ndarray:
     return x @ params["dense_1.weight"].T + params["dense_1.bias"]
 
 
-def cross_entropy(params: dict[str, np.ndarray], x: Any, y: Any) -> float:
+def cross_entropy(params: dict[str, np.ndarray], x: Any, y: Any, **_: object) -> float:
     z = logits(params, x)
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() > 1:
         raise ModuleError("y: expected labels from 0 to 1")

@@ -1,14 +1,16 @@
 """Markdown files as lists of blocks, and the comparison of what they show with what really comes out.
 
-A fenced block, or a `$$` block, may follow a comment of the form `<!-- key: value -->`:
+A fenced block may follow a comment of the form `<!-- key: value -->`:
 
     loose             decimal numbers need not agree (training's, which differ between machines)
     file: NAME        the block is written to this file before what follows
     excerpt: WHERE    the block's pieces occur in this file, or in the source of this network
-    latex: NET > CHAPTER > SECTION      the block's rows are what `NET.latex()` has there
+    latex: NET > CHAPTER > SECTION > ROW        the block is what `NET.latex()` has there: the
+                      whole section, or the row that begins with ROW
     not run           a command that is only shown, such as an installation
 
-A line `...` in an output or an excerpt stands for any number of lines.
+A line `...` in an output or an excerpt stands for any number of lines, and ` ...` at a line's end for its rest.
+Formulas stand in ```math fences: GitHub hands these to its renderer as they are, but not what is between `$$`.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 COMMENT = re.compile(r"<!-- (\w[\w ]*?)(?:: (.*?))? -->")
-NUMBER = re.compile(r"[-+]?\d+\.\d+(?:e[-+]?\d+)?%?")
+NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?%?|\d+%")
 ELISION = "..."
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of a file: its language ("$$" for mathematics), comments, line numbers (from 0) and lines."""
+    """A block of a file: its language, comments, first line's number (from 0) and lines."""
 
     language: str
     notes: dict[str, str]
@@ -43,7 +45,7 @@ class Block:
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """The fenced and `$$` blocks of a Markdown text, in order."""
+    """The fenced blocks of a Markdown text, in order."""
     lines = text.splitlines()
     notes: dict[str, str] = {}
     at = 0
@@ -51,10 +53,9 @@ def blocks(text: str) -> Iterator[Block]:
         line = lines[at]
         if match := COMMENT.fullmatch(line):
             notes[match[1]] = match[2] or ""
-        elif line.startswith("```") or line == "$$":
-            fence = "```" if line.startswith("```") else "$$"
-            end = lines.index(fence, at + 1)
-            yield Block(line[3:] if fence == "```" else "$$", notes, at + 1, tuple(lines[at + 1 : end]))
+        elif line.startswith("```"):
+            end = lines.index("```", at + 1)
+            yield Block(line[3:], notes, at + 1, tuple(lines[at + 1 : end]))
             notes, at = {}, end
         elif line.strip():
             assert not notes, f"the comment before line {at + 1} belongs to no block"
@@ -73,9 +74,11 @@ def pieces(shown: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def same(shown: str, actual: str, loose: bool = False) -> bool:
-    """Whether two lines agree; where `loose`, every decimal number agrees with every other."""
+    """Whether two lines agree; where `loose`, every decimal number and percentage agrees with every other."""
     if loose:
         shown, actual = (" ".join(NUMBER.sub("#", line).split()) for line in (shown, actual))
+    if shown.endswith(f" {ELISION}"):
+        return actual.startswith(shown.removesuffix(ELISION))
     return shown.rstrip() == actual.rstrip()
 
 
@@ -92,6 +95,8 @@ def place(piece: tuple[str, ...], actual: tuple[str, ...], start: int, loose: bo
 def shows(shown: tuple[str, ...], actual: tuple[str, ...], *, whole: bool, loose: bool = False) -> bool:
     """Whether the pieces of `shown` occur in `actual` in order; if `whole`, with nothing around them."""
     found, end = pieces(shown), 0
+    if whole and len(found) == 1 and len(shown) != len(actual):
+        return False
     for k, piece in enumerate(found):
         if not piece:
             continue
@@ -104,7 +109,10 @@ def shows(shown: tuple[str, ...], actual: tuple[str, ...], *, whole: bool, loose
 
 
 def refreshed(shown: tuple[str, ...], actual: tuple[str, ...], *, whole: bool) -> tuple[str, ...] | None:
-    """`shown` with each piece as it is in `actual` now, found by its first and last line; None if they are gone."""
+    """`shown` with each piece as it is in `actual` now, found by its first and last line; None if it is gone.
+
+    Of a block of code only the first line has to be there still.
+    """
     found = pieces(shown)
     if whole and len(found) == 1:
         return actual
@@ -115,10 +123,22 @@ def refreshed(shown: tuple[str, ...], actual: tuple[str, ...], *, whole: bool) -
         if not piece:
             continue
         first = place(piece[:1], actual, start, True)
-        last = None if first is None else place(piece[-1:], actual, first, True)
-        if first is None or last is None:
+        if first is None:
             return None
+        last = place(piece[-1:], actual, first, True)
+        if last is None:
+            last = _last_of_block(piece, actual, first)
         margin = len(actual[first]) - len(piece[0])
         lines += [line[margin:] for line in actual[first : last + 1]]
         start = last + 1
     return tuple(lines)
+
+
+def _last_of_block(piece: tuple[str, ...], actual: tuple[str, ...], first: int) -> int:
+    """The last line of a block of code that begins at `first`, with as many comments in it as `piece` has."""
+    comments = sum(line.lstrip().startswith("#") for line in piece)
+    for at in range(first, len(actual)):
+        comments -= actual[at].lstrip().startswith("#")
+        if comments < 0 or not actual[at].strip():
+            return at - 1
+    return len(actual) - 1

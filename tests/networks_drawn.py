@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 import symnet as sn
-from corpus import FORMULAS, NAMED, Network, with_data
+from batch import Network, with_data
+from corpus_formulas import FORMULAS, NAMED
 
 Draw = Callable[[st.SearchStrategy], Any]
 
@@ -122,9 +123,7 @@ def _branch(draw: Draw, node: sn.layers.Node, layout: str) -> sn.layers.Node:
         else:
             layer = sn.Conv2D if len(node.shape) == 4 else sn.Conv1D
             size = draw(st.integers(1, 3))
-            ways.append(
-                layer(_channels(node, layout), size, padding="same", activation=draw(ACTIVATIONS))(node)
-            )
+            ways.append(layer(_channels(node, layout), size, padding="same", activation=draw(ACTIVATIONS))(node))
     join = draw(st.sampled_from(["add", "subtract", "multiply", "concat"]))
     if join == "concat":
         return sn.concat(ways, axis=draw(st.integers(1, len(node.shape) - 1)))

@@ -3,12 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from codegen.equation import Program
 from codegen.pipeline import generate, rewrite
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Loaded numeric code of one program, all its equations in one stage.
+
+    names: the globals of its module.  outputs: the tensors that `results` returns.
+    """
+
+    program: Program
+    source: str
+    names: dict[str, Any]
+    outputs: tuple[str, ...]
+
+    def workspace(self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> Any:
+        """A workspace that holds the inputs."""
+        made = self.names["Workspace"](**{n: sizes[n] for n in self.program.sizes})
+        for tensor in self.program.tensors:
+            if tensor.kind == "input":
+                getattr(made, tensor.name.replace(".", "_"))[...] = arrays[tensor.name]
+        return made
+
+    def parameters(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The arrays of the parameters, floats in the dtype of the module."""
+        dtypes = {"float": self.names["DTYPE"], "int": np.int64, "bool": bool}
+        return {
+            t.name: np.asarray(arrays[t.name], dtypes[t.dtype]) for t in self.program.tensors if t.kind == "parameter"
+        }
+
+    def compute(self, parameters: Mapping[str, np.ndarray], workspace: Any) -> None:
+        """Run every equation."""
+        self.names["_all"](parameters, workspace)
+
+    def results(self, workspace: Any) -> dict[str, np.ndarray]:
+        """Copies of the outputs."""
+        return {name: np.array(getattr(workspace, f"result_{k}")) for k, name in enumerate(self.outputs)}
+
+
+def load(
+    program: Program,
+    outputs: tuple[str, ...],
+    target: str = "numpy",
+    rewriting: bool = True,
+    dtype: str = "float64",
+    checked: frozenset[str] = frozenset(),
+) -> Generated:
+    """The generated code of `program`, which keeps `outputs`."""
+    program = program.with_equations(e.with_(stage="all") for e in program.equations)
+    if rewriting:
+        program = rewrite(program, frozenset(outputs))
+    program = replace(
+        program, tensors=tuple(replace(t, kind="value") if t.kind == "result" else t for t in program.tensors)
+    )
+    attributes = {f"result_{k}": name for k, name in enumerate(outputs)}
+    stages = {"all": "Everything."}
+    emitted = generate(program, stages=stages, target=target, attributes=attributes, checked=checked)
+    imports = "\n".join(["import numpy as np", *emitted.imports, f"DTYPE = np.{dtype}"])
+    source = f"{imports}\n\n\n{emitted.source}"
+    names: dict[str, Any] = {}
+    exec(compile(source, "<generated>", "exec"), names)  # noqa: S102
+    return Generated(program, source, names, outputs)
 
 
 def run(
@@ -21,23 +83,9 @@ def run(
     calls: int = 2,
 ) -> dict[str, np.ndarray]:
     """`outputs` of `program` as the generated code computes them in float64, on the last of several calls."""
-    program = program.with_equations(e.with_(stage="all") for e in program.equations)
-    if rewriting:
-        program = rewrite(program, frozenset(outputs))
-    program = replace(
-        program, tensors=tuple(replace(t, kind="value") if t.kind == "result" else t for t in program.tensors)
-    )
-    attributes = {f"result_{k}": name for k, name in enumerate(outputs)}
-    emitted = generate(program, stages={"all": "Everything."}, target=target, attributes=attributes)
-    imports = "\n".join(["import numpy as np", *emitted.imports, "DTYPE = np.float64"])
-    module: dict[str, object] = {}
-    source = f"{imports}\n\n\n{emitted.source}"
-    exec(compile(source, "<generated>", "exec"), module)
-    workspace = module["Workspace"](**{n: sizes[n] for n in program.sizes})  # type: ignore[operator]
-    parameters = {t.name: np.asarray(arrays[t.name]) for t in program.tensors if t.kind == "parameter"}
+    generated = load(program, outputs, target, rewriting)
+    parameters = generated.parameters(arrays)
+    workspace = generated.workspace(arrays, sizes)
     for _ in range(calls):
-        for tensor in program.tensors:
-            if tensor.kind == "input":
-                getattr(workspace, tensor.name.replace(".", "_"))[...] = arrays[tensor.name]
-        module["_all"](parameters, workspace)  # type: ignore[operator]
-    return {name: np.array(getattr(workspace, f"result_{k}")) for k, name in enumerate(outputs)}
+        generated.compute(parameters, workspace)
+    return generated.results(workspace)

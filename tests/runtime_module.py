@@ -22,6 +22,8 @@ BUFFERS = {{}}
 FROZEN = {frozen}
 INITIALIZERS = {{"dense_1.weight": ("glorot_uniform", 64, {outputs}), "dense_1.bias": ("zeros", 64, {outputs})}}
 INPUTS = {{"image": ((64,), "float")}}
+NOISE = ()
+INPUT_GRADIENTS = {{}}
 TARGET = {target}
 DECISION = {decision!r}
 CLASS_AXIS = -1
@@ -52,6 +54,10 @@ def _backward(p, w, g):
     np.matmul(w.d_output.T, w.image, out=g["dense_1.weight"])
     if "dense_1.bias" in g:
         np.add.reduce(w.d_output, axis=0, out=g["dense_1.bias"])
+
+
+Evaluation, _evaluate_forward, _evaluate_loss = Workspace, _forward, _loss
+_state = None
 """
 
 SOFTMAX = """

@@ -107,7 +107,7 @@ class Network:
     layers: tuple[Layer, ...]
     output: Tensor
     loss: object
-    program: Program
+    evaluation: Program
 
 
 def network(program: Program, kinds: dict[str, str]) -> Network:

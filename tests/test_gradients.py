@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import symnet as sn
+from batch import Arrays, Network, parameters
 from codegen.interpret import interpret
-from corpus import NETWORKS, TARGETS, Arrays, Network, compiled, network, parameters
+from corpus import NETWORKS, TARGETS, compiled, network
 from networks_drawn import networks
 from symnet.derive.network import derived
 from symnet.derive.reverse import cotangent_name

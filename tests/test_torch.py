@@ -7,14 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import symnet as sn
-from corpus import NETWORKS, TARGETS, Network, compiled, network, parameters
+from batch import Network, parameters
+from corpus import NETWORKS, TARGETS, compiled, network
 from networks_drawn import networks
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
-import torch  # noqa: E402
+import torch
 
-import torch_twin  # noqa: E402
+import torch_twin
 
 TOLERANCE = 1e-9
 """Of a gradient: the largest error over the largest entry (but at least 1e-3)."""

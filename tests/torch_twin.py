@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import symnet as sn
-from corpus import FORMULAS, Network
+from batch import Network
+from corpus_formulas import FORMULAS
 
 # One thread: the arrays are tiny, and the tests may run beside others.
 torch.set_num_threads(1)
@@ -114,9 +115,7 @@ def _convolution(layer: Any, x: Tensor, p: dict[str, Tensor]) -> Tensor:
         else:
             ends += [0 if layer.padding == "valid" else _pair(layer.padding, rank)[axis]] * 2
     convolve = F.conv1d if rank == 1 else F.conv2d
-    return convolve(
-        F.pad(x, ends), p["weight"], p.get("bias"), stride=stride, dilation=dilation, groups=layer.groups
-    )
+    return convolve(F.pad(x, ends), p["weight"], p.get("bias"), stride=stride, dilation=dilation, groups=layer.groups)
 
 
 def _pool(layer: Any) -> tuple[Any, Any, Any]:

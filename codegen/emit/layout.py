@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 WIDTH = 88
 
@@ -22,10 +23,11 @@ class Braced:
 
 def call(head: str, arguments: Sequence[str | Braced], indent: int, tail: str = "") -> list[str]:
     """`head(arguments)tail` on one line, with its arguments on the next, or one a line."""
-    return _broken(f"{head}(", arguments, f"){tail}", indent)
+    return bracketed(f"{head}(", arguments, f"){tail}", indent)
 
 
-def _broken(start: str, arguments: Sequence[str | Braced], end: str, indent: int) -> list[str]:
+def bracketed(start: str, arguments: Sequence[str | Braced], end: str, indent: int) -> list[str]:
+    """The same for any brackets: `start` ends with the opening one and `end` begins with the closing one."""
     pad = " " * indent
     inner = ", ".join(map(str, arguments))
     line = f"{pad}{start}{inner}{end}"
@@ -34,16 +36,61 @@ def _broken(start: str, arguments: Sequence[str | Braced], end: str, indent: int
     target, equals, value = start.partition(" = ")
     if equals and len(pad) + len(start) > WIDTH:
         # Even the opening line is too long: the whole right side goes into parentheses.
-        return [f"{pad}{target} = (", *_broken(value, arguments, end, indent + 4), f"{pad})"]
+        return [f"{pad}{target} = (", *bracketed(value, arguments, end, indent + 4), f"{pad})"]
     if len(pad) + 4 + len(inner) <= WIDTH and not end.endswith(","):
         return [f"{pad}{start}", f"{pad}    {inner}", f"{pad}{end}"]
     lines = [f"{pad}{start}"]
     for argument in arguments:
         if isinstance(argument, Braced):
-            lines += _broken(argument.open, argument.items, f"{argument.close},", indent + 4)
-        else:
+            lines += bracketed(argument.open, argument.items, f"{argument.close},", indent + 4)
+        elif len(pad) + 4 + len(argument) + 1 <= WIDTH or (argument.startswith('"') and argument.endswith('"')):
             lines.append(f"{pad}    {argument},")
+        else:
+            lines += _chain(argument, indent + 4)
     return [*lines, f"{pad}{end}"]
+
+
+def _chain(text: str, indent: int) -> list[str]:
+    """An argument that is too long for its line, such as `x[...].reshape(...)`, and the comma after it.
+
+    Two methods of what a bracket gives, or more, stand on lines of their own.  Otherwise the brackets are
+    filled from left to right: one stays whole where what follows it fits up to the next bracket.
+    """
+    pad = " " * indent
+    links = _links(text)
+    methods = [k for k, (lead, _, _) in enumerate(links) if k and lead.startswith(".")]
+    if len(methods) > 1:
+        starts = [0, *methods, len(links)]
+        parts = ["".join(map("".join, links[a:b])) for a, b in pairwise(starts)]
+        return [*(f"{pad}{part}" for part in parts[:-1]), f"{pad}{parts[-1]},"]
+    lines, line = [], pad
+    for k, (lead, inner, close) in enumerate(links):
+        line += lead
+        follows = "".join(links[k + 1][:1]) if k + 1 < len(links) else ","
+        if inner and len(line) + len(inner) + len(close) + len(follows) > WIDTH:
+            lines += [line, f"{pad}    {inner}"]
+            line = pad + close
+        else:
+            line += inner + close
+    return [*lines, f"{line},"]
+
+
+def _links(text: str) -> list[tuple[str, str, str]]:
+    """`a[i].f(x)` as (`a[`, `i`, `]`), (`.f(`, `x`, `)`); what follows the last bracket goes with it."""
+    links: list[tuple[str, str, str]] = []
+    start = opened = depth = 0
+    for k, character in enumerate(text):
+        if character in "[(":
+            opened, depth = (k + 1 if depth == 0 else opened), depth + 1
+        elif character in "])":
+            depth -= 1
+            if depth == 0:
+                links.append((text[start:opened], text[opened:k], character))
+                start = k + 1
+    if not links:
+        return [(text, "", "")]
+    lead, inner, close = links[-1]
+    return [*links[:-1], (lead, inner, close + text[start:])]
 
 
 def comment(text: str, indent: int) -> list[str]:

@@ -8,10 +8,11 @@ numexpr lacks (erf), or that compute integers, stay with NumPy.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from codegen.affine import Affine
 from codegen.emit.layout import Braced, call
-from codegen.emit.optree import COMPARISONS, Leaf, Node, Scalar, Tree
+from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
 from codegen.emit.ufuncs import Operand
 from codegen.plan import Compute
 
@@ -43,17 +44,19 @@ CACHE_ELEMENTS = 250_000
 NOMINAL_SIZE = 64
 
 
-def chosen(tree: Tree, step: Compute, target: str) -> bool:
+def chosen(tree: Tree, known: Mapping[str, Operand], step: Compute, target: str) -> bool:
     """True when this kernel is to be a numexpr expression."""
     if target == "numpy" or step.dtype != "float" or not isinstance(tree, Node) or not _expressible(tree):
         return False
+    if any(known[leaf].dtype == "int" for leaf in _leaf_order(tree)):
+        return False  # numexpr takes an integer beside a float32 for a reason to compute in float64
     return target == "numexpr" or _pays(tree, step)
 
 
 def _expressible(tree: Tree) -> bool:
     if isinstance(tree, Node):
         return tree.ufunc in _KNOWN and all(_expressible(a) for a in tree.args)
-    return True
+    return not isinstance(tree, Scalar) or tree.dtype != "bool"
 
 
 def _pays(tree: Node, step: Compute) -> bool:
@@ -101,7 +104,7 @@ def _names(tree: Tree, known: dict[str, Operand]) -> dict[str, str]:
     names: dict[str, str] = {}
     for leaf in _leaf_order(tree):
         text = known[leaf].text
-        quoted = re.match(r'[pg]\["([^"]+)"\]', text)
+        quoted = re.match(r'[pgs]\["([^"]+)"\]', text)
         stem = re.sub(r"\W+", "_", quoted.group(1) if quoted else text.split("[")[0].removeprefix("w.")).strip("_")
         stem = f"{'d_' if text.startswith('g[') else ''}{stem}"
         unique, k = stem, 1
@@ -130,12 +133,12 @@ def _spelled(tree: Tree, names: dict[str, str], scalars: dict[str, str]) -> str:
         return scalars.setdefault(tree.text, f"scalar_{len(scalars) + 1}")
     args = [_spelled(a, names, scalars) for a in tree.args]
     name = tree.ufunc
-    if name in COMPARISONS and name in _RELATIONS:
+    if name in BOOLEAN and name in _RELATIONS:
         return f"({args[0]} {_RELATIONS[name]} {args[1]})"
     if name == "logical_and":
         return f"({args[0]} & {args[1]})"
     if name in _OPERATORS:
-        masks = [isinstance(a, Node) and a.ufunc in COMPARISONS for a in tree.args]
+        masks = [isinstance(a, Node) and a.ufunc in BOOLEAN for a in tree.args]
         args = [f"where({a}, 1, 0)" if m else a for a, m in zip(args, masks, strict=True)]
         return f"({args[0]} {_OPERATORS[name]} {args[1]})"
     if name == "negative":

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codegen.affine import Affine
-from codegen.emit.layout import call
-from codegen.equation import Program
+from codegen.emit.layout import bracketed, call
+from codegen.equation import Dtype, Program
 from codegen.plan import Alias, Buffer
 from codegen.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows
 
@@ -27,13 +27,16 @@ DTYPES = {"float": "dtype", "int": "np.int64", "bool": "bool"}
 class Scope:
     """Names of arrays while one module is written.
 
-    results: key in `g` of every result tensor.
+    results: key in `g` of every result tensor.  arrays: what the workspace allocates.
+    holders: the argument that holds a result, where that is not `g`.
     """
 
     program: Program
     results: Mapping[str, str]
+    holders: Mapping[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     setup: list[str] = field(default_factory=list)
+    arrays: list[Buffer] = field(default_factory=list)
     made: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
     uses_windows: bool = False
@@ -45,8 +48,12 @@ class Scope:
         if tensor is not None and tensor.kind == "parameter":
             return f'p["{name}"]'
         if tensor is not None and tensor.kind == "result":
-            return f'g["{self.results.get(name, name)}"]'
+            return f'{self.holder(name)}["{self.results.get(name, name)}"]'
         return f"w.{self.attribute(name)}"
+
+    def holder(self, name: str) -> str:
+        """The argument that holds a result."""
+        return self.holders.get(name, "g")
 
     def attribute(self, name: str) -> str:
         """A workspace attribute for `name`: the name itself, dots replaced, made unique."""
@@ -61,6 +68,14 @@ class Scope:
             self.names[name] = unique
         return self.names[name]
 
+    def _unused(self, name: str) -> str:
+        """A workspace attribute that nothing has yet."""
+        free, k = name, 1
+        while free in self.names:
+            k += 1
+            free = f"{name}_{k}"
+        return self.attribute(free)
+
     def declare(self, item: Buffer | Alias) -> None:
         """Write the workspace line that makes a buffer or a view of one."""
         own = f"self.{self.attribute(item.name)}"
@@ -68,6 +83,7 @@ class Scope:
             self.setup.append(f"{own} = {self.spelled(item.view).replace('w.', 'self.', 1)}")
             return
         self.shapes[item.name] = item.shape
+        self.arrays.append(item)
         shape = shape_text(item.shape)
         dtype = DTYPES[item.dtype]
         if item.fill is None:
@@ -88,16 +104,16 @@ class Scope:
         while ops and isinstance(ops[-1], Take):
             rest.insert(0, ops.pop())
         made = self._made(View(view.base, tuple(ops)))
-        return made + "".join(_op_text(made, op) for op in rest)
+        return made + "".join(op_text(op) for op in rest)
 
     def _made(self, view: View) -> str:
         if len(view.ops) > 1 and not isinstance(view.ops[-1], Windows):
             before = self._made(View(view.base, view.ops[:-1])).replace("w.", "self.", 1)
-            source = before + _op_text(before, view.ops[-1])
+            source = before + op_text(view.ops[-1])
         else:
             source = self.spelled(view).replace("w.", "self.", 1)
         if source not in self.made:
-            name = self.attribute(f"{view.base}.{_suffix(view)}")
+            name = self._unused(f"{view.base}.{_suffix(view)}")
             self.setup += _wrap(f"self.{name} = ", source)
             self.made[source] = f"w.{name}"
         return self.made[source]
@@ -121,27 +137,28 @@ class Scope:
                 self.uses_windows = True
                 text = f"windows({text}, {shape_text(op.shape)}, {_steps_text(op.steps)})"
             else:
-                text += _op_text(text, op)
+                text += op_text(op)
         return text
 
-    def scratch(self, shape: Sequence[Affine], dtype: str, number: int) -> str:
+    def scratch(self, shape: Sequence[Affine], dtype: Dtype, number: int) -> str:
         """A scratch array of the workspace, shared by all kernels that need this shape."""
-        kind = {"float": "part", "bool": "mask", "int": "whole"}[dtype]
-        key = "_".join([kind, *(_plain(s) for s in shape), *([str(number + 1)] if number else [])])
-        name = self.attribute(f"{kind}s {key}".split(" ")[1])
+        kind = {"float": "part", "bool": "mask", "int": "whole"}[dtype] + (str(number + 1) if number else "")
+        name = self.attribute("_".join([kind, *(_plain(s) for s in shape)]))
         own = f"self.{name}"
         if own not in self.scratch_shapes:
             self.scratch_shapes[own] = shape_text(shape)
+            self.arrays.append(Buffer(name, tuple(shape), dtype))
             self.setup += _assign(own, "np.empty", [shape_text(shape), DTYPES[dtype]])
         return f"w.{name}"
 
-    def index_values(self, extent: Affine, dtype: str) -> str:
+    def index_values(self, extent: Affine, dtype: Dtype) -> str:
         """An array 0, 1, ... as long as an index's extent."""
         stem = "count" if dtype == "int" else "value"
         name = self.attribute(f"{stem}_{_plain(extent)}")
         own = f"self.{name}"
         if own not in self.scratch_shapes:
             self.scratch_shapes[own] = ""
+            self.arrays.append(Buffer(name, (extent,), dtype))
             arguments = [size_text(extent)] + ([] if dtype == "int" else ["dtype=dtype"])
             self.setup += _assign(own, "np.arange", arguments)
         return f"w.{name}"
@@ -152,20 +169,22 @@ def _assign(own: str, function: str, arguments: list[str]) -> list[str]:
 
 
 def _wrap(head: str, source: str) -> list[str]:
-    """An assignment of one call or method chain, broken at its last argument list."""
+    """An assignment of one call, subscript or method chain, broken at its last brackets."""
     line = f"{' ' * 8}{head}{source}"
     if len(line) <= 88:
         return [line]
+    if source[-1] not in ")]":
+        return [f"{' ' * 8}{head}(", f"{' ' * 12}{source}", f"{' ' * 8})"]
     depth, start = 0, 0
     for k in range(len(source) - 1, -1, -1):
-        depth += (source[k] == ")") - (source[k] == "(")
-        if depth == 0 and source[k] == "(":
-            start = k
+        depth += (source[k] in ")]") - (source[k] in "([")
+        if depth == 0:
+            start = k + 1
             break
-    return call(head + source[:start], _split(source[start + 1 : -1]), 8)
+    return bracketed(head + source[:start], split_arguments(source[start:-1]), source[-1], 8)
 
 
-def _split(text: str) -> list[str]:
+def split_arguments(text: str) -> list[str]:
     """Arguments at the top level of `text`."""
     parts, depth, start = [], 0, 0
     for k, character in enumerate(text):
@@ -233,7 +252,8 @@ def _steps_text(steps: tuple[tuple[tuple[int, int], ...], ...]) -> str:
     return f"({inner},)" if len(steps) == 1 else f"({inner})"
 
 
-def _op_text(source: str, op: Op) -> str:
+def op_text(op: Op) -> str:
+    """What stands behind the text of an array to apply `op` to it."""
     if isinstance(op, Reshape):
         return f".reshape({', '.join(dim_text(d) for d in op.shape)})"
     if isinstance(op, Transpose):
@@ -242,6 +262,8 @@ def _op_text(source: str, op: Op) -> str:
         return f".transpose({', '.join(map(str, op.order))})"
     assert isinstance(op, Take)
     items = [_item_text(i) for i in op.items]
+    if all(isinstance(item, Affine) for item in op.items):
+        items.append("...")  # an array without axes, not a number
     while len(items) > 1 and items[-1] == ":":
         items.pop()
     return "" if items == [":"] else f"[{', '.join(items)}]"
@@ -253,7 +275,7 @@ def _item_text(item: Affine | Slice | None) -> str:
     if isinstance(item, Affine):
         return size_text(item)
     if item.full:
-        return ":"
+        return ":" if item.step == 1 else "::-1"
     if item.step > 0:
         stop = size_text(item.start + (item.length - 1) * item.step + 1)
     else:

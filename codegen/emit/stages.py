@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from types import MappingProxyType
 
@@ -13,7 +13,7 @@ from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
 from codegen.equation import Equation, Program
 from codegen.notation import show
-from codegen.plan import Block, Plan
+from codegen.plan import Block, Buffer, Note, Plan, opened
 
 WINDOWS = '''\
 def windows(array, shape, steps):
@@ -27,13 +27,31 @@ def windows(array, shape, steps):
 
 ERF = '''\
 def erf(x, out):
-    """The error function, to the precision of float64."""
-    flat_x, flat_out = np.ravel(x), out.reshape(-1)
-    for start in range(0, flat_x.size, 8192):
-        block = flat_x[start : start + 8192].astype(np.float64)
-        flat_out[start : start + 8192] = [math.erf(v) for v in block]
+    """The error function, to the precision of float64; a few numbers at a time."""
+    flags, access = ["buffered", "external_loop"], [["readonly"], ["writeonly"]]
+    with np.nditer([x, out], flags, access, buffersize=128) as blocks:
+        for block, result in blocks:
+            result[...] = list(map(math.erf, block.tolist()))
     return out
 '''
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a program is called in its module.
+
+    workspace: the class.  prefix: of a stage's function.  defined: helpers that the module has already.
+    """
+
+    workspace: str = "Workspace"
+    prefix: str = "_"
+    defined: tuple[str, ...] = ()
+
+
+DEFAULT = Naming()
+
+Lines = tuple[Equation, int, int]
+"""An equation with the first and last line of its code."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +59,18 @@ class Emitted:
     """Source of the numeric part, and what it needs imported.
 
     imports: module-level import lines beyond numpy.
+    blocks: for every equation the first and last line of `source` (from 1) that compute it, its comment
+    included; the equations of one loop over time share the lines of the loop.
+    arrays: what a workspace allocates; views of these are left out.
+    helpers: names of the functions that the code calls.  names: the workspace's attribute by tensor.
     """
 
     source: str
     imports: tuple[str, ...]
+    blocks: tuple[Lines, ...] = ()
+    arrays: tuple[Buffer, ...] = ()
+    helpers: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def emit(
@@ -56,34 +82,39 @@ def emit(
     attributes: Mapping[str, str],
     stages: Mapping[str, str],
     orders: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+    holders: Mapping[str, str] = MappingProxyType({}),
+    naming: Naming = DEFAULT,
     note: Callable[[Equation], str] = show,
 ) -> Emitted:
-    """The Workspace class and the stage functions.
+    """The workspace's class and the stage functions.
 
-    results: key in `g` of every result tensor.  attributes: extra workspace names of
+    results: key in `g` of every result tensor.  holders: the argument that holds a result, where that is not `g`.
+    naming: of the class and the functions.  attributes: extra workspace names of
     tensors ({"output": "dense_1"}).  stages: docstring of every stage function, in order.
     orders: for tensors stored with their axes in another order, the original axis at each place.
     """
-    scope = Scope(program, results)
+    scope = Scope(program, results, holders)
     for item in plan.setup:
         scope.attribute(item.name)
     writer = StepWriter.for_plan(plan, scope, target, note)
     for item in plan.setup:
         scope.declare(item)
     functions = [
-        _function(stage, purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, program, note)
+        _function(
+            f"{naming.prefix}{stage}", purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, note
+        )
         for stage, purpose in stages.items()
     ]
     own = [
         f"        self.{name} = self.{scope.attribute(tensor)}{_restored(orders.get(tensor))}"
         for name, tensor in attributes.items()
     ]
-    parts = []
-    if scope.uses_windows:
-        parts.append(WINDOWS)
-    if "erf" in writer.helpers:
-        parts.append(ERF)
-    parts.append(_workspace(program, scope, own, "numexpr" in writer.helpers))
+    helpers = {
+        **({"windows": WINDOWS} if scope.uses_windows else {}),
+        **({"erf": ERF} if "erf" in writer.helpers else {}),
+    }
+    parts = [text for name, text in helpers.items() if name not in naming.defined]
+    parts.append(_workspace(naming.workspace, program, scope, own, "numexpr" in writer.helpers))
     imports = []
     if scope.uses_windows:
         imports.append("from numpy.lib.stride_tricks import as_strided")
@@ -91,7 +122,12 @@ def emit(
         imports.append("import math")
     if "numexpr" in writer.helpers:
         imports.append("import numexpr as ne")
-    return Emitted("\n\n".join([*parts, *functions]), tuple(imports))
+    blocks: list[Lines] = []
+    for text, own_blocks in functions:
+        before = sum(part.count("\n") + 2 for part in parts)
+        blocks += [(equation, first + before, last + before) for equation, first, last in own_blocks]
+        parts.append(text)
+    return Emitted("\n\n".join(parts), tuple(imports), tuple(blocks), tuple(scope.arrays), tuple(helpers), scope.names)
 
 
 def _restored(order: tuple[int, ...] | None) -> str:
@@ -99,13 +135,14 @@ def _restored(order: tuple[int, ...] | None) -> str:
     return f".transpose({', '.join(str(order.index(k)) for k in range(len(order)))})" if order else ""
 
 
-def _workspace(program: Program, scope: Scope, own: list[str], scalars: bool) -> str:
-    sizes = ", ".join(program.sizes)
+def _workspace(name: str, program: Program, scope: Scope, own: list[str], scalars: bool) -> str:
+    arguments = ", ".join(["self", *program.sizes, "dtype=DTYPE"])
+    which = f", for one {' and '.join(program.sizes)}" if program.sizes else ""
     lines = [
-        "class Workspace:",
-        f'    """Every array a step needs, for one {" and ".join(program.sizes)}; made once and reused."""',
+        f"class {name}:",
+        f'    """Every array a step needs{which}; made once and reused."""',
         "",
-        f"    def __init__(self, {sizes}, dtype=DTYPE):",
+        f"    def __init__({arguments}):",
         *(f"        self.{size} = {size}" for size in program.sizes),
         *(["        self.scalar = np.dtype(dtype).type"] if scalars else []),
         *(line if line.startswith(" ") else f"        {line}" for line in scope.setup),
@@ -115,30 +152,39 @@ def _workspace(program: Program, scope: Scope, own: list[str], scalars: bool) ->
 
 
 def _function(
-    stage: str,
-    purpose: str,
-    blocks: list[Block],
-    writer: StepWriter,
-    program: Program,
-    note: Callable[[Equation], str],
-) -> str:
-    arguments = "p, w, g" if any(_writes_result(b, program) for b in blocks) else "p, w"
-    lines = [f"def _{stage}({arguments}):", f'    """{purpose}"""']
+    name: str, purpose: str, blocks: list[Block], writer: StepWriter, note: Callable[[Equation], str]
+) -> tuple[str, list[Lines]]:
+    """The text of one stage's function, and the lines of each equation within it."""
+    program = writer.scope.program
+    holders = dict.fromkeys(writer.scope.holder(b.equation.target) for b in blocks if _writes_result(b, program))
+    lines = [f"def {name}({', '.join(['p', 'w', *holders])}):", f'    """{purpose}"""']
     body: list[str] = []
+    blocks_of_body: list[Lines] = []
     for origin, members in groupby(blocks, key=lambda b: b.equation.origin):
         if origin:
             body += ["", f"    # {origin}"]
         for block in members:
+            start = len(body) + 1
             if not block.noted:
                 body += comment(note(block.equation), 4)
             if not block.steps:
                 body.append("    # (the same numbers in another shape: nothing to compute)")
             for step in block.steps:
                 body += writer.write(step, 4)
+            blocks_of_body += [(equation, start, len(body)) for equation in _announced(block)]
     code = [line for line in body if not line.lstrip().startswith("#")]
     used = [n for n in program.sizes if any(re.search(rf"(?<![\w.]){n}\b", line) for line in code)]
     lines += [f"    {n} = w.{n}" for n in used]
-    return "\n".join([*lines, *body]) + "\n"
+    above = len(lines)
+    shifted = [(equation, first + above, last + above) for equation, first, last in blocks_of_body]
+    return "\n".join([*lines, *body]) + "\n", shifted
+
+
+def _announced(block: Block) -> list[Equation]:
+    """The equations that a block computes: its own, or those of its notes."""
+    return (
+        [step.equation for step in opened(block.steps) if isinstance(step, Note)] if block.noted else [block.equation]
+    )
 
 
 def _writes_result(block: Block, program: Program) -> bool:

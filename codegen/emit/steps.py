@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import sympy
@@ -11,12 +11,13 @@ from codegen.affine import Affine
 from codegen.emit import numexpr
 from codegen.emit.layout import call, comment
 from codegen.emit.optree import OUT, Leaf, Node, Scalar, Tree, tree_of
-from codegen.emit.scope import Scope, number_text, shape_text, size_text
+from codegen.emit.scope import Scope, number_text, op_text, size_text, split_arguments
 from codegen.emit.ufuncs import Operand, UfuncWriter
-from codegen.equation import Equation
+from codegen.equation import Dtype, Equation
 from codegen.plan import (
     Alias,
     ArgMax,
+    Buffer,
     Compute,
     Copy,
     Fill,
@@ -39,15 +40,19 @@ class StepWriter:
     scope: Scope
     target: str
     note: Callable[[Equation], str]
+    dtypes: Mapping[str, Dtype]
     roots: dict[str, str] = field(default_factory=dict)
     helpers: set[str] = field(default_factory=set)
     loops: list[str] = field(default_factory=list)
 
     @staticmethod
     def for_plan(plan: Plan, scope: Scope, target: str, note: Callable[[Equation], str]) -> StepWriter:
-        """A writer that knows which names share storage."""
+        """A writer that knows which names share storage, and the dtype of each."""
         roots = {item.name: item.view.base for item in plan.setup if isinstance(item, Alias) and not item.view.ops}
-        return StepWriter(scope, target, note, roots)
+        dtypes = {tensor.name: tensor.dtype for tensor in scope.program.tensors}
+        for item in plan.setup:
+            dtypes.setdefault(item.name, item.dtype if isinstance(item, Buffer) else dtypes[item.view.base])
+        return StepWriter(scope, target, note, dtypes, roots)
 
     def write(self, step: Step, indent: int) -> list[str]:
         """The statements of one step."""
@@ -81,7 +86,7 @@ class StepWriter:
                 self.loops.append(step.index)
                 body = [line for inner in step.steps for line in self.write(inner, indent + 4)]
                 self.loops.pop()
-                return [head, *body]
+                return [head, *body] if body else []
 
     def flat(self, view: View) -> str:
         """A one-dimensional view of contiguous storage."""
@@ -116,22 +121,24 @@ class StepWriter:
         known: dict[str, Operand] = {}
         aliases = set()
         if step.accumulate:
-            known[OUT.name] = Operand(self.scope.text(step.out), frozenset(axes))
+            known[OUT.name] = Operand(self.scope.text(step.out), frozenset(axes), step.dtype)
             aliases.add(OUT.name)
         for k, view in enumerate(operands):
-            known[f"_{k}"] = Operand(self.scope.text(view), frozenset(a for a in view.axes if a))
+            known[f"_{k}"] = Operand(
+                self.scope.text(view), frozenset(a for a in view.axes if a), self.dtypes[view.base]
+            )
             if self._root(view.base) == self._root(step.out.base):
                 aliases.add(f"_{k}")
         compared = _compared(tree)
-        for name in _leaves(tree) - set(known):
-            dtype = "int" if step.dtype == "int" or name in compared else "float"
+        for name in sorted(_leaves(tree) - set(known)):
+            dtype: Dtype = "int" if step.dtype == "int" or name in compared else "float"
             values = View("#", (), (name,))
             shaped = aligned(values, axes)
             base = self.scope.index_values(extents[name], dtype)
-            known[name] = Operand(base + "".join(_brackets(shaped)), frozenset((name,)))
+            known[name] = Operand(base + "".join(op_text(op) for op in shaped.ops), frozenset((name,)), dtype)
         if "erf" in _ufuncs(tree):
             self.helpers.add("erf")
-        if numexpr.chosen(tree, step, self.target):
+        if numexpr.chosen(tree, known, step, self.target):
             return numexpr.statement(tree, known, self.scope.text(step.out), step.dtype, indent, self.helpers)
         writer = UfuncWriter(
             axes,
@@ -149,8 +156,8 @@ class StepWriter:
             name = self.roots[name]
         return name
 
-    def _scratch(self, extents: dict[str, Affine]) -> Callable[[tuple[str, ...], str, int], str]:
-        def scratch(axes: tuple[str, ...], dtype: str, number: int) -> str:
+    def _scratch(self, extents: dict[str, Affine]) -> Callable[[tuple[str, ...], Dtype, int], str]:
+        def scratch(axes: tuple[str, ...], dtype: Dtype, number: int) -> str:
             order = tuple(extents)
             tail = order[order.index(axes[0]) :] if axes else ()
             shape = [extents[a] if a in axes else Affine.of(1) for a in tail]
@@ -159,19 +166,11 @@ class StepWriter:
         return scratch
 
 
-def _brackets(view: View) -> list[str]:
-    from codegen.emit.scope import _op_text
-
-    return [_op_text("", op) for op in view.ops]
-
-
 def _formatted(line: str, indent: int) -> list[str]:
     head, _, rest = line.partition("(")
     if not rest or not line.endswith(")") or "[...] = " in line:
         return [" " * indent + line]
-    from codegen.emit.scope import _split
-
-    return call(head, _split(rest[:-1]), indent)
+    return call(head, split_arguments(rest[:-1]), indent)
 
 
 def _leaves(tree: Tree) -> set[str]:
@@ -191,6 +190,3 @@ def _compared(tree: Tree) -> set[str]:
     if tree.ufunc in ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal"):
         return {n for n in _leaves(tree) if not n.startswith("_")}
     return set().union(*(_compared(a) for a in tree.args))
-
-
-__all__ = ["StepWriter", "shape_text"]

@@ -4,6 +4,10 @@ Every call writes to `out=`: the destination itself as far as possible, scratch
 arrays of the workspace where two intermediate results live at once.  An operand
 that shares the destination's storage is read by the last call that needs it
 before the destination is written.
+
+Every call works in one dtype: where floats and integers meet, the integers are
+converted first, into scratch; NumPy would compute in float64 and buffer.  A mask
+may stay one beside an array of floats, where it acts as 0 or 1.
 """
 
 from __future__ import annotations
@@ -11,25 +15,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from codegen.emit.optree import COMPARISONS, Leaf, Node, Scalar, Tree
+from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
+from codegen.equation import Dtype
 
 Axes = tuple[str, ...]
+
+RANK: dict[Dtype, int] = {"bool": 0, "int": 1, "float": 2}
+EXACT = frozenset(
+    "add subtract multiply negative square maximum minimum abs sign power remainder floor_divide where".split()
+)
+"""Operations on integers whose result is an integer; all others are functions of real numbers."""
 
 
 @dataclass(frozen=True)
 class Operand:
-    """The text of an array and the indices it really has."""
+    """The text of an array, the indices it really has, and its dtype."""
 
     text: str
     axes: frozenset[str]
+    dtype: Dtype = "float"
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A value ready to be used: text, indices, and the scratch array it occupies, if any."""
+    """A value ready to be used: text, indices, dtype, and the scratch array it occupies, if any."""
 
     text: str
     axes: frozenset[str]
+    dtype: Dtype
     scratch: str | None = None
 
 
@@ -38,8 +51,8 @@ class UfuncWriter:
     """Writes one kernel.
 
     axes: the indices of the destination, in order.
-    out: its text; `out_dtype` "float", "int" or "bool".
-    operands: text and indices of each leaf.
+    out: its text; `out_dtype` its dtype.
+    operands: text, indices and dtype of each leaf.
     aliases: leaves that share the destination's storage (point by point).
     scratch: (indices, dtype, number) -> text of a scratch array of that shape.
     """
@@ -47,9 +60,9 @@ class UfuncWriter:
     axes: Axes
     out: str
     operands: Mapping[str, Operand]
-    scratch: Callable[[Axes, str, int], str]
+    scratch: Callable[[Axes, Dtype, int], str]
     aliases: frozenset[str] = frozenset()
-    out_dtype: str = "float"
+    out_dtype: Dtype = "float"
     lines: list[str] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
 
@@ -57,88 +70,113 @@ class UfuncWriter:
         """The calls that compute `tree` into the destination."""
         if isinstance(tree, Scalar):
             self.lines.append(f"{self.out}[...] = {tree.text}")
-        elif isinstance(tree, Leaf):
-            if tree.symbol not in self.aliases:
-                self.lines.append(f"np.copyto({self.out}, {self.operands[tree.symbol].text})")
-        else:
-            dtype = self._dtype(tree)
-            if dtype == "bool" and self.out_dtype != "bool":
-                ref = self._value(tree, None)
-                self.lines.append(f"np.copyto({self.out}, {ref.text})")
-            else:
-                self._value(tree, self.out)
+            return self.lines
+        ref = self._value(tree, self.out_dtype, self.out)
+        if self.out_dtype == "bool" and ref.dtype != "bool":
+            self.lines.append(f"np.not_equal({ref.text}, 0, out={self.out})")
+        elif self.out_dtype == "int" and ref.dtype == "float":
+            self.lines.append(f'np.copyto({self.out}, {ref.text}, casting="unsafe")')
+        elif ref.text != self.out:
+            self.lines.append(f"np.copyto({self.out}, {ref.text})")
         return self.lines
 
-    def _value(self, tree: Tree, into: str | None) -> Ref:
-        """Compute `tree`; into the destination when `into` is given, else into scratch."""
+    def dtype(self, tree: Tree) -> Dtype:
+        """The dtype of a tree's value, before any conversion."""
         if isinstance(tree, Scalar):
-            return Ref(tree.text, frozenset())
+            return tree.dtype
+        if isinstance(tree, Leaf):
+            return self.operands[tree.symbol].dtype
+        if tree.ufunc in BOOLEAN:
+            return "bool"
+        if tree.ufunc not in EXACT:
+            return "float"
+        values = tree.args[1:] if tree.ufunc == "where" else tree.args
+        return max((self.dtype(a) for a in values), default="int", key=RANK.__getitem__)
+
+    def _working(self, tree: Node, wanted: Dtype) -> Dtype:
+        """The dtype in which an operation is computed where its consumer works in `wanted`."""
+        own = max(self.dtype(tree), wanted, key=RANK.__getitem__)
+        if tree.ufunc in BOOLEAN:
+            own = max((self.dtype(a) for a in tree.args), key=RANK.__getitem__)
+            return own if tree.ufunc.startswith("logical") else max(own, "int", key=RANK.__getitem__)
+        return "int" if own == "bool" else own
+
+    def _value(self, tree: Tree, wanted: Dtype, into: str | None = None, masks: bool = True) -> Ref:
+        """Compute `tree` in `wanted` or a higher dtype; into the destination when `into` is given and fits.
+
+        masks: a boolean value may stay one.
+        """
+        if isinstance(tree, Scalar):
+            return Ref(tree.text, frozenset(), tree.dtype)
         if isinstance(tree, Leaf):
             operand = self.operands[tree.symbol]
-            return Ref(operand.text, operand.axes)
-        if tree.ufunc == "where":
-            return self._where(tree, into)
-        axes = self._axes(tree)
-        refs = self._arguments(tree, into if axes == frozenset(self.axes) and self._dtype(tree) != "bool" else None)
-        self._release(refs)
-        target, scratch = self._target(tree, axes, into)
-        self.lines.append(f"{_ufunc(tree.ufunc)}({', '.join(r.text for r in refs)}, out={target})")
-        return Ref(target, axes, scratch)
+            ref = Ref(operand.text, operand.axes, operand.dtype)
+        elif tree.ufunc == "where":
+            return self._where(tree, wanted, into)
+        else:
+            ref = self._call(tree, wanted, into)
+        return ref if ref.dtype == "bool" and masks else self._converted(ref, wanted)
 
-    def _arguments(self, tree: Node, into: str | None) -> list[Ref]:
+    def _converted(self, ref: Ref, wanted: Dtype) -> Ref:
+        if RANK[ref.dtype] >= RANK[wanted]:
+            return ref
+        target, scratch = self._scratch(ref.axes, wanted)
+        self.lines.append(f"np.copyto({target}, {ref.text})")
+        self._free(ref.scratch)
+        return Ref(target, ref.axes, wanted, scratch)
+
+    def _call(self, tree: Node, wanted: Dtype, into: str | None) -> Ref:
+        axes, working = self._axes(tree), self._working(tree, wanted)
+        result: Dtype = "bool" if tree.ufunc in BOOLEAN else working
+        fits = into is not None and result == self.out_dtype
+        chosen = into if fits and axes == frozenset(self.axes) and working == result else None
+        refs = self._arguments(tree, working, chosen)
+        self._release(refs)
+        # A value of fewer indices broadcasts into the destination.
+        target, scratch = (into, None) if fits and into is not None else self._scratch(axes, result)
+        self.lines.append(f"{_ufunc(tree.ufunc)}({', '.join(r.text for r in refs)}, out={target})")
+        return Ref(target, axes, result, scratch)
+
+    def _arguments(self, tree: Node, working: Dtype, into: str | None) -> list[Ref]:
         """The arguments' values; at most one of them computed into the destination, after those it would spoil."""
         compound = [k for k, a in enumerate(tree.args) if isinstance(a, Node)]
         spoiled = [k for k, a in enumerate(tree.args) if self._reads_destination(a)]
         chosen: int | None = None
         if into is not None and not any(isinstance(tree.args[k], Leaf) for k in spoiled):
-            fits = [
-                k for k in compound if self._axes(tree.args[k]) == frozenset(self.axes) and self._is_float(tree.args[k])
-            ]
+            fits = [k for k in compound if self._axes(tree.args[k]) == frozenset(self.axes)]
+            fits = [k for k in fits if self.dtype(tree.args[k]) != "bool"]
             reading = [k for k in fits if k in spoiled]
             chosen = reading[-1] if reading else fits[0] if fits and not spoiled else None
+        arrays = [self.dtype(a) for a in tree.args if not isinstance(a, Scalar)]
+        masks = working in arrays or (working != "float" and tree.ufunc in BOOLEAN)
         refs: dict[int, Ref] = {}
         for k in [*(k for k in range(len(tree.args)) if k != chosen), *([chosen] if chosen is not None else [])]:
-            refs[k] = self._value(tree.args[k], into if k == chosen else None)
+            refs[k] = self._value(tree.args[k], working, into if k == chosen else None, masks)
         return [refs[k] for k in range(len(tree.args))]
 
-    def _where(self, tree: Node, into: str | None) -> Ref:
+    def _where(self, tree: Node, wanted: Dtype, into: str | None) -> Ref:
         """`b` computed in place, then overwritten by `a` where the condition holds."""
-        axes = self._axes(tree)
+        axes, working = self._axes(tree), self._working(tree, wanted)
         condition, yes, no = tree.args
-        whole = axes == frozenset(self.axes)
+        whole = axes == frozenset(self.axes) and working == self.out_dtype
         safe = not isinstance(yes, Leaf) or not self._reads_destination(yes)
-        mask = self._value(condition, None)
-        first = self._value(yes, None)
-        target, scratch = self._target(tree, axes, into if whole and safe else None)
-        if isinstance(no, Node) and self._axes(no) == axes:
-            if target == into:
-                second = self._value(no, into)
-            else:
-                second = self._value(no, None)
-                if second.scratch is not None and scratch is not None:
-                    self._free(scratch)
-                    target, scratch = second.text, second.scratch
-                    self.busy.add(scratch)
-            if second.text != target:
-                self.lines.append(f"np.copyto({target}, {second.text})")
+        mask = self._value(condition, "bool")
+        first = self._value(yes, working)
+        direct = into is not None and whole and safe
+        if into is not None and direct:
+            second = self._value(no, working, into)
+            target, scratch = into, None
         else:
-            second = self._value(no, None)
-            if second.text != target:
-                self.lines.append(f"np.copyto({target}, {second.text})")
+            second = self._value(no, working)
+            reusable = second.scratch is not None and second.axes == axes and second.dtype == working
+            target, scratch = (second.text, second.scratch) if reusable else self._scratch(axes, working)
+        if second.text != target:
+            self.lines.append(f"np.copyto({target}, {second.text})")
         self.lines.append(f"np.copyto({target}, {first.text}, where={mask.text})")
         self._release([r for r in (mask, first, second) if r.scratch != scratch])
-        if into is not None and target != into and whole:
-            self.lines.append(f"np.copyto({into}, {target})")
-            self._free(scratch)
-            return Ref(into, axes)
-        return Ref(target, axes, scratch)
+        return Ref(target, axes, working, scratch)
 
-    def _target(self, tree: Node, axes: frozenset[str], into: str | None) -> tuple[str, str | None]:
-        dtype = self._dtype(tree)
-        if into is not None and axes == frozenset(self.axes) and (dtype == self.out_dtype or dtype != "bool"):
-            return into, None
-        if into is not None and dtype != "bool":
-            return into, None  # a value of fewer indices broadcasts into the destination
+    def _scratch(self, axes: frozenset[str], dtype: Dtype) -> tuple[str, str]:
         ordered = tuple(a for a in self.axes if a in axes)
         number = 0
         while (name := self.scratch(ordered, dtype, number)) in self.busy:
@@ -160,14 +198,6 @@ class UfuncWriter:
         if isinstance(tree, Leaf):
             return self.operands[tree.symbol].axes
         return frozenset().union(*(self._axes(a) for a in tree.args))
-
-    def _dtype(self, tree: Tree) -> str:
-        if isinstance(tree, Node) and tree.ufunc in COMPARISONS:
-            return "bool"
-        return "int" if self.out_dtype == "int" else "float"
-
-    def _is_float(self, tree: Tree) -> bool:
-        return self._dtype(tree) != "bool"
 
     def _reads_destination(self, tree: Tree) -> bool:
         if isinstance(tree, Leaf):

@@ -24,6 +24,7 @@ from codegen.lower.recurrence import recurrence
 from codegen.lower.reduction import reduction
 from codegen.lower.scatter import is_sliceable, scatter
 from codegen.lower.storage import Storage
+from codegen.lower.window import window_product
 from codegen.plan import Alias, Block, Plan, Step
 from codegen.rewrite.shape import plain_indices
 from codegen.schedule import Recurrence, schedule, shifts
@@ -74,6 +75,8 @@ def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
     equation = gathered(explicit(equation, storage), storage)
     if not all(isinstance(s, Affine) for s in equation.at):
         return scatter_lookup(equation, storage, lower_equation)
+    if (steps := window_product(equation, storage)) is not None:
+        return steps
     if (steps := contraction(equation, storage)) is not None:
         return steps
     if (found := two_operands(equation, storage)) is not None:

@@ -47,13 +47,13 @@ def two_factors(body: sympy.Expr) -> tuple[sympy.Expr, int, int] | None:
         factors = [factors[0].base] * 2
     if len(factors) != 2 or not all(f.is_Symbol for f in factors):
         return None
-    first, second = sorted((slots_of(f)[0] for f in factors))
+    first, second = sorted(slots_of(f)[0] for f in factors)
     return coefficient, first, second
 
 
 def contraction(equation: Equation, storage: Storage) -> list[Step] | None:
     """The steps of a sum of products of two reads; None when it is not one, or not worth a matrix product."""
-    if not is_product(equation, storage) or not _whole(equation, storage):
+    if not is_product(equation, storage) or not writes_whole(equation, storage):
         return None
     found = two_factors(equation.body)
     assert found is not None
@@ -68,7 +68,13 @@ def contraction(equation: Equation, storage: Storage) -> list[Step] | None:
     if swapped:
         left, right = right, left
     best = _cheapest(equation, storage, left, right, Roles(batch, rows, (), columns), summed)
-    return _emit(equation, storage, left, right, best, coefficient, out_order)
+    chosen, partial = best
+    factors = (
+        kernel_operand(equation, storage, left, _left_groups(chosen, left)),
+        kernel_operand(equation, storage, right, _right_groups(chosen, right)),
+    )
+    groups: list[Group] = [*((n,) for n in chosen.batch), chosen.rows, chosen.columns]
+    return product_steps(equation, storage, factors, groups, out_order, partial, coefficient)
 
 
 def is_product(equation: Equation, storage: Storage) -> bool:
@@ -84,7 +90,7 @@ def is_product(equation: Equation, storage: Storage) -> bool:
     return plan is not None and _layout(*plan[:3]) is not None
 
 
-def _whole(equation: Equation, storage: Storage) -> bool:
+def writes_whole(equation: Equation, storage: Storage) -> bool:
     """True when the left side writes every point of the target once."""
     shape = storage.shapes[equation.target]
     target = natural(equation.target, shape, affine(Read(equation.target, equation.at)), equation.extents)
@@ -223,7 +229,7 @@ def grouped(source: View, groups: Sequence[Group], equation: Equation) -> View |
     return view
 
 
-def _operand(equation: Equation, storage: Storage, read: Read, groups: list[Group]) -> View:
+def kernel_operand(equation: Equation, storage: Storage, read: Read, groups: list[Group]) -> View:
     """The factor in place, or copied into columns whose order suits `groups`."""
     view = _in_place(equation, storage, read, groups)
     if view is not None:
@@ -254,46 +260,43 @@ def _last_axis(read: Read, equation: Equation) -> tuple[str, ...]:
     return ()
 
 
-def _emit(
+def product_steps(
     equation: Equation,
     storage: Storage,
-    left: Read,
-    right: Read,
-    best: tuple[Roles, tuple[str, ...]],
+    factors: tuple[View, View],
+    groups: list[Group],
+    order: tuple[str, ...],
+    partial: tuple[str, ...],
     coefficient: sympy.Expr,
-    out_order: tuple[str, ...],
 ) -> list[Step]:
-    roles, partial = best
-    factors = (
-        _operand(equation, storage, left, _left_groups(roles, left)),
-        _operand(equation, storage, right, _right_groups(roles, right)),
-    )
+    """`target = coefficient * left @ right`, or `+=`.
+
+    groups: the axes of the product.  order: the left-hand indices as they lie in it.
+    partial: the index whose products are added up afterwards, the first of the batch.
+    """
     target = natural(
         equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
     )
-    groups: list[Group] = [*((n,) for n in roles.batch), roles.rows, roles.columns]
-    direct = None if partial or equation.accumulate else grouped(target, groups, equation) if target.axes else target
-    steps: list[Step] = []
-    axes = tuple((n, equation.extents[n]) for n in out_order)
+    arranged = transposed(target, tuple(target.axes.index(n) for n in order), order) if target.axes else target
+    axes = tuple((n, equation.extents[n]) for n in order)
+    direct = None
+    if not partial and not equation.accumulate:
+        direct = grouped(target, groups, equation) if target.axes else target
     if direct is not None:
-        steps.append(MatMul(direct, *factors))
-    else:
-        order = (*partial, *out_order)
-        stem = f"{equation.target}.{'parts' if partial else 'product'}"
-        name = storage.buffer(stem, extents_of(order, equation.extents))
-        into = grouped(View(name, (), order), groups, equation)
-        assert into is not None
-        steps.append(MatMul(into, *factors))
-        result = View(name, (), order)
-        if partial and not equation.accumulate:
-            steps.append(Reduce("add", target, result, (0,)))
-        else:
-            if partial:
-                total = storage.buffer(f"{equation.target}.product", extents_of(out_order, equation.extents))
-                steps.append(Reduce("add", View(total, (), out_order), result, (0,)))
-                result = View(total, (), out_order)
-            body = slot(0) * coefficient
-            return [*steps, Compute(target, body, (result,), axes, accumulate=equation.accumulate)]
-    if coefficient != 1:
-        steps.append(Compute(target, slot(0) * coefficient, (target,), axes))
-    return steps
+        steps: list[Step] = [MatMul(direct, *factors)]
+        return steps if coefficient == 1 else [*steps, Compute(arranged, slot(0) * coefficient, (arranged,), axes)]
+    whole = (*partial, *order)
+    stem = f"{equation.target}.{'parts' if partial else 'product'}"
+    name = storage.buffer(stem, extents_of(whole, equation.extents))
+    into = grouped(View(name, (), whole), groups, equation)
+    assert into is not None
+    steps = [MatMul(into, *factors)]
+    result = View(name, (), whole)
+    if partial and not equation.accumulate:
+        steps.append(Reduce("add", arranged, result, (0,)))
+        return steps if coefficient == 1 else [*steps, Compute(arranged, slot(0) * coefficient, (arranged,), axes)]
+    if partial:
+        total = View(storage.buffer(f"{equation.target}.product", extents_of(order, equation.extents)), (), order)
+        steps.append(Reduce("add", total, result, (0,)))
+        result = total
+    return [*steps, Compute(arranged, slot(0) * coefficient, (result,), axes, accumulate=equation.accumulate)]

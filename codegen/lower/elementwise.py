@@ -33,7 +33,7 @@ def elementwise(equation: Equation, storage: Storage) -> list[Step]:
     if not whole and not equation.accumulate:
         steps.append(Fill(View(equation.target), 0.0))
     for piece in _pieces(equation, storage):
-        steps += [compute(piece, storage)] if piece.body != 0 or whole and not equation.accumulate else []
+        steps += [compute(piece, storage)] if piece.body != 0 or (whole and not equation.accumulate) else []
     return steps
 
 

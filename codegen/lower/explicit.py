@@ -15,7 +15,7 @@ import math
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, reads_of, slot
+from codegen.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, reads_of, slot, slots_of
 from codegen.lower.storage import Storage
 from codegen.rewrite.shape import inside
 from codegen.rewrite.substitute import number, substitute_indices
@@ -41,7 +41,8 @@ def explicit(equation: Equation, storage: Storage) -> Equation:
     equation = _without_single_points(equation)
     guards = [*equation.guards]
     if equation.reduce in SKIPPING:
-        body = [r for k, r in enumerate(equation.reads) if fill_outside(equation, k, storage) == 0]
+        bare = not equation.over  # there is nothing for a -inf to be lost in
+        body = [r for k, r in enumerate(equation.reads) if bare or fill_outside(equation, k, storage) == 0]
         tests = [r for g in equation.guards for _, r in g.reads]
         nested = [inner for r in (*equation.reads, *tests) for inner in reads_of(r.at)]
         guards += escapes([*body, *tests, *nested], equation, storage)
@@ -64,10 +65,14 @@ def may_be_empty(equation: Equation, storage: Storage) -> bool:
 def fill_outside(equation: Equation, k: int, storage: Storage) -> float:
     """The value of read `k` outside its box: -inf where the body then is the -inf of a point left out."""
     read = equation.reads[k]
-    if equation.reduce not in SKIPPING or storage.dtypes[read.tensor] != "float" or not storage.is_regular(read, equation):
+    if (
+        equation.reduce not in SKIPPING
+        or storage.dtypes[read.tensor] != "float"
+        or not storage.is_regular(read, equation)
+    ):
         return 0.0
-    scale = equation.body.coeff(slot(k))
-    rest = equation.body - scale * slot(k)
+    scale = equation.body.expand().coeff(slot(k))
+    rest = (equation.body - scale * slot(k)).expand()
     return -math.inf if scale.is_positive and scale.is_number and slot(k) not in rest.free_symbols else 0.0
 
 
@@ -104,7 +109,15 @@ def guarded(equation: Equation, default: sympy.Expr) -> tuple[sympy.Expr, tuple[
             if read not in reads:
                 reads.append(read)
         conditions.append(_condition(guard, reads, equation))
-    return sympy.Piecewise((equation.body, sympy.And(*conditions)), (default, True)), tuple(reads)
+    body = equation.body
+    if body.is_Symbol and slots_of(body) and not reads[slots_of(body)[0]].strong:
+        body = infinite_slot(slots_of(body)[0])
+    return sympy.Piecewise((body, sympy.And(*conditions)), (default, True)), tuple(reads)
+
+
+def infinite_slot(k: int) -> sympy.Symbol:
+    """Slot `k` where it may hold an infinity, so that a mask must choose and not multiply."""
+    return sympy.Symbol(slot(k).name, extended_real=True)
 
 
 def _condition(guard: Guard, reads: list[Read], equation: Equation) -> sympy.Expr:

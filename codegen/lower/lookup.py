@@ -121,7 +121,9 @@ def scatter_lookup(equation: Equation, storage: Storage, lower: Lower) -> list[S
 def _values(equation: Equation, storage: Storage, names: tuple[str, ...]) -> tuple[View | sympy.Expr, list[Step]]:
     if not equation.guards and not equation.reads and not {s.name for s in equation.body.free_symbols} & set(names):
         return equation.body, []
-    out = storage.buffer(f"{equation.target}.terms", extents_of(names, equation.extents), storage.dtypes[equation.target])
+    out = storage.buffer(
+        f"{equation.target}.terms", extents_of(names, equation.extents), storage.dtypes[equation.target]
+    )
     view = View(out, (), names)
     inner = equation.with_(target=out, accumulate=False)
     return view, [kernel(inner, storage, view, names)]

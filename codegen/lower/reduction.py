@@ -12,23 +12,19 @@ from typing import Literal
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, slot, slots_of
+from codegen.equation import Dtype, Equation, Read, slot, slots_of
 from codegen.errors import CodegenError
-from codegen.lower.elementwise import guarded, kernel, number
+from codegen.functions import Maximum
+from codegen.lower.elementwise import kernel, values
+from codegen.lower.explicit import fill_outside, infinite_slot, may_be_empty, neutral
 from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
 from codegen.rewrite.shape import plain_indices
+from codegen.rewrite.substitute import number
 from codegen.view import Reshape, View, aligned, natural
 
 MOST_TAPS = 64
 UFUNC: dict[str, Literal["add", "maximum", "multiply"]] = {"sum": "add", "max": "maximum", "prod": "multiply"}
-NEUTRAL = {
-    "sum": sympy.Integer(0),
-    "max": -sympy.oo,
-    "argmax": -sympy.oo,
-    "logsumexp": -sympy.oo,
-    "prod": sympy.Integer(1),
-}
 
 
 def reduction(equation: Equation, storage: Storage) -> list[Step]:
@@ -67,13 +63,14 @@ def tap_indices(equation: Equation) -> tuple[str, ...]:
 def _accumulated(equation: Equation, storage: Storage) -> list[Step]:
     names = plain_indices(equation.at)
     assert names is not None
-    part = storage.buffer(f"{equation.target}.part", extents_of(names, equation.extents))
+    dtype = storage.dtypes[equation.target]
+    part = storage.buffer(f"{equation.target}.part", extents_of(names, equation.extents), dtype)
     steps = reduction(equation.with_(target=part, at=tuple(map(Affine.of, names)), accumulate=False), storage)
     target = natural(
         equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
     )
     axes = tuple((n, equation.extents[n]) for n in target.axes)
-    return [*steps, Compute(target, slot(0), (aligned(View(part, (), names), target.axes),), axes, accumulate=True)]
+    return [*steps, Compute(target, slot(0), (aligned(View(part, (), names), target.axes),), axes, True, dtype)]
 
 
 def _target(equation: Equation, storage: Storage) -> tuple[list[Step], View, tuple[str, ...]]:
@@ -88,13 +85,20 @@ def _whole(equation: Equation, storage: Storage) -> list[Step]:
     """Values of the body over all indices, reduced along the last axes."""
     steps, target, axes = _target(equation, storage)
     coefficient, source = _values(equation, storage, axes, steps)
-    if equation.reduce == "argmax":
-        flat = _flattened(source, equation, axes)
-        return [*steps, ArgMax(target, flat, len(axes))]
+    outer = tuple((a, equation.extents[a]) for a in axes)
     reduced = tuple(k for k, name in enumerate(source.axes) if name in equation.over)
+    if equation.reduce == "argmax":
+        steps.append(ArgMax(target, _flattened(source, equation, axes), len(axes)))
+        if may_be_empty(equation, storage):
+            best = View(storage.buffer(f"{equation.target}.best", extents_of(axes, equation.extents)), (), axes)
+            steps.append(Reduce("maximum", best, source, reduced))
+            found = sympy.Piecewise((slot(0), infinite_slot(1) > -sympy.oo), (sympy.Integer(-1), True))
+            steps.append(Compute(target, found, (target, best), outer, dtype="int"))
+        return steps
     steps.append(Reduce(UFUNC[equation.reduce], target, source, reduced))
     if coefficient != 1:
-        steps.append(Compute(target, slot(0) * coefficient, (target,), tuple((a, equation.extents[a]) for a in axes)))
+        dtype = storage.dtypes[equation.target]
+        steps.append(Compute(target, slot(0) * coefficient, (target,), outer, dtype=dtype))
     return steps
 
 
@@ -106,16 +110,19 @@ def _values(equation: Equation, storage: Storage, axes: tuple[str, ...], steps: 
         coefficient = sympy.Mul(*numbers)
         rest = sympy.Mul(*(f for f in sympy.Mul.make_args(rest) if f not in numbers))
     if rest.is_Symbol and slots_of(rest) and not equation.guards:
-        view = storage.view(equation.reads[slots_of(rest)[0]], equation)
+        k = slots_of(rest)[0]
+        view = storage.view(equation.reads[k], equation, fill=fill_outside(equation, k, storage))
         kept = tuple(a for a in view.axes if a not in equation.over)
-        if kept == axes and set(view.axes) == {*axes, *equation.over} and equation.reduce != "argmax":
+        same = storage.dtypes[equation.reads[k].tensor] == storage.dtypes[equation.target]
+        if kept == axes and set(view.axes) == {*axes, *equation.over} and same:
             return coefficient, view
     order = (*axes, *equation.over)
-    name = storage.buffer(f"{equation.target}.terms", extents_of(order, equation.extents))
-    values = View(name, (), order)
+    dtype: Dtype = "float" if equation.reduce == "argmax" else storage.dtypes[equation.target]
+    name = storage.buffer(f"{equation.target}.terms", extents_of(order, equation.extents), dtype)
+    terms = View(name, (), order)
     inner = equation.with_(body=rest, over=(), accumulate=False, target=name)
-    steps.append(kernel(inner.with_(reduce=equation.reduce), storage, values, order, default=NEUTRAL[equation.reduce]))
-    return coefficient, values
+    steps.append(kernel(inner, storage, terms, order, default=neutral(equation, dtype)))
+    return coefficient, terms
 
 
 def _indices_in(factor: sympy.Expr, equation: Equation) -> bool:
@@ -140,9 +147,9 @@ def _logsumexp(equation: Equation, storage: Storage) -> list[Step]:
     shifted = View(storage.buffer(f"{equation.target}.shifted", extents_of(order, equation.extents)), (), order)
     outer = tuple((a, equation.extents[a]) for a in axes)
     steps.append(Reduce("maximum", peak, source, reduced))
-    if equation.guards or source.base.endswith(".padded"):
+    if may_be_empty(equation, storage):
         # An empty row has maximum -inf; -inf - (-inf) would be nan.
-        finite = sympy.Piecewise((slot(0), slot(0) > -sympy.oo), (sympy.Integer(0), True))
+        finite = sympy.Piecewise((infinite_slot(0), infinite_slot(0) > -sympy.oo), (sympy.Integer(0), True))
         steps.append(Compute(peak, finite, (peak,), outer))
     steps.append(Compute(shifted, sympy.exp(slot(0) - slot(1)), (source, aligned(peak, order)), everything))
     steps.append(Reduce("add", target, shifted, reduced))
@@ -157,24 +164,22 @@ def _tapped(equation: Equation, storage: Storage, taps: tuple[str, ...]) -> list
     outer = tuple((a, equation.extents[a]) for a in axes)
     inner = equation.with_(over=())
     best = target
+    dtype: Dtype = "float" if equation.reduce == "argmax" else storage.dtypes[equation.target]
+    least = neutral(equation, dtype)
     if equation.reduce == "argmax":
         best = View(storage.buffer(f"{equation.target}.best", extents_of(axes, equation.extents)), (), axes)
         steps.append(Fill(target, -1))
-    steps.append(Fill(best, float(NEUTRAL[equation.reduce]) if equation.reduce != "sum" else 0.0))
-    body, reads = guarded(inner, NEUTRAL[equation.reduce])
-    operands = tuple(aligned(storage.view(r, equation, loops), axes) for r in reads)
-    body = body.xreplace({slot(k): slot(k + 1) for k in range(len(reads))})
-    position = number(_row_major(equation), equation)
+    steps.append(Fill(best, float(least)))
+    body, operands = values(inner, storage, axes, loops, least)
+    body = body.xreplace({slot(k): slot(k + 1) for k in range(len(operands))})
     if equation.reduce == "sum":
-        tap: list[Step] = [Compute(best, slot(0) + body, (best, *operands), outer)]
-    elif equation.reduce == "max":
-        tap = [Compute(best, sympy.Piecewise((slot(0), slot(0) >= body), (body, True)), (best, *operands), outer)]
+        tap: list[Step] = [Compute(best, slot(0) + body, (best, *operands), outer, dtype=dtype)]
     else:
-        first = sympy.Piecewise((position, body > slot(0)), (slot(len(reads) + 1), True))
-        tap = [
-            Compute(target, first, (best, *operands, target), outer, dtype="int"),
-            Compute(best, sympy.Piecewise((slot(0), slot(0) >= body), (body, True)), (best, *operands), outer),
-        ]
+        tap = [Compute(best, Maximum(slot(0), body), (best, *operands), outer, dtype=dtype)]
+    if equation.reduce == "argmax":
+        position = number(_row_major(equation), equation.extents)
+        first = sympy.Piecewise((position, body > slot(0)), (slot(len(operands) + 1), True))
+        tap.insert(0, Compute(target, first, (best, *operands, target), outer, dtype="int"))
     loop: Step = Loop(taps[-1], equation.extents[taps[-1]], tuple(tap))
     for name in reversed(taps[:-1]):
         loop = Loop(name, equation.extents[name], (loop,))

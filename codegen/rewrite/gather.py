@@ -47,7 +47,7 @@ def _clip(equation: Equation, program: Program) -> Equation:
     box = dict(equation.box)
     for subscript, size in zip(equation.at, program.table[equation.target].shape, strict=True):
         name = subscript.plain if isinstance(subscript, Affine) else None
-        if name in box and name is not None and not (size - box[name]).is_nonnegative():
+        if name in box and name is not None and (box[name] - size).is_nonnegative():
             box[name] = size
     return equation.with_(box=tuple(box.items()))
 

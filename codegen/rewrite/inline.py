@@ -24,8 +24,8 @@ from codegen.equation import (
     slots_of,
     substitute_read,
 )
-from codegen.rewrite.substitute import number
 from codegen.rewrite.shape import is_elementwise, plain_indices, stays_inside
+from codegen.rewrite.substitute import number
 
 
 def inline(program: Program, keep: Iterable[str]) -> Program:

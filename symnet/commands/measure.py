@@ -36,7 +36,7 @@ def measure(module: ModuleType, params: dict[str, np.ndarray], data: Data) -> Me
     assert data.y is not None
     chunks = _chunks(data)
     # Every loss is a mean over the batch plus terms that do not depend on it, so chunks are averaged by size.
-    loss = sum(chunk.count * module.loss(params, chunk.x, chunk.y) for chunk in chunks) / data.count
+    loss = sum(chunk.count * module.loss(params, chunk.x, chunk.y, training=False) for chunk in chunks) / data.count
     answers = module.predict(params, data.x)
     right = _right(answers, data.y, module.DECISION)
     if right is not None:

@@ -61,10 +61,17 @@ def weight_of(equation: Equation, program: Program) -> Weight:
     return _WEIGHTS[equation.reduce](equation, program)
 
 
-def contribution(equation: Equation, k: int, weight: Weight, program: Program, names: tuple[str, str]) -> Equation:
+Named = list[tuple[sympy.Symbol, Read]]
+"""The symbols of a derivative, with the reads they stand for."""
+
+
+def contribution(
+    equation: Equation, k: int, weight: Weight, program: Program, names: tuple[str, str], through: bool = True
+) -> Equation:
     """What read `k` of `equation` adds to its own cotangent.
 
     names: (the cotangent of the target, the cotangent of the read's tensor).
+    through: say a derivative in terms of the output where that is cheaper.
     """
     target_bar, read_bar = names
     read = equation.reads[k]
@@ -73,7 +80,7 @@ def contribution(equation: Equation, k: int, weight: Weight, program: Program, n
     if weight.factor is not None:
         reads.append(weight.factor)
         term = term * slot(1)
-    derivative, sources = _derivative(equation, k, program)
+    derivative, sources = derivative_of(equation, k, program) if through else plain_derivative(equation, k)
     # Renumber the derivative's slots behind the cotangent (and the weight).
     renumbered = {}
     for source_slot, source in sources:
@@ -86,7 +93,7 @@ def contribution(equation: Equation, k: int, weight: Weight, program: Program, n
     )
 
 
-def _derivative(equation: Equation, k: int, program: Program) -> tuple[sympy.Expr, list[tuple[sympy.Symbol, Read]]]:
+def derivative_of(equation: Equation, k: int, program: Program) -> tuple[sympy.Expr, Named]:
     """The partial derivative by slot `k` and the reads its symbols stand for.
 
     Where the derivative of an elementwise equation is cheaper in terms of the
@@ -98,6 +105,11 @@ def _derivative(equation: Equation, k: int, program: Program) -> tuple[sympy.Exp
         rewritten = through_output(equation.body, k, output)
         if rewritten is not None:
             return rewritten, [(output, Read(equation.target, equation.at))]
+    return plain_derivative(equation, k)
+
+
+def plain_derivative(equation: Equation, k: int) -> tuple[sympy.Expr, Named]:
+    """The partial derivative by slot `k` in terms of what the equation reads."""
     derivative = partial(equation.body, k)
     return derivative, [(slot(j), equation.reads[j]) for j in slots_of(derivative)]
 

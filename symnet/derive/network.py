@@ -1,12 +1,12 @@
-"""The whole program of a network: forward, loss and backward, rewritten and ready to be lowered."""
+"""The whole programs of a network: for training with its gradients, for evaluation; rewritten, ready to be lowered."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from codegen.equation import Program
+from codegen.equation import Program, Tensor
 from codegen.pipeline import rewrite
-from symnet.derive.reverse import gradient
+from symnet.derive.reverse import cotangent_name, gradient
 from symnet.graph import Model
 
 
@@ -15,12 +15,22 @@ def trainable(model: Model) -> tuple[str, ...]:
     return tuple(p.name for p in model.parameters if p.trainable) if model.loss else ()
 
 
-def derived(model: Model) -> Program:
-    """Forward and loss equations of `model` as declared, and the cotangents as the adjoint rule gives them."""
-    # The loss is read from the workspace, so it is a value there; the gradients are what is handed out.
-    tensors = tuple(replace(t, kind="value") if t.name == "loss" else t for t in model.program.tensors)
-    program = replace(model.program, tensors=tensors)
-    return gradient(program, trainable(model)) if model.loss else program
+def differentiable(model: Model) -> tuple[str, ...]:
+    """The names of the inputs that can have a gradient: those of dtype float."""
+    return tuple(t.name for t in model.inputs if t.dtype == "float") if model.loss else ()
+
+
+def derived(model: Model, wrt_inputs: bool = False) -> Program:
+    """Equations of `model` as declared for training, and the cotangents as the adjoint rule gives them.
+
+    wrt_inputs: those of the float inputs too.
+    """
+    program = _internal(model.program, {"loss"})
+    if not model.loss:
+        return program
+    inputs = differentiable(model) if wrt_inputs else ()
+    # The gradients by the inputs are as large as a batch, so they stay in the workspace.
+    return _internal(gradient(program, (*trainable(model), *inputs)), {cotangent_name(name) for name in inputs})
 
 
 def kept(model: Model) -> frozenset[str]:
@@ -28,12 +38,34 @@ def kept(model: Model) -> frozenset[str]:
     return frozenset({model.output.name, *(["loss"] if model.loss else [])})
 
 
-def network(model: Model) -> Program:
-    """`derived(model)` after all rewriting passes.
+def surviving(model: Model, program: Program, wrt_inputs: bool = False) -> frozenset[str]:
+    """The tensors of `derived(model, wrt_inputs)`, which is `program`, that rewriting keeps.
 
     What the adjoint of a reduction needs besides cotangents (a softmax, an arg max)
     keeps its name: it is what people look for in the formulas.
     """
-    program = derived(model)
     weights = {e.target for e in program.equations if e.stage == "backward" and not e.target.startswith("d_")}
-    return rewrite(program, kept(model) | weights)
+    inputs = {cotangent_name(name) for name in differentiable(model)} if wrt_inputs else set()
+    return kept(model) | weights | inputs
+
+
+def network(model: Model, wrt_inputs: bool = False) -> Program:
+    """`derived(model, wrt_inputs)` after all rewriting passes."""
+    program = derived(model, wrt_inputs)
+    return rewrite(program, surviving(model, program, wrt_inputs))
+
+
+def evaluation(model: Model) -> Program | None:
+    """The rewritten program without noise and batch statistics; None where training has none either."""
+    if model.evaluation is model.program:
+        return None
+    return rewrite(_internal(model.evaluation, {"loss"}), kept(model))
+
+
+def _internal(program: Program, names: set[str]) -> Program:
+    """`program` with these tensors as values of the workspace, where the module reads them."""
+
+    def changed(tensor: Tensor) -> Tensor:
+        return replace(tensor, kind="value") if tensor.name in names else tensor
+
+    return replace(program, tensors=tuple(map(changed, program.tensors)))

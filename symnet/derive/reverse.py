@@ -15,6 +15,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor
 from symnet.derive.adjoint import contribution, weight_of
+from symnet.derive.order import complete_first
 
 
 def cotangent_name(name: str) -> str:
@@ -64,8 +65,9 @@ def gradient(program: Program, wrt: Iterable[str], loss: str = "loss", stage: st
             emit(contribution(equation, k, weight, program, names))
     for name in wanted:
         if cotangent_name(name) not in started:
-            emit(_zero(tensors[name], declare(name)))
-    return replace(program, tensors=tuple(tensors.values()), equations=(*program.equations, *equations))
+            emit(zero_equation(tensors[name], declare(name)))
+    derived = complete_first(program, equations)
+    return replace(program, tensors=tuple(tensors.values()), equations=(*program.equations, *derived))
 
 
 def _depending(program: Program, sources: Iterable[str]) -> set[str]:
@@ -96,7 +98,8 @@ def _is_active(read: Read, active: set[str], program: Program) -> bool:
     return read.tensor in active and program.table[read.tensor].dtype == "float"
 
 
-def _zero(tensor: Tensor, bar: str) -> Equation:
+def zero_equation(tensor: Tensor, bar: str) -> Equation:
+    """`bar = 0` over the shape of `tensor`."""
     indices = tuple(f"i{k}" for k in range(len(tensor.shape)))
     return Equation(
         bar, tuple(Affine.of(i) for i in indices), sympy.Integer(0), box=tuple(zip(indices, tensor.shape, strict=True))

@@ -52,10 +52,14 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Section:
-    """The statements of one layer in one stage: (left side, relation and right side) pairs of LaTeX."""
+    """The statements of one layer in one stage: (left side, relation and right side) pairs of LaTeX.
+
+    notes: remarks below them, text with math between `$`.
+    """
 
     title: str
     lines: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,14 @@ def chapters(program: Program, model: Network | None = None) -> tuple[Chapter, .
     shown = readable(gathered(program))
     signs = glyphs(program)
     owners = sorted({e.origin for e in program.equations if e.origin})
-    kinds = {layer.name: layer.kind for layer in model.layers} if model is not None else {}
     found = []
-    for stage, title in _stages(shown):
+    for stage, title in stages(shown):
         lines: dict[str, list[tuple[str, str]]] = {}
         for item in statements(e for e in shown.equations if e.stage == stage):
             source = program.table[primal(item.target, program.table)]
             place = owner(source.name, owners) or ("inputs" if source.kind == "input" else "equations")
             lines.setdefault(place, []).append(statement(item, program.table, signs))
-        found.append(Chapter(title, tuple(Section(_title(o, kinds), tuple(pairs)) for o, pairs in lines.items())))
+        found.append(Chapter(title, tuple(Section(section_title(o, model), tuple(pairs)) for o, pairs in lines.items())))
     return tuple(found)
 
 
@@ -106,28 +109,38 @@ def document(program: Program, model: Network | None = None) -> str:
         program: forward, loss and (after derivation) backward equations.
         model: names the document and tells each layer's kind; None leaves both out.
     """
-    parts = [f"# {model.name if model is not None else 'Equations'}", "## Notation", *_legend_text(legend(program))]
-    for chapter in chapters(program, model):
+    return written(_name(model), legend(program), chapters(program, model))
+
+
+def written(title: str, key: Legend, content: Iterable[Chapter]) -> str:
+    """A legend and chapters as plain text with `$$` blocks."""
+    parts = [f"# {title}", "## Notation", *_legend_text(key)]
+    for chapter in content:
         parts.append(f"## {chapter.title}")
         for section in chapter.sections:
-            parts += [f"### {section.title}", f"$$\n{block(section)}\n$$"]
+            parts += [f"### {section.title}", f"$$\n{block(section)}\n$$", *section.notes]
     return "\n\n".join(parts) + "\n"
 
 
 def tex(program: Program, model: Network | None = None) -> str:
     """The document as a LaTeX file that stands alone and needs only amsmath."""
-    parts = [rf"\section*{{{escape(model.name if model is not None else 'Equations')}}}", r"\subsection*{Notation}"]
-    key = legend(program)
+    return written_tex(_name(model), legend(program), chapters(program, model))
+
+
+def written_tex(title: str, key: Legend, content: Iterable[Chapter]) -> str:
+    """A legend and chapters as a LaTeX file that stands alone and needs only amsmath."""
+    parts = [rf"\section*{{{escape(title)}}}", r"\subsection*{Notation}"]
     parts += [_tex_text(line) + r"\par" for line in key.conventions]
     rows = [rf"${sign}$ & \texttt{{{escape(name)}}} & {_math(shape)} \\" for sign, name, shape in key.symbols]
     tables = [rows[k : k + 30] for k in range(0, len(rows), 30)]
     parts += [r"\begin{tabular}{lll}" + "\n" + "\n".join(t) + "\n" + r"\end{tabular}\par" for t in tables]
-    for chapter in chapters(program, model):
+    for chapter in content:
         parts.append(rf"\subsection*{{{escape(chapter.title)}}}")
         for section in chapter.sections:
             rows = [rf"{left} & {right}" for left, right in section.lines]
             parts.append(rf"\paragraph{{{escape(section.title)}}}")
             parts.append("\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}")
+            parts += [_tex_text(note) + r"\par" for note in section.notes]
     return PREAMBLE + "\n" + "\n\n".join(parts) + "\n\n\\end{document}\n"
 
 
@@ -137,13 +150,20 @@ def block(section: Section) -> str:
     return f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
 
 
-def _stages(program: Program) -> Iterable[tuple[str, str]]:
+def _name(model: Network | None) -> str:
+    return model.name if model is not None else "Equations"
+
+
+def stages(program: Program) -> Iterable[tuple[str, str]]:
+    """The stages of a program with the titles of their chapters."""
     present = dict.fromkeys(e.stage for e in program.equations)
     known = [(stage, title) for stage, title in CHAPTERS if stage in present]
     return known + [(stage, stage.capitalize() or "Equations") for stage in present if stage not in dict(CHAPTERS)]
 
 
-def _title(name: str, kinds: Mapping[str, str]) -> str:
+def section_title(name: str, model: Network | None) -> str:
+    """A layer's name, with its kind where the model knows it."""
+    kinds = {layer.name: layer.kind for layer in model.layers} if model is not None else {}
     return f"{name} ({kinds[name]})" if name in kinds else name
 
 

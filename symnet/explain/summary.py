@@ -78,7 +78,7 @@ class Network(Protocol):
     def loss(self) -> object: ...
 
     @property
-    def program(self) -> Program: ...
+    def evaluation(self) -> Program: ...
 
 
 @dataclass(frozen=True)
@@ -100,16 +100,18 @@ class Windows:
 
 def summary(model: Network) -> str:
     """The table as text, without a final newline."""
-    table = receptive.spans(model.program)
-    axes = receptive.spatial_axes(model.program, table)
-    given = {t.name for t in model.program.tensors if t.kind == "parameter"}
-    rows = [_row(number, layer, table, axes, given) for number, layer in enumerate(model.layers)]
+    program = model.evaluation  # batch statistics would make every receptive field the whole picture
+    table = receptive.spans(program)
+    axes = receptive.spatial_axes(program, table)
+    given = {t.name for t in program.tensors if t.kind == "parameter"}
+    forward = [e for e in program.equations if e.stage == "forward"]
+    costs = [per_sample([e for e in forward if e.origin == layer.name]) for layer in model.layers]
+    rows = [_row(number, layer, costs[number], table, axes, given) for number, layer in enumerate(model.layers)]
     end = DECISIONS.get(type(model.loss).__name__)
     if end is not None:
         rows.append((f"{len(rows):3} {end}", "", "", "", "", _shape(model.output, table, axes), "", "", "", ""))
     parameters = {p.name: elements(p.tensor) for layer in model.layers for p in layer.parameters}
-    operations = per_sample([e for layer in model.layers for e in layer.equations])
-    closing = f"{model.name}: {sum(parameters.values()):,} parameters, {operations} FLOPs per sample (forward)"
+    closing = f"{model.name}: {sum(parameters.values()):,} parameters, {per_sample(forward)} FLOPs per sample (forward)"
     return "\n".join((*_aligned(rows), "", closing))
 
 
@@ -154,6 +156,7 @@ def _window(subscript: Affine, equation: Equation) -> tuple[int, int, int, int] 
 def _row(
     number: int,
     layer: Placed,
+    cost: str,
     table: Mapping[str, Mapping[receptive.Axis, receptive.Span]],
     axes: tuple[receptive.Axis, ...],
     given: set[str],
@@ -174,7 +177,7 @@ def _row(
         "->",
         _shape(layer.output, table, axes),
         "shared" if weighted and not count else f"{count:,}",
-        per_sample(list(layer.equations)),
+        cost,
         receptive.described(table.get(layer.output.name, {}), axes),
         layer.name,
     )

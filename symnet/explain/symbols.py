@@ -43,6 +43,10 @@ LETTERS: Mapping[str, str] = {
     "sum": "s",
     "sample": r"\ell",
     "target": "y",
+    "noise": "u",
+    "var": "v",
+    "running_mean": r"\hat{\mu}",
+    "running_var": r"\hat{v}",
     "loss": "L",
 }
 """Letters of local names that are words."""
@@ -84,7 +88,7 @@ class Glyph:
 def glyphs(program: Program) -> dict[str, Glyph]:
     """The symbol of every tensor of `program`, no two alike."""
     table, owners = program.table, {e.origin for e in program.equations if e.origin}
-    floats = [t.name for t in program.tensors if t.kind == "input" and t.name != "target"]
+    floats = [t.name for t in program.tensors if t.kind == "input" and t.name != "target" and "." not in t.name]
     drawn = {name: _glyph(name, program, owners, lone_input=len(floats) == 1) for name in table}
     uses = Counter(drawn.values())
     return {n: g if uses[g] == 1 else replace(g, tags=(n,)) for n, g in drawn.items()}
@@ -111,7 +115,7 @@ def _glyph(name: str, program: Program, owners: set[str], lone_input: bool) -> G
     if source != name:
         return _cotangent(_glyph(source, program, owners, lone_input), table[source])
     tensor = table[name]
-    if tensor.kind == "input":
+    if tensor.kind == "input" and "." not in name:
         return Glyph("x" if lone_input and name != "target" else letter(name))
     mine = owner(name, owners)
     local = name[len(mine) :].lstrip(".") if mine else name
@@ -119,6 +123,8 @@ def _glyph(name: str, program: Program, owners: set[str], lone_input: bool) -> G
     if not local:
         return Glyph("L" if mine == LOSS else "z" if _is_linear(program, name, mine) else "a", tags)
     *context, last = local.split(".")
+    if last == "next" and context:
+        return Glyph(letter(context[-1]), (*tags, *context[:-1], last))
     if last == "softmax":
         context = [part for part in context if part not in ("lse", "logsumexp")]
     if last == "z" and context:

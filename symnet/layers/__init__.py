@@ -1,6 +1,8 @@
 """The layers: one file a family; a layer is a formula, shapes and an initializer."""
 
+from symnet.layers.attention import Attention, MultiHeadAttention
 from symnet.layers.base import Layer, Node
+from symnet.layers.blocks import inception, residual
 from symnet.layers.convolution import Conv1D, Conv2D
 from symnet.layers.dense import Dense
 from symnet.layers.elementwise import (
@@ -19,38 +21,66 @@ from symnet.layers.elementwise import (
     softplus,
     tanh,
 )
+from symnet.layers.embedding import Embedding, PositionalEmbedding, SinusoidalEmbedding
 from symnet.layers.formula import Formula
-from symnet.layers.pooling import AvgPool2D, MaxPool2D
+from symnet.layers.modes import BatchNorm1D, BatchNorm2D, Dropout
+from symnet.layers.normalization import GroupNorm, LayerNorm, RMSNorm, Softmax
+from symnet.layers.pooling import AvgPool2D, MaxPool2D, TrainablePool2D
 from symnet.layers.recurrent import GRU, LSTM, SimpleRNN
+from symnet.layers.resampling import GlobalAvgPool2D, GlobalMaxPool2D, UpSampling2D
+from symnet.layers.separable import DepthwiseConv2D, SeparableConv2D
 from symnet.layers.shaping import Concat, Flatten, concat
 from symnet.layers.spelling import Parameter
+from symnet.layers.transposed import ConvTranspose1D, ConvTranspose2D
 
 __all__ = [
     "GRU",
     "LSTM",
     "Activation",
     "Add",
+    "Attention",
     "AvgPool2D",
+    "BatchNorm1D",
+    "BatchNorm2D",
     "Concat",
     "Conv1D",
     "Conv2D",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
     "Dense",
+    "DepthwiseConv2D",
     "Divide",
+    "Dropout",
+    "Embedding",
     "Flatten",
     "Formula",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "GroupNorm",
     "Layer",
+    "LayerNorm",
     "MaxPool2D",
+    "MultiHeadAttention",
     "Multiply",
     "Node",
     "Parameter",
+    "PositionalEmbedding",
+    "RMSNorm",
+    "SeparableConv2D",
     "SimpleRNN",
+    "SinusoidalEmbedding",
+    "Softmax",
     "Subtract",
+    "TrainablePool2D",
+    "UpSampling2D",
     "concat",
     "elu",
     "gelu",
     "gelu_tanh",
+    "inception",
     "leaky_relu",
     "relu",
+    "residual",
     "sigmoid",
     "silu",
     "softplus",

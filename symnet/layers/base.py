@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from codegen.equation import Dtype, Tensor
-from codegen.notation import elaborate
+from codegen.equation import Dtype, Program, Tensor
+from codegen.notation import Elaborated, elaborate
+from codegen.schedule import recurrences
 from symnet.errors import DefinitionError, ShapeError, located
 from symnet.layers.checks import check_output
 from symnet.layers.spelling import (
@@ -26,6 +27,7 @@ from symnet.layers.spelling import (
     Parameter,
     Site,
     Spelling,
+    State,
     described,
     fixed_shape,
     readable,
@@ -85,25 +87,56 @@ class Layer(metaclass=Strict):
         where = f"{self.kind} '{site.name}'"
         self.check_inputs(where, inputs, site)
         spelling = self.spell(inputs, site)
-        names = {spelling.output: site.name, **{p: f"{site.owner}.{p}" for p in spelling.params}}
+        noise = {local: Tensor(f"{site.name}.{local}", e, "float", "input") for local, e in spelling.noise.items()}
+        params = dict(spelling.params) if spelling.state else {**spelling.params, **spelling.buffers}
+        names = {spelling.output: site.name, **{p: f"{site.owner}.{p}" for p in params}}
+        names |= {p: f"{_owner(layer, site)}.{theirs}" for p, (layer, theirs) in spelling.borrowed.items()}
         with located(where):
             done = elaborate(
                 spelling.text,
-                dict(zip(spelling.inputs, inputs, strict=True)),
-                params=spelling.params,
+                {**dict(zip(spelling.inputs, inputs, strict=True)), **noise},
+                params=params,
                 sizes=spelling.sizes,
+                shapes=spelling.shapes,
+                indices=spelling.indices,
                 names=names,
                 origin=site.name,
                 stage="forward",
             )
-        parameters = tuple(
-            self._parameter(spelling, site.owner, local, tensor) for local, tensor in done.params.items()
-        )
+            _check_recurrences(done, (*inputs, *noise.values()))
+            kept, state = self._state(spelling, site, done.tensors) if spelling.state else (done.params, State())
+        own = spelling.params.keys() - spelling.borrowed.keys()
         made = {t.name: t for t in done.tensors}
         output = made[site.name]
         check_output(where, output)
-        further = tuple(made[f"{site.name}.{local}"] for local in spelling.further)
-        return Declared(done.tensors, parameters, done.equations, output, further)
+        return Declared(
+            done.tensors,
+            tuple(self._parameter(spelling, site.owner, p, t) for p, t in done.params.items() if p in own),
+            done.equations,
+            output,
+            further=tuple(made[f"{site.name}.{local}"] for local in spelling.further),
+            limits=spelling.limits,
+            noise=tuple(noise.values()),
+            buffers=tuple(
+                replace(self._parameter(spelling, site.owner, b, kept[b]), trainable=False) for b in spelling.buffers
+            ),
+            state=state,
+            borrowed=tuple((layer, done.params[p]) for p, (layer, _) in spelling.borrowed.items()),
+        )
+
+    def _state(self, spelling: Spelling, site: Site, made: tuple[Tensor, ...]) -> tuple[Mapping[str, Tensor], State]:
+        """The buffers by local name, and the equations of their next values, which may read what `text` defines."""
+        done = elaborate(
+            spelling.state,
+            {t.name.removeprefix(f"{site.name}."): t for t in made},
+            params=spelling.buffers,
+            sizes=spelling.sizes,
+            names={b: f"{site.owner}.{b}" for b in spelling.buffers},
+            origin=site.name,
+            stage="state",
+        )
+        updates = {f"{site.owner}.{b}": f"{site.name}.{b}.next" for b in spelling.buffers}
+        return done.params, State(done.tensors, done.equations, updates)
 
     def layout(self, site: Site, inputs: tuple[Tensor, ...], output: Tensor) -> Layout | None:
         """The layout of the output: that of the first input while the rank stays."""
@@ -233,3 +266,14 @@ def _combined(kind: str, operator: str, left: Node | float, right: Node | float)
     node = left if isinstance(left, Node) else right
     assert isinstance(node, Node)
     return Layer.kinds["Activation"](f" {operator} ".join(sides))(node)  # type: ignore[call-arg]
+
+
+def _owner(layer: object, site: Site) -> str:
+    """The name under which the parameters of another layer stand; while there is no model, that which it may get."""
+    assert isinstance(layer, Layer)
+    return site.owners.get(layer, layer.name or layer.kind.lower())
+
+
+def _check_recurrences(made: Elaborated, given: tuple[Tensor, ...]) -> None:
+    """Refuse a formula whose equations read each other in a way that no loop over one index can run."""
+    recurrences(Program((*given, *made.params.values(), *made.tensors), made.equations))

@@ -1,4 +1,4 @@
-"""Convolution layers (cross-correlations, as everywhere in the field)."""
+"""Convolution layers: cross-correlations, as everywhere in the field, or true convolutions with `flip_kernel=True`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar
 from codegen.affine import Affine
 from codegen.equation import Tensor
 from symnet.errors import ShapeError
+from symnet.layers.checks import checked_flags
 from symnet.layers.spelling import Layout, Site, Spelling
 from symnet.layers.weighted import Weighted
 from symnet.layers.window import POSITIONS, TAPS, Grid, Window, grid
@@ -19,6 +20,7 @@ class Convolution(Weighted, abstract=True):
     """The layers Conv1D and Conv2D; `rank` is their number of spatial axes.
 
     padding: "valid" (none), "same" (length ceil(length/stride), the extra zero at the end), or zeros at both ends.
+    flip_kernel: turn the kernel round, as the convolution of mathematics and signal processing does.
     """
 
     filters: int
@@ -27,6 +29,7 @@ class Convolution(Weighted, abstract=True):
     padding: str | int | tuple[int, ...] = "valid"
     dilation: int | tuple[int, ...] = 1
     groups: int = 1
+    flip_kernel: bool = False
 
     rank: ClassVar[int]
 
@@ -34,6 +37,7 @@ class Convolution(Weighted, abstract=True):
         super().__post_init__()
         integer(f"{self.where}(filters=)", self.filters)
         integer(f"{self.where}(groups=)", self.groups)
+        checked_flags(self.where, flip_kernel=self.flip_kernel)
         self.windows()
         if isinstance(self.padding, str):
             choice(f"{self.where}(padding=)", self.padding, ("valid", "same"))
@@ -65,7 +69,8 @@ class Convolution(Weighted, abstract=True):
         else:
             padding = self._zeros()
             lengths = tuple(w.length(where, e, p) for w, e, p in zip(windows, extents, padding, strict=True))
-        at = tuple(w.subscript(i, u, p) for w, i, u, p in zip(windows, positions, taps, padding, strict=True))
+        parts = zip(windows, positions, taps, padding, strict=True)
+        at = tuple(w.subscript(i, u, p, self.flip_kernel) for w, i, u, p in parts)
         sizes: dict[str, int | str | Affine] = dict(zip(positions, lengths, strict=True))
         sizes |= {u: w.size for u, w in zip(taps, windows, strict=True)}
         return self._grouped(site, axes, at, positions, taps, sizes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from codegen.equation import Tensor
+from symnet import activations
 from symnet.errors import DefinitionError
 from symnet.layers.base import Layer
+from symnet.layers.checks import checked_flags
 from symnet.layers.spelling import Layout, Site, Spelling
 from symnet.layers.window import POSITIONS, TAPS, Window, grid
 from symnet.options import integers
@@ -80,3 +82,35 @@ class AvgPool2D(Pooling):
     """
 
     reduction: ClassVar[str] = "mean"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainablePool2D(Pooling):
+    """LeNet-5's pooling: f(weight[c]*mean of the window + bias[c]), with two parameters a channel.
+
+    activation: a name or a formula in one variable.  x: (N, channels, height, width) ->
+    y: (N, channels, height', width').  Parameters: weight, bias (channels).
+    """
+
+    activation: str = "sigmoid"
+    trainable: bool = True
+
+    reduction: ClassVar[str] = "mean"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        activations.checked(f"{self.where}(activation=)", self.activation)
+        checked_flags(self.where, trainable=self.trainable)
+
+    def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
+        """See the class; ShapeError when the window does not fit."""
+        pooled = super().spell(inputs, site)
+        at = grid(self.where, inputs[0], site.layout, 2).arranged("c", POSITIONS)
+        return replace(
+            pooled,
+            text=f"{pooled.text.replace('y[', 'pooled[', 1)}\n"
+            f"z[{at}] = weight[c]*pooled[{at}] + bias[c]\n"
+            f"y[{at}] = {activations.apply(self.activation, f'z[{at}]')}",
+            params={"weight": "c", "bias": "c"},
+            init={"weight": "ones", "bias": "zeros"},
+        )

@@ -47,8 +47,8 @@ class Direction:
         initial += self.suffix
         return f"({read} + [t = {self.first}]*{initial}[n,k])" if initial in self.given else read
 
-    def input_sum(self, gate: str, row: str) -> str:
-        """What the input adds to the pre-activations: `gate` are their subscripts but n and t, `row` the weight's."""
+    def input_sum(self, row: str) -> str:
+        """What the input adds to the pre-activations; `row` are the weight's first subscripts."""
         s = self.suffix
         bias = f"bias_ih{s}[{row}] + " if self.biased else ""
         return f"{bias}sum[i](weight_ih{s}[{row},i]*x[n,t,i])"
@@ -173,7 +173,7 @@ class Recurrent(Slotted, abstract=True):
     def _parameters(self) -> dict[str, str]:
         """The subscripts of each parameter; the rows of a weight are (gate, unit)."""
         row = "k" if self.gates == 1 else "(q,k)"
-        names = {}
+        names: dict[str, str] = {}
         for s in self.suffixes:
             names |= {f"weight_ih{s}": f"{row},i", f"weight_hh{s}": f"{row},j"}
             names |= {f"bias_ih{s}": row, f"bias_hh{s}": row} if self.use_bias else {}
@@ -209,7 +209,7 @@ class SimpleRNN(Recurrent):
         s = d.suffix
         value = activations.apply(self.activation, f"z{s}[n,t,k]")
         lines = [
-            f"z{s}[n,t,k] = {d.input_sum('k', 'k')} + {d.state_sum('k')}",
+            f"z{s}[n,t,k] = {d.input_sum('k')} + {d.state_sum('k')}",
             *d.initial_sum("z", "k", "k"),
         ]
         if "mask" in d.given:
@@ -236,13 +236,14 @@ class GRU(Recurrent):
         update = f"update_gate{s}[{at}]"
         value = f"(1 - {update})*candidate{s}[{at}] + {update}*{d.previous(d.hidden, 'h_0')}"
         return [
-            f"z_ih{s}[n,t,q,k] = {d.input_sum('q,k', '(q,k)')}",
+            f"z_ih{s}[n,t,q,k] = {d.input_sum('(q,k)')}",
             f"z_hh{s}[n,t,q,k] = {d.state_sum('(q,k)')}",
             *d.initial_sum("z_hh", "q,k", "(q,k)"),
             f"z{s}[n,t,g,k] = z_ih{s}[n,t,g,k] + z_hh{s}[n,t,g,k]",
             f"reset_gate{s}[{at}] = sigmoid(z{s}[n,t,0,k])",
             f"update_gate{s}[{at}] = sigmoid(z{s}[n,t,1,k])",
-            f"candidate{s}[{at}] = tanh(z_ih{s}[n,t,2,k] + reset_gate{s}[{at}]*z_hh{s}[n,t,2,k])",
+            f"z_candidate{s}[{at}] = z_ih{s}[n,t,2,k] + reset_gate{s}[{at}]*z_hh{s}[n,t,2,k]",
+            f"candidate{s}[{at}] = tanh(z_candidate{s}[{at}])",
             f"{d.hidden}[{at}] = {d.kept(d.hidden, 'h_0', value)}",
         ]
 
@@ -264,7 +265,7 @@ class LSTM(Recurrent):
         s, cell, at = d.suffix, f"c{d.suffix}", "n,t,k"
         memory = f"forget_gate{s}[{at}]*{d.previous(cell, 'c_0')} + input_gate{s}[{at}]*candidate{s}[{at}]"
         return [
-            f"z{s}[n,t,q,k] = {d.input_sum('q,k', '(q,k)')} + {d.state_sum('(q,k)')}",
+            f"z{s}[n,t,q,k] = {d.input_sum('(q,k)')} + {d.state_sum('(q,k)')}",
             *d.initial_sum("z", "q,k", "(q,k)"),
             f"input_gate{s}[{at}] = sigmoid(z{s}[n,t,0,k])",
             f"forget_gate{s}[{at}] = sigmoid(z{s}[n,t,1,k])",

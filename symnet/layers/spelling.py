@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,6 +42,8 @@ class Site:
     layout: of the first input, or None when it is not known to be a picture.
     rectified: a rectifying activation follows directly.
     roles: what each input is to the layer, for layers that can do without some of them.
+    training: for the training program; otherwise for that of evaluation.
+    owners: the names of the layers before this one in the model, under which their parameters stand.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Site:
     layout: Layout | None = None
     rectified: bool = False
     roles: tuple[str, ...] = ()
+    training: bool = True
+    owners: Mapping[object, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,13 @@ class Spelling:
 
     inputs: the local name of each input.  output: the local name of the tensor that is the output.
     further: those of tensors that are handed out besides.
-    params, sizes: as `codegen.notation.elaborate` takes them.  init: a rule by parameter, where not the default.
+    params, sizes, shapes, indices: as `codegen.notation.elaborate` takes them.
+    init: a rule by parameter, where not the default.  limits: the largest value of a symbolic size.
+    noise: shapes of tensors that training draws from [0, 1) before each step, by local name.
+    buffers: subscripts of tensors that are kept like parameters but not trained; read by `state`, or by `text`
+    where there is no `state`.
+    state: equations that define `<buffer>.next`, the buffers' values after a step of training.
+    borrowed: parameters that are those of another layer: that layer, and their name there.
     """
 
     text: str
@@ -65,20 +75,45 @@ class Spelling:
     output: str = "y"
     params: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int | str | Affine] = field(default_factory=dict)
+    shapes: Mapping[str, Sequence[int | str | Affine]] = field(default_factory=dict)
+    indices: tuple[str, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
     init: Mapping[str, str] = field(default_factory=dict)
     regularized: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
+    noise: Mapping[str, tuple[Affine, ...]] = field(default_factory=dict)
+    buffers: Mapping[str, str] = field(default_factory=dict)
+    state: str = ""
+    borrowed: Mapping[str, tuple[object, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """The equations of the buffers' next values.  updates: by the name of a buffer, that of its next value."""
+
+    tensors: tuple[Tensor, ...] = ()
+    equations: tuple[Equation, ...] = ()
+    updates: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What a layer adds to a program: new tensors (parameters left out), parameters, equations, and its outputs."""
+    """What a layer adds to a program: new tensors (parameters left out), parameters, equations, and its outputs.
+
+    noise: input tensors that training draws.  buffers: tensors with a state, not trained.
+    borrowed: parameters of other layers as this one reads them, with the layers.
+    """
 
     tensors: tuple[Tensor, ...]
     parameters: tuple[Parameter, ...]
     equations: tuple[Equation, ...]
     output: Tensor
     further: tuple[Tensor, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    noise: tuple[Tensor, ...] = ()
+    buffers: tuple[Parameter, ...] = ()
+    state: State = field(default_factory=State)
+    borrowed: tuple[tuple[object, Tensor], ...] = ()
 
 
 def readable(tensor: Tensor) -> tuple[int | str, ...]:

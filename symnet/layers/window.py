@@ -27,12 +27,12 @@ class Window:
         """How many elements the window spans."""
         return (self.size - 1) * self.dilation + 1
 
-    def subscript(self, position: str, tap: str, padding: int) -> str:
-        """The text `position*stride + tap*dilation - padding`."""
+    def subscript(self, position: str, tap: str, padding: int, flip: bool = False) -> str:
+        """The text `position*stride + tap*dilation - padding`; with `flip` the taps run from the far end."""
         moved = position if self.stride == 1 else f"{position}*{self.stride}"
         spread = tap if self.dilation == 1 else f"{tap}*{self.dilation}"
-        shift = f"-{padding}" if padding else ""
-        return f"{moved}+{spread}{shift}"
+        shift = (self.reach - 1 if flip else 0) - padding
+        return f"{moved}{'-' if flip else '+'}{spread}{f'{shift:+d}' if shift else ''}"
 
     def length(self, where: str, extent: Affine, padding: int) -> Affine:
         """How many positions the window has with `padding` zeros at each end.
@@ -48,6 +48,13 @@ class Window:
                 f"use a window of at most {extent + 2 * padding}, more padding, or a larger input"
             )
         return self._steps(where, room, 0) + 1
+
+    def spread(self, where: str, extent: Affine, padding: int, extra: int) -> Affine:
+        """The length that a transposed convolution makes of `extent`: that from which `length` would give it back."""
+        length = (extent - 1) * self.stride + (self.reach + extra - 2 * padding)
+        if length.is_constant and length.const < 1:
+            raise ShapeError(f"{where}: an axis of {extent} with padding {padding} leaves nothing; use less padding")
+        return length
 
     def same(self, where: str, extent: Affine) -> tuple[Affine, int]:
         """Length ceil(extent/stride), and the zeros at the start; an odd total has the extra zero at the end."""

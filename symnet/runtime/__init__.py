@@ -14,6 +14,7 @@ from pathlib import Path
 FRAGMENTS = (
     "checks",
     "parameters",
+    "noise",
     "evaluate",
     "step",
     "progress",

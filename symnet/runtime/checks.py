@@ -209,3 +209,18 @@ def _as_params(
             )
         arrays[name] = np.asarray(array, dtype, order="C")
     return arrays
+
+
+def _require(
+    name: str, value: Any, *, whole: bool = False, positive: bool = False
+) -> None:
+    """Refuse an option that is no finite number, or no whole or positive one where it must be."""
+    types = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    right = (
+        isinstance(value, types)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+    if not right or value < 0 or (positive and value == 0):
+        expected = f"a {'whole' if whole else 'finite'} number {'above 0' if positive else 'from 0'}"
+        raise DataError(f"{name}: expected {expected}, got {value!r}")

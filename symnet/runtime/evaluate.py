@@ -20,26 +20,31 @@ from symnet.runtime.head import (
     DECISION,
     DTYPE,
     FROZEN,
+    INPUT_GRADIENTS,
     PARAMETERS,
+    Evaluation,
     Workspace,
     _backward,
+    _evaluate_forward,
+    _evaluate_loss,
     _forward,
     _loss,
 )
+from symnet.runtime.noise import _draw_noise_of
 
 CHUNK = 256  # samples that `predict` passes through the network at a time
 
-# Workspaces at rest, by size.  A call takes one out and puts it back: no two threads ever share one.
-_idle: dict[tuple[tuple[str, int], ...], Workspace] = {}
+# Workspaces at rest, by kind and size.  A call takes one out and puts it back: no two threads ever share one.
+_idle: dict[tuple[object, ...], Workspace] = {}
 
 
 @contextmanager
-def _loaded(x: Any) -> Iterator[Workspace]:
+def _loaded(x: Any, kind: type[Workspace]) -> Iterator[Workspace]:
     """A workspace that holds the inputs `x` and is the caller's alone until the block ends."""
     inputs = _as_inputs(x)
     sizes = _sizes(inputs)
-    key = tuple(sizes.items())
-    w = _idle.pop(key, None) or Workspace(**sizes)
+    key = (kind, *sizes.items())
+    w = _idle.pop(key, None) or kind(**sizes)
     for name, array in inputs.items():
         _put_input(getattr(w, name), name, array)
     yield w
@@ -54,10 +59,16 @@ def forward(
 ) -> np.ndarray:
     """The output (logits, for a classifier) for a batch `x` of any size: an array or {input name: array}.
 
-    `training` and `seed` matter only to networks with noise or batch statistics.  Raises DataError.
+    training: with noise, as it is for `seed`, and the statistics of the batch, where the network has any; otherwise
+    as in use.  Raises DataError.
     """
     p = _as_params(params)
-    with _loaded(x) as w:
+    if not training:
+        with _loaded(x, Evaluation) as w:
+            _evaluate_forward(p, w)
+            return np.array(w.output)
+    with _loaded(x, Workspace) as w:
+        _draw_noise_of(w, seed)
         _forward(p, w)
         return np.array(w.output)
 
@@ -71,10 +82,9 @@ def predict(params: dict[str, Any], x: Any) -> np.ndarray:
     inputs = _as_inputs(x)
     results = []
     for start in range(0, _sizes(inputs)["N"], CHUNK):
-        with _loaded(
-            {name: array[start : start + CHUNK] for name, array in inputs.items()}
-        ) as w:
-            _forward(p, w)
+        chunk = {n: array[start : start + CHUNK] for n, array in inputs.items()}
+        with _loaded(chunk, Evaluation) as w:
+            _evaluate_forward(p, w)
             results.append(_decide(w.output))
     return np.concatenate(results)
 
@@ -90,22 +100,37 @@ def _decide(output: np.ndarray) -> np.ndarray:
     return np.array(output)
 
 
-def loss(params: dict[str, Any], x: Any, y: Any) -> float:
-    """The loss on one batch: exactly the function that `loss_and_grads` differentiates.  Raises DataError."""
+def loss(
+    params: dict[str, Any], x: Any, y: Any, seed: int = 0, training: bool = True
+) -> float:
+    """The loss on one batch: exactly the function that `loss_and_grads` differentiates.
+
+    seed:      decides the noise, where the network has any.
+    training:  False for the loss as in use: without noise, with running statistics.
+    Raises DataError.
+    """
     p = _as_params(params)
-    with _loaded(x) as w:
+    if not training:
+        with _loaded(x, Evaluation) as w:
+            _put_target(w.target, y)
+            _evaluate_forward(p, w)
+            _evaluate_loss(p, w)
+            return float(w.loss)
+    with _loaded(x, Workspace) as w:
         _put_target(w.target, y)
+        _draw_noise_of(w, seed)
         _forward(p, w)
         _loss(p, w)
         return float(w.loss)
 
 
 def loss_and_grads(
-    params: dict[str, Any], x: Any, y: Any
+    params: dict[str, Any], x: Any, y: Any, seed: int = 0
 ) -> tuple[float, dict[str, np.ndarray]]:
     """The loss on one batch, and its gradient by every trainable parameter: {name: array of the parameter's shape}.
 
-    `params` is not changed, and the arrays are the caller's own.  Raises DataError.
+    In a module compiled with wrt_inputs=True the gradient by every float input, too.  `seed` decides the noise,
+    where the network has any.  `params` is not changed, and the arrays are the caller's own.  Raises DataError.
     """
     p = _as_params(params)
     g = {
@@ -113,9 +138,12 @@ def loss_and_grads(
         for name, shape in PARAMETERS.items()
         if name not in FROZEN
     }
-    with _loaded(x) as w:
+    with _loaded(x, Workspace) as w:
         _put_target(w.target, y)
+        _draw_noise_of(w, seed)
         _forward(p, w)
         _loss(p, w)
         _backward(p, w, g)
+        for name, attribute in INPUT_GRADIENTS.items():
+            g[name] = np.array(getattr(w, attribute))
         return float(w.loss), g

@@ -17,6 +17,7 @@ from symnet.runtime.head import (
     BUFFERS,
     DECISION,
     FROZEN,
+    INPUT_GRADIENTS,
     INPUTS,
     PARAMETERS,
     TARGET,
@@ -25,6 +26,7 @@ from symnet.runtime.head import (
     _forward,
     _loss,
 )
+from symnet.runtime.noise import _draw_noise
 from symnet.runtime.parameters import init_params
 
 _WIDTHS = (
@@ -46,7 +48,8 @@ def check(
 
     Everything is computed in float64, where a right gradient comes out below 1e-6.  The error of an entry is
     relative to the largest entry of its tensor's gradient (but at least 1e-3).  Of each tensor `entries`
-    entries are tried, drawn by `seed`, as are the parameters and the data that are not given.  Raises DataError.
+    entries are tried, drawn by `seed`, as are the noise, and the parameters and the data that are not given.
+    The gradients by inputs are tried too, where the module has them.  Raises DataError.
     """
     rng = np.random.default_rng(seed)
     if params is None:
@@ -74,11 +77,16 @@ def check(
         for name, array in p.items()
         if name in PARAMETERS and name not in FROZEN
     }
+    _draw_noise(w, rng)
     _value(p, w)
     _backward(p, w, g)
+    places = {name: p[name].reshape(-1) for name in g}
+    for name, attribute in INPUT_GRADIENTS.items():
+        g[name] = np.array(getattr(w, attribute))
+        places[name] = getattr(w, name).reshape(-1)
     errors = {}
     for name, gradient in g.items():
-        flat = p[name].reshape(-1)
+        flat = places[name]
         tried = rng.permutation(flat.size)[:entries]
         worst = max(
             min(abs(_slope(p, w, flat, k, h) - gradient.flat[k]) for h in _WIDTHS)

@@ -23,6 +23,12 @@ FROZEN: tuple[str, ...] = ()
 INITIALIZERS: dict[str, tuple[str, int, int]] = {}
 """{name of a parameter or buffer: (rule, fan in, fan out)}."""
 
+NOISE: tuple[str, ...] = ()
+"""The attributes of a workspace that training fills from [0, 1) before each forward pass."""
+
+INPUT_GRADIENTS: dict[str, str] = {}
+"""{name of an input: attribute of the workspace that `_backward` fills with the gradient by it}."""
+
 INPUTS: dict[str, tuple[tuple[int | str, ...], str]] = {"x": ((1,), "float")}
 """{name: (shape of one sample, "float" | "int" | "bool")}; a string is a symbolic size."""
 
@@ -38,7 +44,7 @@ CLASS_AXIS = -1
 
 
 class Workspace:
-    """Every array that the passes below write; one attribute for each input, `target`, `output` and `loss`."""
+    """Every array that the passes of training write; one attribute for each input, `target`, `output` and `loss`."""
 
     def __init__(self, N: int, dtype: Any = DTYPE) -> None:
         self.x = self.output = np.empty((N, 1), dtype)
@@ -57,6 +63,14 @@ def _loss(p: dict[str, np.ndarray], w: Workspace) -> None:
 def _backward(p: dict[str, np.ndarray], w: Workspace, g: dict[str, np.ndarray]) -> None:
     """Write the gradient of the loss by each trainable parameter into `g`."""
 
+
+def _state(p: dict[str, np.ndarray], w: Workspace, s: dict[str, np.ndarray]) -> None:
+    """After `_loss` and before `_backward`: write what the buffers are after this step into `s`."""
+
+
+Evaluation, _evaluate_forward, _evaluate_loss = Workspace, _forward, _loss
+"""The same as in use: without noise, with running statistics.  A class and functions of their own where a layer
+tells training from evaluation."""
 
 OPTIMIZERS: dict[str, tuple[Callable[..., None], tuple[str, ...], int, float]] = {}
 """{name: (update, state arrays, number of scratch arrays, default learning rate)}."""

@@ -12,13 +12,21 @@ from symnet.runtime.checks import (
     DataError,
     _as_inputs,
     _put_target,
+    _require,
     _require_finite,
     _sizes,
 )
 from symnet.runtime.evaluate import CHUNK, _decide
-from symnet.runtime.head import DECISION, TARGET, Workspace, _forward, _loss
+from symnet.runtime.head import (
+    DECISION,
+    TARGET,
+    Evaluation,
+    Workspace,
+    _evaluate_forward,
+    _evaluate_loss,
+)
 from symnet.runtime.progress import _Progress
-from symnet.runtime.step import Step, _require, make_step
+from symnet.runtime.step import Step, make_step
 
 
 def train(
@@ -41,8 +49,8 @@ def train(
 ) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
     """Train on (x, y) and return (params, history); the given `params` are not changed.
 
-    seed:        decides the order of the samples, drawn anew for each epoch.
-    validation:  a pair (x, y) that is evaluated after each epoch.
+    seed:        decides the order of the samples, drawn anew for each epoch, and the noise of each step.
+    validation:  a pair (x, y) that is evaluated after each epoch, without noise and with running statistics.
     patience:    stop after this many epochs without a lower validation loss (training loss, without
                  `validation`), and return the parameters of the best epoch instead of the last.
     clip:        the greatest length of the gradient.
@@ -73,6 +81,7 @@ def train(
     progress = _Progress(verbose)
     step_hooks = [hook for hook in (progress.step, on_step) if hook]
     rng = np.random.default_rng(seed)
+    step.rng = np.random.default_rng((seed, 1))  # noise, apart from the order
     best = _Best(patience)
     history: dict[str, list[float]] = {}
     for epoch in range(1, epochs + 1):
@@ -126,9 +135,14 @@ class _Data(NamedTuple):
     def samples(self) -> int:
         return self.sizes["N"]
 
-    def load(self, step: Step, rows: np.ndarray) -> Workspace:
+    def load(
+        self,
+        step: Step,
+        rows: np.ndarray,
+        kind: type[Workspace] = Workspace,
+    ) -> Workspace:
         """The workspace with these samples in it.  The rows are in range: "clip" only avoids a hidden buffer."""
-        w = step.workspace(self.sizes | {"N": len(rows)})
+        w = step.workspace(self.sizes | {"N": len(rows)}, kind)
         for name, array in self.inputs.items():
             np.take(array, rows, axis=0, out=getattr(w, name), mode="clip")
         np.take(self.target, rows, axis=0, out=w.target, mode="clip")
@@ -191,13 +205,13 @@ def _evaluate(step: Step, data: _Data) -> dict[str, float]:
     total = right = labels = 0.0
     for start in range(0, data.samples, CHUNK):
         rows = np.arange(start, min(start + CHUNK, data.samples))
-        w = data.load(step, rows)
-        _forward(step.p, w)
-        _loss(step.p, w)
+        w = data.load(step, rows, Evaluation)
+        _evaluate_forward(step.p, w)
+        _evaluate_loss(step.p, w)
         total += float(w.loss) * len(rows)
         if DECISION is not None and TARGET is not None:
             truth = w.target if TARGET[1] == "int" else _decide(w.target)
             right += np.count_nonzero(_decide(w.output) == truth)
             labels += truth.size
     metrics = {"val_loss": total / data.samples}
-    return metrics | {"val_accuracy": right / labels} if labels else metrics
+    return metrics | {"val_accuracy": float(right / labels)} if labels else metrics

@@ -14,9 +14,11 @@ from symnet.runtime.checks import (
     _nearest,
     _put_input,
     _put_target,
+    _require,
     _sizes,
 )
 from symnet.runtime.head import (
+    BUFFERS,
     DTYPE,
     FROZEN,
     INPUTS,
@@ -27,11 +29,14 @@ from symnet.runtime.head import (
     _backward,
     _forward,
     _loss,
+    _state,
 )
+from symnet.runtime.noise import _draw_noise
 
 _BLOCK = (
     16384  # parameters updated at a time, so that the update's arrays stay in the cache
 )
+_BUFFER = 512  # numbers that NumPy converts at a time; its 8192 are a small activation
 
 
 class Step:
@@ -47,6 +52,7 @@ class Step:
         optimizer: str,
         learning_rate: float,
         clip: float | None,
+        seed: int,
     ) -> None:
         update, state, scratch, _ = OPTIMIZERS[optimizer]
         given = _as_params(params)
@@ -63,6 +69,9 @@ class Step:
         for name, view in own.items():
             view[...] = given[name]
 
+        self.s = {name: np.zeros(shape, DTYPE) for name, shape in BUFFERS.items()}
+
+        self.rng = np.random.default_rng(seed)
         self.learning_rate = learning_rate
         self.clip = clip
         self.t = 0
@@ -77,7 +86,7 @@ class Step:
                 *(s[: len(self.flat[part])] for s in spare),
             )
             self._blocks.append((self.flat[part], self.flat_grad[part], arrays))
-        self._workspaces: dict[tuple[tuple[str, int], ...], Workspace] = {}
+        self._workspaces: dict[tuple[object, ...], Workspace] = {}
 
     def __call__(self, x: Any, y: Any) -> float:
         """Learn from one batch.  Raises DataError, and then changes nothing."""
@@ -88,27 +97,36 @@ class Step:
         _put_target(w.target, y)
         return self.learn(w)
 
-    def workspace(self, sizes: dict[str, int]) -> Workspace:
-        """The workspace for these sizes, made at first use."""
-        key = tuple(sizes.items())
+    def workspace(
+        self, sizes: dict[str, int], kind: type[Workspace] = Workspace
+    ) -> Workspace:
+        """The workspace of this kind for these sizes, made at first use."""
+        key = (kind, *sizes.items())
         w = self._workspaces.get(key)
         if w is None:
             if len(self._workspaces) == 8:
                 self._workspaces.clear()
-            w = self._workspaces[key] = Workspace(**sizes)
+            w = self._workspaces[key] = kind(**sizes)
         return w
 
     def learn(self, w: Workspace) -> float:
         """One update from the batch that lies, checked, in `w`."""
         p, g = self.p, self.g
-        _forward(p, w)
-        _loss(p, w)
-        _backward(p, w, g)
-        if self.clip is not None:
-            _clip(self.flat_grad, self.clip)
-        self.t += 1
-        for weights, gradient, state in self._blocks:
-            self._update(weights, gradient, state, self.learning_rate, self.t)
+        with np.errstate():  # at its end the caller's own buffer size is back
+            np.setbufsize(_BUFFER)
+            _draw_noise(w, self.rng)
+            _forward(p, w)
+            _loss(p, w)
+            if self.s:
+                _state(p, w, self.s)
+            _backward(p, w, g)
+            if self.clip is not None:
+                _clip(self.flat_grad, self.clip)
+            self.t += 1
+            for weights, gradient, state in self._blocks:
+                self._update(weights, gradient, state, self.learning_rate, self.t)
+            for name, array in self.s.items():
+                p[name][...] = array
         return float(w.loss)
 
     def params(self) -> dict[str, np.ndarray]:
@@ -140,12 +158,13 @@ def make_step(
     optimizer: str = "adam",
     learning_rate: float | None = None,
     clip: float | None = None,
+    seed: int = 0,
 ) -> Step:
     """A function `step(x, y) -> loss` that trains a copy of `params` in place; `step.params()` exports them.
 
     Batches of `batch_size` samples allocate nothing after the first call; another size is allowed, and allocates
     when it first occurs.  `learning_rate` defaults to the optimizer's own; `clip` limits the length of the whole
-    gradient.  Raises DataError.
+    gradient, `seed` decides the noise, where the network has any.  Raises DataError.
     """
     if optimizer not in OPTIMIZERS:
         raise DataError(
@@ -157,7 +176,8 @@ def make_step(
     _require("batch_size", batch_size, whole=True, positive=True)
     if clip is not None:
         _require("clip", clip, positive=True)
-    step = Step(params, optimizer, float(learning_rate), clip)
+    _require("seed", seed, whole=True)
+    step = Step(params, optimizer, float(learning_rate), clip, seed)
     if not step.g:
         raise DataError(
             f"params: {MODEL} has no trainable parameter; there is nothing to train"
@@ -167,18 +187,3 @@ def make_step(
     ):
         step.workspace({"N": batch_size})
     return step
-
-
-def _require(
-    name: str, value: Any, *, whole: bool = False, positive: bool = False
-) -> None:
-    """Refuse an option that is no finite number, or no whole or positive one where it must be."""
-    types = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    right = (
-        isinstance(value, types)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
-    if not right or value < 0 or (positive and value == 0):
-        expected = f"a {'whole' if whole else 'finite'} number {'above 0' if positive else 'from 0'}"
-        raise DataError(f"{name}: expected {expected}, got {value!r}")

@@ -7,6 +7,8 @@ tensor that another layer made.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from codegen.equation import Equation, Program, Tensor, all_reads
 from symnet.explain.graph.parts import TONES, Edge, Graph, Node, is_cotangent, shape_text
 from symnet.explain.graph.ranks import longest_path, packed
@@ -33,9 +35,9 @@ def folded(model: Model, program: Program) -> Graph:
     names = {BACK + p.name for p in model.layers} | {BACK + LOSS}
     edges = [e for e in edges if e.flow == "value" or (e.source in backward and e.target in backward)]
     edges += [Edge(key.removeprefix(BACK), key, flow="kept") for key in backward if key in names]
-    ranks = _ranks(forward, edges)
-    nodes = [_placed(node, ranks[node.key]) for node in forward]
-    nodes += [_placed(node, ranks[key.removeprefix(BACK)]) for key, node in backward.items()]
+    ranks = _ranks(forward, edges, {model.target.name} if model.target is not None else set())
+    nodes = [replace(node, rank=ranks[node.key]) for node in forward]
+    nodes += [replace(node, rank=ranks[key.removeprefix(BACK)]) for key, node in backward.items()]
     return Graph(model.name, tuple(nodes), tuple(edges))
 
 
@@ -61,7 +63,8 @@ def _values(model: Model, made: dict[str, str]) -> list[Edge]:
             source = made.get(read.tensor, LOSS)
             if source != LOSS:
                 found.setdefault((source, LOSS), []).append(table[read.tensor])
-    return [Edge(a, b, _labels(tensors)) for (a, b), tensors in found.items()]
+    given = {t.name for t in model.program.tensors if t.kind == "input"}  # their boxes show their shapes
+    return [Edge(a, b, "" if a in given else _labels(tensors)) for (a, b), tensors in found.items()]
 
 
 def _errors(program: Program, made: dict[str, str]) -> list[Edge]:
@@ -79,13 +82,9 @@ def _labels(tensors: list[Tensor]) -> str:
     return ", ".join(dict.fromkeys(map(shape_text, tensors)))
 
 
-def _ranks(forward: list[Node], edges: list[Edge]) -> dict[str, int]:
+def _ranks(forward: list[Node], edges: list[Edge], loose: set[str]) -> dict[str, int]:
     order = [node.key for node in forward]
-    return packed(longest_path(order, [(e.source, e.target) for e in edges if e.flow == "value"]))
-
-
-def _placed(node: Node, rank: int) -> Node:
-    return Node(node.key, node.title, node.lines, node.tip, node.form, node.tone, node.place, node.lane, rank)
+    return packed(longest_path(order, [(e.source, e.target) for e in edges if e.flow == "value"], loose))
 
 
 def _input(tensor: Tensor) -> Node:
@@ -125,7 +124,7 @@ def _backward(model: Model, program: Program) -> dict[str, Node]:
         if origin not in mine:
             continue
         targets = dict.fromkeys(e.target.removeprefix(COTANGENT) for e in mine[origin] if is_cotangent(e.target))
-        weights = [n for n in targets if program.table[n].kind == "parameter"]
+        weights = [p.name for p in model.parameters if p.name in targets]
         lines = _gradients(weights) if origin != LOSS else ("where the errors start",)
         tip = ", ".join(f"∂L/∂{n} {shape_text(program.table[n])}" for n in weights)
         title = "∂" + (origin if origin != LOSS else "loss")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def forward_edges(order: Sequence[str], edges: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -12,10 +12,11 @@ def forward_edges(order: Sequence[str], edges: Iterable[tuple[str, str]]) -> tup
     return tuple((a, b) for a, b in inside if position[a] < position[b])
 
 
-def longest_path(order: Sequence[str], edges: Iterable[tuple[str, str]]) -> dict[str, int]:
+def longest_path(order: Sequence[str], edges: Iterable[tuple[str, str]], loose: Collection[str] = ()) -> dict[str, int]:
     """The row of every node of `order`, in which each edge leads to a later node.
 
-    Nodes without predecessors stand directly above the first of their successors.
+    What depends on nothing but nodes of `loose` (parameters, targets) stands directly above the first
+    that reads it; everything else as high as it can.
     """
     ahead: dict[str, list[str]] = {key: [] for key in order}
     behind: dict[str, list[str]] = {key: [] for key in order}
@@ -23,10 +24,13 @@ def longest_path(order: Sequence[str], edges: Iterable[tuple[str, str]]) -> dict
         ahead[a].append(b)
         behind[b].append(a)
     rank: dict[str, int] = {}
+    fixed: set[str] = set()
     for key in order:
         rank[key] = 1 + max((rank[b] for b in behind[key]), default=-1)
+        if any(b in fixed for b in behind[key]) or not (behind[key] or key in loose):
+            fixed.add(key)
     for key in reversed(order):
-        if not behind[key] and ahead[key]:
+        if key not in fixed and ahead[key]:
             rank[key] = min(rank[b] for b in ahead[key]) - 1
     return rank
 

@@ -73,8 +73,8 @@ def _ranks(program: Program, nodes: list[Node], edges: list[Edge]) -> dict[str, 
             order.append(key_of(k))
             if program.defining(equation.target)[-1] is equation:
                 order.append(equation.target)
-    ranks = longest_path(order, [(e.source, e.target) for e in edges if e.flow == "value"])
-    # Parameters and inputs stand above their first reader, which may be above row 0.
+    loose = {t.name for t in program.tensors if t.kind == "parameter" or t.name == "target"}
+    ranks = longest_path(order, [(e.source, e.target) for e in edges if e.flow == "value"], loose)
     for k, equation in reversed(list(enumerate(program.equations))):
         if equation.stage == "backward":
             readers = [ranks[e.target] for e in edges if e.source == equation.target and e.target in ranks]

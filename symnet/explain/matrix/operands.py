@@ -1,0 +1,210 @@
+"""An equation taken apart for matrix notation: labels, rows and columns, factors.
+
+An index is a label (the sample n, the map p) or runs over the rows or columns of
+a matrix.  Indices of symbolic extent are labels; where a window slides, what
+takes part in it is rows and columns and all else is a label; elsewhere the
+tensor's own use in products and windows decides, which `Axes` records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
+
+import sympy
+
+from codegen.affine import Affine
+from codegen.equation import Equation, Program, Quotient, Read, Subscript, index_symbol, indices_of, slot, slots_of
+from symnet.explain.matrix.nodes import Array, Elementwise, Node, OneHot
+from symnet.explain.statements import fresh
+from symnet.explain.symbols import COTANGENT
+
+Axes = MutableMapping[str, tuple[int, ...]]
+"""The axes of each tensor (of a cotangent: of its tensor) that are rows and columns in what defines or uses it."""
+
+Settled = tuple[int, ...] | None
+
+HOT = "cvkqrsmlabdefghijoptuwxyz"
+
+
+class NotMatrixError(Exception):
+    """An equation, or a part of it, that matrix notation has no form for; the text says why."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A factor: its node and the subscripts of its rows and columns.  `cotangent`: it is an error."""
+
+    node: Node
+    at: tuple[Affine, ...]
+    cotangent: bool = False
+
+
+@dataclass(frozen=True)
+class Parts:
+    """An equation over plain subscripts: the target, a number, factors, and the roles of its indices.
+
+    at: the target's subscripts.  core: the indices of rows and columns.  labels: reduced labels with their extents.
+    """
+
+    equation: Equation
+    at: tuple[Affine, ...]
+    factor: sympy.Expr
+    operands: tuple[Operand, ...]
+    core: frozenset[str]
+    extents: Mapping[str, Affine]
+
+    @property
+    def out(self) -> tuple[Affine, ...]:
+        """The subscripts of the target's rows and columns."""
+        return tuple(s for s in self.at if self.core.intersection(s.names))
+
+    @property
+    def out_axes(self) -> tuple[int, ...]:
+        """The axes of the target that are rows and columns."""
+        return tuple(k for k, s in enumerate(self.at) if self.core.intersection(s.names))
+
+    @property
+    def sums(self) -> tuple[tuple[str, Affine], ...]:
+        """The labels that are summed over."""
+        free = {n for s in self.at for n in s.names}
+        return tuple((n, e) for n, e in self.extents.items() if n not in self.core and n not in free)
+
+
+def take_apart(equation: Equation, program: Program, axes: Axes, settled: Settled = None) -> Parts:
+    """The parts of an equation.  Raises NotMatrixError where an operand has no form as a matrix.
+
+    settled: the axes of the target that are rows and columns, where another term of it has decided.
+    """
+    plain, hots = _without_lookups(equation, program)
+    extents = dict(plain.box)
+    core = roles(plain, program, axes, frozenset(indices_of(s for _, label, _ in hots for s in label.at)))
+    if settled is not None:
+        core -= {n for k, s in enumerate(plain.at) if k not in settled and isinstance(s, Affine) for n in s.names}
+    at = tuple(_affine(s) for s in plain.at)
+    numbers = {index_symbol(n) for n in extents} & plain.body.free_symbols
+    if numbers:
+        raise NotMatrixError(f"the index {min(map(str, numbers))} is used as a number")
+    factor, operands = sympy.Integer(1), []
+    for part in sympy.Mul.make_args(sympy.factor_terms(plain.body)):
+        if slots_of(part):
+            operands.append(_operand(part, plain, core))
+        else:
+            factor *= part
+    for name, label, extent in hots:
+        array = Array(label.tensor, tuple(_affine(s) for s in label.at))
+        operands.append(Operand(OneHot(array, extent), (Affine.of(name),)))
+        if name not in core:
+            raise NotMatrixError("a label selects among maps")
+    return Parts(equation, at, factor, tuple(operands), core, extents)
+
+
+def roles(equation: Equation, program: Program, axes: Axes, lookups: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The indices that run over rows and columns; those by which a label is looked up are none."""
+    places = [(equation.target, equation.at), *((r.tensor, r.at) for r in equation.reads)]
+    subscripts = [s for _, at in places for s in at if isinstance(s, Affine)]
+    extents = equation.extents
+    plain = {s.plain for s in subscripts}
+    sliding: set[str] = set()
+    for subscript in subscripts:
+        names = [n for n in subscript.names if n in extents]
+        leading = max(names, key=lambda n: abs(subscript.coefficient(n)), default="")
+        if len(names) > 1 or any(abs(subscript.coefficient(n)) > 1 for n in names):
+            # In a group such as (g,q) of maps the leading index never stands alone; in a window it does.
+            sliding |= set(names) if leading in plain else set()
+    if sliding:
+        return frozenset(sliding)
+    grouped = {n for s in subscripts if len(s.terms) > 1 for n in s.names}
+    shifted = {s.names[0] for s in subscripts if len(s.terms) == 1 and s.const}
+    core = {n for n, e in extents.items() if e.is_constant} - grouped - shifted - lookups
+    for tensor, at in places:
+        wanted = axes.get(tensor.removeprefix(COTANGENT), ())
+        if wanted and program.table[tensor].kind != "parameter":
+            core -= {n for k, s in enumerate(at) if k not in wanted and isinstance(s, Affine) for n in s.names}
+    widest = max((at for _, at in places), key=lambda at: _count(at, core))
+    if equation.reduce == "sum" and _count(widest, core) > 2 and equation.free:
+        inner = [s for s in widest if isinstance(s, Affine) and core.intersection(s.names)]
+        core -= {n for s in inner[:-2] for n in s.names}
+    return frozenset(core)
+
+
+def remember(parts: Parts, axes: Axes) -> None:
+    """Record which axes of the target (and of what is read whole) are rows and columns."""
+    source = parts.equation.target.removeprefix(COTANGENT)
+    axes.setdefault(source, parts.out_axes)
+    for operand in parts.operands:
+        if isinstance(operand.node, Array):
+            shown = tuple(k for k, s in enumerate(operand.node.at) if s is None)
+            axes.setdefault(operand.node.tensor.removeprefix(COTANGENT), shown)
+
+
+def is_window(subscript: Affine) -> bool:
+    """Whether a subscript of rows or columns is anything but one index."""
+    return subscript.plain is None
+
+
+def _count(at: tuple[Subscript, ...], core: set[str]) -> int:
+    return sum(1 for s in at if isinstance(s, Affine) and core.intersection(s.names))
+
+
+def _affine(subscript: Subscript) -> Affine:
+    if isinstance(subscript, Affine):
+        return subscript
+    raise NotMatrixError("a subscript is divided" if isinstance(subscript, Quotient) else "a label reads a label")
+
+
+Hot = tuple[str, Read, Affine]
+"""An index that a lookup fixes, the lookup, and the extent."""
+
+
+def _without_lookups(equation: Equation, program: Program) -> tuple[Equation, list[Hot]]:
+    """Data-dependent subscripts as indices of their own, each fixed by a one-hot factor."""
+    hots: list[Hot] = []
+    box = dict(equation.box)
+    known: dict[tuple[Read, Affine], str] = {}
+
+    def plain(tensor: str, at: tuple[Subscript, ...]) -> tuple[Subscript, ...]:
+        result: list[Subscript] = []
+        for subscript, extent in zip(at, program.table[tensor].shape, strict=True):
+            if isinstance(subscript, Read):
+                if (subscript, extent) not in known:
+                    name = known[subscript, extent] = fresh(HOT, box)
+                    hots.append((name, subscript, extent))
+                    box[name] = extent
+                subscript = Affine.of(known[subscript, extent])
+            result.append(subscript)
+        return tuple(result)
+
+    at = plain(equation.target, equation.at)
+    reads = tuple(replace(r, at=plain(r.tensor, r.at)) for r in equation.reads)
+    if not hots:
+        return equation, hots
+    free = {n for s in at if isinstance(s, Affine) for n in s.names}
+    over = tuple(n for n in box if n not in free)
+    return replace(equation, at=at, reads=reads, box=tuple(box.items()), over=over), hots
+
+
+def _operand(part: sympy.Expr, equation: Equation, core: frozenset[str]) -> Operand:
+    """One factor of the body: an array, or a function of arrays over the same rows and columns."""
+    args, places = [], []
+    slots = slots_of(part)
+    for k in slots:
+        read = equation.reads[k]
+        at = tuple(_affine(s) for s in read.at)
+        mixed = [s for s in at if core.intersection(s.names) and not core.issuperset(_indices(s, equation))]
+        if mixed:
+            raise NotMatrixError(f"the subscript {mixed[0]} mixes a label with a position")
+        args.append(Array(read.tensor, tuple(None if core.intersection(s.names) else s for s in at)))
+        places.append(tuple(s for s in at if core.intersection(s.names)))
+    shown = {place for place in places if place}
+    if len(shown) > 1:
+        raise NotMatrixError("a function of several arrays over different indices")
+    cotangent = any(equation.reads[k].strong for k in slots)
+    if part == slot(slots[0]):
+        return Operand(args[0], places[0], cotangent)
+    body = part.xreplace({slot(k): slot(position) for position, k in enumerate(slots)})
+    return Operand(Elementwise(body, tuple(args)), shown.pop() if shown else (), cotangent)
+
+
+def _indices(subscript: Affine, equation: Equation) -> list[str]:
+    return [n for n in subscript.names if n in equation.extents]

@@ -1,0 +1,168 @@
+"""Normalization by the statistics of the sample itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from codegen.affine import Affine
+from codegen.equation import Tensor
+from symnet.errors import ShapeError
+from symnet.layers.base import Layer
+from symnet.layers.checks import checked_flags
+from symnet.layers.spelling import Site, Spelling, described
+from symnet.options import integer, number
+
+_LEADING = ("n", "t", "s", "r", "q", "p")
+_NORMALIZED = ("k", "l", "m", "o")
+_POSITIONS = ("i", "j", "l")
+
+
+@dataclass(frozen=True, eq=False)
+class Normalization(Layer, abstract=True):
+    """Layers with a scale `weight` and a shift `bias`; `eps` is added to the variance."""
+
+    eps: float = 1e-5
+    use_bias: bool = True
+    trainable: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number(f"{self.where}(eps=)", self.eps, 0.0)
+        checked_flags(self.where, use_bias=self.use_bias, trainable=self.trainable)
+
+    def standardized(self, at: str, kept: str, over: str, read: str, parameter: str) -> str:
+        """The text: mean and variance of x[read] over `over`, for each of `kept`; y at `at`."""
+        shift = f" + bias[{parameter}]" if self.use_bias else ""
+        return (
+            f"mu[{kept}] = mean[{over}](x[{read}])\n"
+            f"var[{kept}] = mean[{over}]((x[{read}] - mu[{kept}])**2)\n"
+            f"scale[{kept}] = 1/sqrt(var[{kept}] + {float(self.eps)!r})\n"
+            f"y[{at}] = (x[{read}] - mu[{kept}])*scale[{kept}]*weight[{parameter}]{shift}"
+        )
+
+    def parameters(self, subscripts: str) -> dict[str, str]:
+        """The subscripts of weight and bias."""
+        return {"weight": subscripts, "bias": subscripts} if self.use_bias else {"weight": subscripts}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNorm(Normalization):
+    """(x - mean)/sqrt(variance + eps)*weight + bias, over the last axis, or the last `axes` of them.
+
+    x: (N, ..., K) -> y of the same shape.  Parameters: weight, bias (K), the extents of the normalized axes.
+    """
+
+    axes: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        integer(f"{self.where}(axes=)", self.axes)
+
+    def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
+        """See the class; ShapeError when there are too few axes."""
+        kept, over = _split(f"{self.kind} '{site.name}'", inputs[0], self.axes)
+        at = f"{kept},{over}"
+        return Spelling(
+            text=self.standardized(at, kept, over, at, over),
+            inputs=("x",),
+            params=self.parameters(over),
+            init={"weight": "ones", "bias": "zeros"},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RMSNorm(Layer):
+    """x/sqrt(mean(x**2) + eps)*weight, over the last axis.
+
+    x: (N, ..., K) -> y of the same shape.  Parameter: weight (K).
+    """
+
+    eps: float = 1e-6
+    trainable: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number(f"{self.where}(eps=)", self.eps, 0.0)
+        checked_flags(self.where, trainable=self.trainable)
+
+    def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
+        """See the class; ShapeError for an input of one axis."""
+        kept, over = _split(f"{self.kind} '{site.name}'", inputs[0], 1)
+        at = f"{kept},{over}"
+        return Spelling(
+            text=f"square[{kept}] = mean[{over}](x[{at}]**2)\n"
+            f"scale[{kept}] = 1/sqrt(square[{kept}] + {float(self.eps)!r})\n"
+            f"y[{at}] = x[{at}]*scale[{kept}]*weight[{over}]",
+            inputs=("x",),
+            params={"weight": over},
+            init={"weight": "ones"},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class GroupNorm(Normalization):
+    """(x - mean)/sqrt(variance + eps)*weight + bias, over the positions and the channels of each of `groups` groups.
+
+    x: (N, C, ...), channels first, or last with `layout="HWC"` -> y of the same shape.  Parameters: weight, bias (C).
+    """
+
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        integer(f"{self.where}(groups=)", self.groups)
+
+    def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
+        """See the class; ShapeError when the groups do not divide the channels."""
+        where, x = f"{self.kind} '{site.name}'", inputs[0]
+        rank = len(x.shape)
+        if not 2 <= rank <= len(_POSITIONS) + 2:
+            raise ShapeError(f"{where}: expected an input (N, channels, ...) of 2 to 5 axes, got {described(x)}")
+        last = site.layout == "HWC"
+        channels = x.shape[-1 if last else 1]
+        if not channels.is_constant or channels.const % self.groups:
+            raise ShapeError(f"{where}: {self.groups} groups do not divide the input's {channels} channels")
+        places = _POSITIONS[: rank - 2]
+        at = ",".join(("n", *places, "(g,c)") if last else ("n", "(g,c)", *places))
+        return Spelling(
+            text=self.standardized(at, "n,g", ",".join(("c", *places)), at, "(g,c)"),
+            inputs=("x",),
+            params=self.parameters("(g,c)"),
+            sizes={"g": int(self.groups), "c": Affine.of(channels.const // self.groups)},
+            init={"weight": "ones", "bias": "zeros"},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Layer):
+    """exp(x - logsumexp(x)) along `axis` (the batch is axis 0); the shape stays."""
+
+    axis: int = -1
+
+    LETTERS: ClassVar[tuple[str, ...]] = ("n", "t", "s", "r", "q", "p")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.axis, bool) or not isinstance(self.axis, int):
+            integer(f"{self.where}(axis=)", self.axis)
+
+    def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
+        """See the class; ShapeError when there is no such axis."""
+        where, x = f"{self.kind} '{site.name}'", inputs[0]
+        rank = len(x.shape)
+        axis = self.axis + rank if self.axis < 0 else self.axis
+        if not 1 <= axis < rank <= len(self.LETTERS) + 1:
+            raise ShapeError(f"{where}: axis {self.axis} of {described(x)}; expected one from 1 to {rank - 1}")
+        kept = list(self.LETTERS[: rank - 1])
+        at = ",".join([*kept[:axis], "c", *kept[axis:]])
+        rest = ",".join(kept)
+        return Spelling(f"lse[{rest}] = logsumexp[c](x[{at}])\ny[{at}] = exp(x[{at}] - lse[{rest}])", ("x",))
+
+
+def _split(where: str, x: Tensor, axes: int) -> tuple[str, str]:
+    """The subscripts that stay and those that are normalized."""
+    rank = len(x.shape)
+    if not 1 <= rank - axes <= len(_LEADING) or axes > len(_NORMALIZED):
+        raise ShapeError(f"{where}: cannot normalize the last {axes} axes of {described(x)}; the batch must stay")
+    return ",".join(_LEADING[: rank - axes]), ",".join(_NORMALIZED[:axes])

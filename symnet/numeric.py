@@ -1,0 +1,85 @@
+"""The numeric part of a generated module: the program of training, and that of evaluation where it is another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.emit.stages import Emitted, Naming
+from codegen.equation import Program
+from codegen.pipeline import generate
+from symnet.derive.network import differentiable, trainable
+from symnet.derive.reverse import cotangent_name
+from symnet.graph import Model
+
+STAGES = {
+    "forward": "From the inputs in `w` to `w.output`.",
+    "loss": "From `w.output` and `w.target` to `w.loss`.",
+    "state": "Write what the buffers are after this step into `s`.",
+    "backward": "Write the gradient of the loss by each trainable parameter into `g`.",
+}
+
+EVALUATION = {
+    "forward": "From the inputs in `w` to `w.output`, as in use: without noise, with running statistics.",
+    "loss": "From `w.output` and `w.target` to `w.loss`, as in use.",
+}
+
+ALIASES = """\
+# No layer tells training from evaluation.
+Evaluation, _evaluate_forward, _evaluate_loss = Workspace, _forward, _loss
+"""
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """training, evaluation: their code; the latter only names the former where the two are the same.
+
+    noise: the attributes of a workspace that hold noise.  input_gradients: by the name of an input, the attribute
+    that holds the gradient by it.
+    """
+
+    training: Emitted
+    evaluation: str
+    imports: tuple[str, ...]
+    noise: tuple[str, ...]
+    input_gradients: dict[str, str]
+
+
+def numeric(
+    model: Model, program: Program, evaluation: Program | None, *, target: str, wrt_inputs: bool = False
+) -> Numeric:
+    """The code of a derived and rewritten program, and of that of evaluation unless it is None."""
+    own = {"output": model.output.name, **({"loss": "loss"} if model.loss else {})}
+    by_inputs = {name: f"{name}_gradient" for name in differentiable(model)} if wrt_inputs else {}
+    attributes = {k: v for k, v in own.items() if k != v}
+    nexts = {new: buffer for buffer, new in model.updates.items()}
+    training = generate(
+        program,
+        stages={stage: purpose for stage, purpose in STAGES.items() if stage != "state" or nexts},
+        target=target,
+        results={cotangent_name(name): name for name in trainable(model)} | nexts,
+        attributes=attributes | {attribute: cotangent_name(name) for name, attribute in by_inputs.items()},
+        holders=dict.fromkeys(nexts, "s"),
+        checked=checked_labels(model),
+    )
+    imports, second = training.imports, ALIASES
+    if evaluation is not None:
+        naming = Naming("Evaluation", "_evaluate_", training.helpers)
+        emitted = generate(
+            evaluation,
+            stages=EVALUATION,
+            target=target,
+            attributes=attributes,
+            naming=naming,
+            checked=checked_labels(model),
+        )
+        imports, second = (*imports, *emitted.imports), emitted.source
+    if not nexts:
+        second += "_state = None  # there are no buffers\n"
+    noise = tuple(training.names[t.name] for t in model.noise)
+    return Numeric(training, second, tuple(dict.fromkeys(imports)), noise, by_inputs)
+
+
+def checked_labels(model: Model) -> frozenset[str]:
+    """The labels, where the module refuses those out of range before they are subscripts."""
+    labels = model.target
+    return frozenset({labels.name} if labels and labels.dtype == "int" and model.class_axis is not None else ())
