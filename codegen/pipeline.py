@@ -63,7 +63,6 @@ def generate(
     results: Mapping[str, str] | None = None,
     attributes: Mapping[str, str] | None = None,
     checked: frozenset[str] = frozenset(),
-    holders: Mapping[str, str] | None = None,
     naming: Naming = DEFAULT,
 ) -> Emitted:
     """Source of a rewritten program: a Workspace class and one function a stage.
@@ -75,8 +74,7 @@ def generate(
     after their stage.
     checked: integer tensors whose values the caller has checked to be valid wherever they are
     subscripts; a read through any other is guarded, and 0 outside its tensor.
-    holders: the argument that holds a result, where that is not `g`.
-    naming: of the class and the functions, where a module has several programs.
+    naming: of the class, the functions and their arguments.
     """
     keep = frozenset((attributes or {}).values())
     pictures = batch_last(program)
@@ -94,6 +92,5 @@ def generate(
         attributes=attributes or {},
         stages=stages,
         orders=orders,
-        holders=holders or {},
         naming=naming,
     )

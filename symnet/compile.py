@@ -16,6 +16,8 @@ from codegen.plan import Buffer
 from symnet.assemble import assemble
 from symnet.derive.network import derived, evaluation, network
 from symnet.errors import DefinitionError
+from symnet.explain import notebook
+from symnet.explain.gradients import gradients
 from symnet.explain.latex import document
 from symnet.explain.summary import summary
 from symnet.files import write_atomic
@@ -78,13 +80,41 @@ class Network:
         """Write the module; the file is written whole or not at all."""
         write_atomic(path, self.source)
 
-    def latex(self) -> str:
-        """The derived gradients in index notation."""
-        return document(derived(self.model, self.wrt_inputs), self.model)
+    def latex(
+        self, notation: str = "index", layout: str = "denominator", wrt: str | None = None, steps: bool = False
+    ) -> str:
+        """The derived gradients as plain text with `$$` blocks.
+
+        notation: "index" or "matrix".  layout: "denominator" or "numerator", of derivatives in matrix notation.
+        wrt: the tensor to differentiate by; by default all trainable parameters.
+        steps: add the steps that lead to each gradient, each with its reason and a numerical check.
+        Raises DefinitionError for an unknown word or tensor.
+        """
+        if wrt is None and self.wrt_inputs and not steps and notation == "index":
+            return document(derived(self.model, self.wrt_inputs), self.model)
+        return gradients(self.model, notation, layout, wrt, steps).markdown()
 
     def summary(self) -> str:
         """The table of layers, with parameters, operations and receptive fields."""
         return summary(self.model)
+
+    def _repr_svg_(self) -> str:
+        return notebook.picture(self.model, self._derived)
+
+    def _repr_latex_(self) -> str:
+        return notebook.formulas(self.model, self._derived, self._stage)
+
+    def _repr_html_(self) -> str:
+        return notebook.card(self.model, self._derived, self._stage)
+
+    @cached_property
+    def _derived(self) -> Program:
+        return derived(self.model, self.wrt_inputs)
+
+    @property
+    def _stage(self) -> str:
+        """What there is to show: the gradients, or the formulas where there is no loss."""
+        return "backward" if self.model.loss else "forward"
 
     def fit(self, x: Any, y: Any, params: dict[str, Any] | None = None, **options: Any) -> Any:
         """Train with `module.train` and its options; returns (params, history).

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Tensor
 from symnet.errors import DefinitionError, ShapeError
+from symnet.explain import notebook
 from symnet.layers.base import Layer, Node
 from symnet.layers.modes import chained
 from symnet.layers.spelling import Declared, Layout, Parameter, Site, State, described
@@ -16,6 +17,9 @@ from symnet.losses import Loss
 from symnet.objectives import loss_equations, objectives
 from symnet.options import LARGEST, Strict, choice, identifier, integer, number, shown, size_name, strict
 from symnet.suggest import listing
+
+WORKSPACE = ("output", "dtype", "scalar")
+"""What else a generated module calls its arrays: no names of inputs."""
 
 PICTURE_AXES = 3
 """An input with this many axes a sample is a picture."""
@@ -38,6 +42,8 @@ def Input(
     where = f"Input '{name}'" if name else "Input"
     if name is not None:
         identifier(f"{where}(name=)", name)
+        if name in WORKSPACE:
+            raise DefinitionError(f"{where}(name=): '{name}' has a meaning of its own here; use another name")
     choice(f"{where}(dtype=)", dtype, ("float", "int", "bool"))
     if layout is not None:
         choice(f"{where}(layout=)", layout, ("CHW", "HWC"))
@@ -162,6 +168,15 @@ class Model(metaclass=Strict):
             tensors += [*(each.target for each in self.objectives), *added]
             equations += more
         return Program((*tensors, *state.tensors), (*equations, *state.equations), self.sizes)
+
+    def _repr_svg_(self) -> str:
+        return notebook.picture(self, self.program)
+
+    def _repr_latex_(self) -> str:
+        return notebook.formulas(self, self.program, "forward")
+
+    def _repr_html_(self) -> str:
+        return notebook.card(self, self.program, "forward")
 
     def __repr__(self) -> str:
         return f"<Model '{self.name}': {len(self.layers)} layers, output {described(self.output)}>"

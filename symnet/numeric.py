@@ -49,7 +49,7 @@ def numeric(
 ) -> Numeric:
     """The code of a derived and rewritten program, and of that of evaluation unless it is None."""
     own = {"output": model.output.name, **({"loss": "loss"} if model.loss else {})}
-    by_inputs = {name: f"{name}_gradient" for name in differentiable(model)} if wrt_inputs else {}
+    by_inputs = {name: _gradient_of(name, model) for name in differentiable(model)} if wrt_inputs else {}
     attributes = {k: v for k, v in own.items() if k != v}
     nexts = {new: buffer for buffer, new in model.updates.items()}
     training = generate(
@@ -58,12 +58,12 @@ def numeric(
         target=target,
         results={cotangent_name(name): name for name in trainable(model)} | nexts,
         attributes=attributes | {attribute: cotangent_name(name) for name, attribute in by_inputs.items()},
-        holders=dict.fromkeys(nexts, "s"),
+        naming=Naming(arguments={"backward": "g", "state": "s"}),
         checked=checked_labels(model),
     )
     imports, second = training.imports, ALIASES
     if evaluation is not None:
-        naming = Naming("Evaluation", "_evaluate_", training.helpers)
+        naming = Naming("Evaluation", "_evaluate_", defined=training.helpers)
         emitted = generate(
             evaluation,
             stages=EVALUATION,
@@ -83,3 +83,11 @@ def checked_labels(model: Model) -> frozenset[str]:
     """The labels, where the module refuses those out of range before they are subscripts."""
     labels = model.target
     return frozenset({labels.name} if labels and labels.dtype == "int" and model.class_axis is not None else ())
+
+
+def _gradient_of(name: str, model: Model) -> str:
+    """An attribute that is no input's."""
+    attribute = f"{name}_gradient"
+    while attribute in {t.name for t in model.inputs}:
+        attribute += "_"
+    return attribute

@@ -295,7 +295,7 @@ BAD_DECLARATIONS: dict[str, tuple[Callable[[], object], type[Exception], tuple[s
     "unused input": (lambda: sn.Model([X, PICTURE], sn.Dense(2)(X)), D, ("'image'",)),
     "an input twice": (lambda: sn.Model([X, X], sn.Dense(2)(X)), D, ("twice",)),
     "input is a layer": (lambda: sn.Model(sn.Dense(2)(X), sn.Dense(2)(X)), D, ("sn.Input",)),
-    "several outputs": (lambda: sn.Model(X, [X, X]), D, ("one output",)),
+    "an output twice": (lambda: sn.Model(X, [y := sn.Dense(2)(X), y]), D, ("twice",)),
     "no layers": (lambda: sn.Model(X, X), D, ("result of a layer",)),
     "size of the batch": (lambda: sn.Formula("y[n,i] = N*x[n,i]", sizes={"N": 3}), D, ("'N'",)),
     "output is no node": (lambda: sn.Model(X, 3), D, ("got 3",)),

@@ -35,12 +35,15 @@ _KNOWN = {
     "logical_and",
 }
 
-# The fixed cost model of "auto", in nanoseconds: a call of numexpr against calls of ufuncs, and the
-# time an element takes in each.  NumPy's float32 functions are vectorised and numexpr's are not, so
-# numexpr pays only for long chains of plain arithmetic over arrays that leave the cache.
+# The fixed cost model of "auto", in nanoseconds: a call, and one operation on one element, in each.
+# Measured on float32 arrays of 1e5 to 4e6 elements; numexpr runs through a chain block by block, but
+# without the vectorised functions that NumPy has, and selections cost it as much as functions.
 CALL_NUMEXPR, CALL_UFUNC = 6000, 500
-ELEMENT_NUMEXPR, ELEMENT_UFUNC, ELEMENT_FUNCTION = 0.25, 0.35, 4.0
-CACHE_ELEMENTS = 250_000
+PLAIN_NUMEXPR, PLAIN_UFUNC = 0.36, 0.10
+FUNCTION_NUMEXPR, FUNCTION_UFUNC = 12.0, 0.20
+MEMORY_UFUNC = 0.17
+"""What an operation costs NumPy on top once its arrays have left the cache."""
+CACHE_ELEMENTS = 2_000_000
 NOMINAL_SIZE = 64
 
 
@@ -65,10 +68,10 @@ def _pays(tree: Node, step: Compute) -> bool:
     for _, extent in step.axes:
         elements *= _nominal(extent)
     plain, functions = _count(tree)
-    if elements < CACHE_ELEMENTS:
-        return False
-    numpy = (plain + functions) * CALL_UFUNC + elements * ELEMENT_UFUNC * (plain + functions)
-    numexpr = CALL_NUMEXPR + elements * (ELEMENT_NUMEXPR * plain + ELEMENT_FUNCTION * functions)
+    memory = MEMORY_UFUNC if elements > CACHE_ELEMENTS else 0.0
+    calls = (plain + functions) * CALL_UFUNC
+    numpy = calls + elements * ((PLAIN_UFUNC + memory) * plain + (FUNCTION_UFUNC + memory) * functions)
+    numexpr = CALL_NUMEXPR + elements * (PLAIN_NUMEXPR * plain + FUNCTION_NUMEXPR * functions)
     return numexpr < numpy
 
 
@@ -81,7 +84,7 @@ def _count(tree: Tree) -> tuple[int, int]:
     if not isinstance(tree, Node):
         return 0, 0
     counts = [_count(a) for a in tree.args]
-    own = (0, 1) if tree.ufunc in _FUNCTIONS else (1, 0)
+    own = (0, 1) if tree.ufunc in {*_FUNCTIONS, "where", "maximum", "minimum", "power"} else (1, 0)
     return own[0] + sum(p for p, _ in counts), own[1] + sum(f for _, f in counts)
 
 

@@ -28,7 +28,7 @@ class Scope:
     """Names of arrays while one module is written.
 
     results: key in `g` of every result tensor.  arrays: what the workspace allocates.
-    holders: the argument that holds a result, where that is not `g`.
+    holders: the argument that holds the results among the tensors.
     """
 
     program: Program
@@ -48,12 +48,12 @@ class Scope:
         if tensor is not None and tensor.kind == "parameter":
             return f'p["{name}"]'
         if tensor is not None and tensor.kind == "result":
-            return f'{self.holder(name)}["{self.results.get(name, name)}"]'
+            return f'{self.holders[name]}["{self.results.get(name, name)}"]'
         return f"w.{self.attribute(name)}"
 
-    def holder(self, name: str) -> str:
-        """The argument that holds a result."""
-        return self.holders.get(name, "g")
+    def reserve(self, attribute: str) -> None:
+        """Keep a workspace attribute from being given to a tensor."""
+        self.names[f" {attribute}"] = attribute
 
     def attribute(self, name: str) -> str:
         """A workspace attribute for `name`: the name itself, dots replaced, made unique."""

@@ -40,11 +40,13 @@ def erf(x, out):
 class Naming:
     """What a program is called in its module.
 
-    workspace: the class.  prefix: of a stage's function.  defined: helpers that the module has already.
+    workspace: the class.  prefix: of a stage's function.  arguments: by stage, the dict that it hands out results
+    in (otherwise `g`, where it has any).  defined: helpers that the module has already.
     """
 
     workspace: str = "Workspace"
     prefix: str = "_"
+    arguments: Mapping[str, str] = field(default_factory=dict)
     defined: tuple[str, ...] = ()
 
 
@@ -82,27 +84,26 @@ def emit(
     attributes: Mapping[str, str],
     stages: Mapping[str, str],
     orders: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
-    holders: Mapping[str, str] = MappingProxyType({}),
     naming: Naming = DEFAULT,
     note: Callable[[Equation], str] = show,
 ) -> Emitted:
     """The workspace's class and the stage functions.
 
-    results: key in `g` of every result tensor.  holders: the argument that holds a result, where that is not `g`.
-    naming: of the class and the functions.  attributes: extra workspace names of
-    tensors ({"output": "dense_1"}).  stages: docstring of every stage function, in order.
+    results: the key of every result tensor.  naming: of class, functions and arguments.
+    attributes: extra workspace names of tensors ({"output": "dense_1"}).
+    stages: docstring of every stage function, in order.
     orders: for tensors stored with their axes in another order, the original axis at each place.
     """
-    scope = Scope(program, results, holders)
+    scope = Scope(program, results, {e.target: naming.arguments.get(e.stage, "g") for e in program.equations})
+    for attribute in attributes:
+        scope.reserve(attribute)
     for item in plan.setup:
         scope.attribute(item.name)
     writer = StepWriter.for_plan(plan, scope, target, note)
     for item in plan.setup:
         scope.declare(item)
     functions = [
-        _function(
-            f"{naming.prefix}{stage}", purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, note
-        )
+        _function(stage, purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, naming, note)
         for stage, purpose in stages.items()
     ]
     own = [
@@ -152,12 +153,19 @@ def _workspace(name: str, program: Program, scope: Scope, own: list[str], scalar
 
 
 def _function(
-    name: str, purpose: str, blocks: list[Block], writer: StepWriter, note: Callable[[Equation], str]
+    stage: str,
+    purpose: str,
+    blocks: list[Block],
+    writer: StepWriter,
+    naming: Naming,
+    note: Callable[[Equation], str],
 ) -> tuple[str, list[Lines]]:
     """The text of one stage's function, and the lines of each equation within it."""
     program = writer.scope.program
-    holders = dict.fromkeys(writer.scope.holder(b.equation.target) for b in blocks if _writes_result(b, program))
-    lines = [f"def {name}({', '.join(['p', 'w', *holders])}):", f'    """{purpose}"""']
+    handed_out = any(program.table[b.equation.target].kind == "result" for b in blocks)
+    place = naming.arguments.get(stage, "g" if handed_out else None)
+    arguments = ", ".join(["p", "w", *([place] if place else [])])
+    lines = [f"def {naming.prefix}{stage}({arguments}):", f'    """{purpose}"""']
     body: list[str] = []
     blocks_of_body: list[Lines] = []
     for origin, members in groupby(blocks, key=lambda b: b.equation.origin):
@@ -185,7 +193,3 @@ def _announced(block: Block) -> list[Equation]:
     return (
         [step.equation for step in opened(block.steps) if isinstance(step, Note)] if block.noted else [block.equation]
     )
-
-
-def _writes_result(block: Block, program: Program) -> bool:
-    return program.table[block.equation.target].kind == "result"

@@ -68,9 +68,9 @@ def reuse(plan: Plan, program: Program, keep: frozenset[str]) -> Plan:
             name = roots[name]
         return name
 
-    protected = {root(name) for name in keep}
     for number, block in enumerate(plan.blocks):
-        found = _candidate(block, program, protected, root)
+        # A kept tensor protects the storage it lives in, which may be that of another one by now.
+        found = _candidate(block, program, {root(name) for name in keep}, root)
         if found is None:
             continue
         target, operand = found

@@ -186,12 +186,20 @@ def _piecewise(node: sympy.Piecewise, reads: Mapping[str, str]) -> Text:
 
 def _condition(node: sympy.Basic, reads: Mapping[str, str]) -> str:
     if isinstance(node, sympy.And):
-        return " and ".join(sorted(_condition(arg, reads) for arg in node.args))
+        return " and ".join(sorted(_conjunct(arg, reads) for arg in node.args))
     if isinstance(node, sympy.Or):
         return " or ".join(sorted(_condition(arg, reads) for arg in node.args))
+    if isinstance(node, sympy.ITE):
+        test, yes, no = node.args
+        return _condition(sympy.Or(sympy.And(test, yes), sympy.And(sympy.Not(test), no)), reads)
     if isinstance(node, BooleanTrue | BooleanFalse):
         return "0 = 0" if node else "0 = 1"
     return f"{_text(node.args[0], reads)[0]} {RELATIONS[type(node)]} {_text(node.args[1], reads)[0]}"
+
+
+def _conjunct(node: sympy.Basic, reads: Mapping[str, str]) -> str:
+    text = _condition(node, reads)
+    return f"({text})" if isinstance(node, sympy.Or | sympy.ITE) else text
 
 
 def _modulo(node: sympy.Mod, reads: Mapping[str, str]) -> Text:

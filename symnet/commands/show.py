@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from symnet.commands.arguments import Parser, add_model
+from symnet.commands.arguments import Parser, UsageError, add_model, one_of
 from symnet.commands.network import compiled, load_model
+from symnet.commands.progress import working
+from symnet.explain.gradients import NOTATIONS, gradients
+from symnet.explain.matrix.prepare import LAYOUTS
 from symnet.files import check_output, write_atomic
 
 
@@ -25,17 +28,31 @@ def declare_latex(parser: Parser) -> None:
     """The options of `latex`."""
     add_model(parser)
     parser.option("-o", "--output", metavar="FILE.tex", help="the file to write (default: print the document)")
+    parser.option(
+        "--notation", type=one_of(NOTATIONS), default="index", metavar="NAME", help="index (default) or matrix"
+    )
+    parser.option(
+        "--layout",
+        type=one_of(LAYOUTS),
+        metavar="NAME",
+        help="denominator (default) or numerator: in matrix notation, how derivatives lie",
+    )
+    parser.option("--wrt", metavar="NAME", help="the tensor to differentiate by (default: every trainable parameter)")
+    parser.option("--steps", action="store_true", help="add the steps to each gradient, each checked numerically")
 
 
 def run_latex(args: argparse.Namespace) -> int:
     """Write or print the derived gradients."""
+    if args.layout is not None and args.notation != "matrix":
+        raise UsageError("symnet latex: --layout goes with --notation matrix; index notation has no layouts")
     if args.output is not None:
         check_output(args.output, [args.model])
-    net = compiled(load_model(args.model), dtype="float32", target="numpy")
-    text = net.latex().rstrip("\n") + "\n"
+    model = load_model(args.model)
+    with working(f"deriving {model.name}"):
+        found = gradients(model, args.notation, args.layout or "denominator", args.wrt, args.steps)
     if args.output is None:
-        print(text, end="")
+        print(found.markdown(), end="")
         return 0
-    write_atomic(args.output, text)
-    print(f"{args.output}: the equations and derived gradients of {net.module.MODEL}")
+    write_atomic(args.output, found.tex() if str(args.output).endswith(".tex") else found.markdown())
+    print(f"{args.output}: the equations and derived gradients of {model.name}")
     return 0

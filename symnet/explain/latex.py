@@ -118,7 +118,8 @@ def written(title: str, key: Legend, content: Iterable[Chapter]) -> str:
     for chapter in content:
         parts.append(f"## {chapter.title}")
         for section in chapter.sections:
-            parts += [f"### {section.title}", f"$$\n{block(section)}\n$$", *section.notes]
+            formulas = [f"$$\n{block(section)}\n$$"] if section.lines else []
+            parts += [f"### {section.title}", *formulas, *section.notes]
     return "\n\n".join(parts) + "\n"
 
 
@@ -139,7 +140,8 @@ def written_tex(title: str, key: Legend, content: Iterable[Chapter]) -> str:
         for section in chapter.sections:
             rows = [rf"{left} & {right}" for left, right in section.lines]
             parts.append(rf"\paragraph{{{escape(section.title)}}}")
-            parts.append("\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}")
+            if rows:
+                parts.append("\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}")
             parts += [_tex_text(note) + r"\par" for note in section.notes]
     return PREAMBLE + "\n" + "\n\n".join(parts) + "\n\n\\end{document}\n"
 

@@ -43,6 +43,12 @@ from symnet.explain.symbols import glyphs, primal
 
 Array = npt.NDArray[np.generic]
 
+BREAK = r" \\ & \quad "
+"""What stands between the lines of a long statement."""
+
+TERMS = 4
+"""Definitions of more terms than this are shown in part."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -70,12 +76,12 @@ def steps(program: Program, wrt: str) -> tuple[Step, ...]:
 def derivations(program: Program) -> dict[str, tuple[Step, ...]]:
     """For each cotangent of `program` (with its gradients as derived), by name, the steps that lead to it."""
     shown = readable(program)
-    targets = dict.fromkeys(reversed([e.target for e in reversed(shown.equations)]))
+    complete = {e.target: k for k, e in enumerate(shown.equations)}
     ready = prepare(program)
     axes: Axes = {}
     recognised(ready.program, axes)
     context = Context(program, shown, glyphs(program), ready, axes)
-    bars = [t for t in targets if primal(t, program.table) != t]
+    bars = sorted((t for t in complete if primal(t, program.table) != t), key=complete.__getitem__)
     return {bar: tuple(_steps_to(bar, context)) for bar in bars}
 
 
@@ -96,7 +102,8 @@ class Context:
 
     def latex(self, equations: Iterable[Equation]) -> list[str]:
         """Each statement of some equations on one line."""
-        return [" ".join(statement(s, self.program.table, self.signs)) for s in statements(equations)]
+        pairs = [statement(s, self.program.table, self.signs) for s in statements(equations)]
+        return [f"{left} {right}".replace(BREAK, " ") for left, right in pairs]
 
 
 @dataclass
@@ -143,7 +150,7 @@ def _steps_to(bar: str, context: Context) -> Iterable[Step]:
     copy = local(program, name)
     derived = gradient(copy.program, [name], SCALAR) if copy is not None else None
     trial = Trial(copy if derived is not None else None, name)
-    for latex in context.latex(readers):
+    for latex in context.latex(_definitions(readers, program)):
         yield Step(latex, "definition")
     yield from _contributions(readers, name, context, trial, derived)
     small = derived.defining(bar) if derived is not None else ()
@@ -158,11 +165,17 @@ def _steps_to(bar: str, context: Context) -> Iterable[Step]:
     yield from _in_matrices(bar, context, trial, derived, small)
 
 
+def _definitions(readers: list[Equation], program: Program) -> Iterable[Equation]:
+    """The whole definitions of what reads a tensor; of a sum of many terms (a loss with penalties) those that do."""
+    for target in dict.fromkeys(e.target for e in readers):
+        whole = program.defining(target)
+        yield from whole if len(whole) <= TERMS else (e.with_(accumulate=True) for e in readers if e.target == target)
+
+
 def _contributions(
     readers: list[Equation], name: str, context: Context, trial: Trial, derived: Program | None
 ) -> Iterable[Step]:
     """The adjoint rule for each reader, then derivatives in terms of outputs."""
-    bar = cotangent_name(name)
     plain = [c for e in readers for c in _added(e, name, context.program, through=False)]
     through = [c for e in readers for c in _added(e, name, context.program, through=True)]
     small_plain: tuple[Equation, ...] = ()
@@ -181,7 +194,6 @@ def _contributions(
         for item in (b for a, b in zip(plain, through, strict=True) if a != b):
             for latex in context.latex([item.with_(accumulate=len(plain) > 1, stage="backward")]):
                 yield Step(latex, "the derivative in terms of the output", difference)
-    assert bar in context.program.table
 
 
 def _added(equation: Equation, name: str, program: Program, through: bool) -> list[Equation]:

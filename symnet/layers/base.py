@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from codegen.equation import Dtype, Program, Tensor
-from codegen.notation import Elaborated, elaborate
+from codegen.notation import elaborate
 from codegen.schedule import recurrences
 from symnet.errors import DefinitionError, ShapeError, located
 from symnet.layers.checks import check_output
@@ -103,7 +103,6 @@ class Layer(metaclass=Strict):
                 origin=site.name,
                 stage="forward",
             )
-            _check_recurrences(done, (*inputs, *noise.values()))
             kept, state = self._state(spelling, site, done.tensors) if spelling.state else (done.params, State())
         own = spelling.params.keys() - spelling.borrowed.keys()
         made = {t.name: t for t in done.tensors}
@@ -172,6 +171,8 @@ class Layer(metaclass=Strict):
         site = Site(name, name, inputs[0].layout, roles=self.roles(nodes, named))
         tensors = tuple(replace(n.tensor, name=f"in{k}.{n.tensor.name}") for k, n in enumerate(inputs))
         declared = self.declare(site, tensors)
+        with located(f"{self.kind} '{name}'"):
+            recurrences(Program((*tensors, *declared.tensors), declared.equations))  # refuses what no loop can run
         first = Node(self, inputs, declared.output, self.layout(site, tensors, declared.output), site.roles)
         more = (Node(self, (first,), t, port=k) for k, t in enumerate(declared.further, start=1))
         return (first, *more)
@@ -272,8 +273,3 @@ def _owner(layer: object, site: Site) -> str:
     """The name under which the parameters of another layer stand; while there is no model, that which it may get."""
     assert isinstance(layer, Layer)
     return site.owners.get(layer, layer.name or layer.kind.lower())
-
-
-def _check_recurrences(made: Elaborated, given: tuple[Tensor, ...]) -> None:
-    """Refuse a formula whose equations read each other in a way that no loop over one index can run."""
-    recurrences(Program((*given, *made.params.values(), *made.tensors), made.equations))

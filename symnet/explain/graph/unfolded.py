@@ -73,7 +73,7 @@ def _ranks(program: Program, nodes: list[Node], edges: list[Edge]) -> dict[str, 
             order.append(key_of(k))
             if program.defining(equation.target)[-1] is equation:
                 order.append(equation.target)
-    loose = {t.name for t in program.tensors if t.kind == "parameter" or t.name == "target"}
+    loose = {t.name for t in program.tensors if t.kind == "parameter" or t.name.split(".")[0] == "target"}
     ranks = longest_path(order, [(e.source, e.target) for e in edges if e.flow == "value"], loose)
     for k, equation in reversed(list(enumerate(program.equations))):
         if equation.stage == "backward":

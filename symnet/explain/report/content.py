@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from symnet.compile import Network
 from symnet.derive.network import derived
 from symnet.explain.graph import Graph, folded
+from symnet.explain.graph.folded import targets_of
 from symnet.explain.latex import Legend, legend
 from symnet.explain.report.costs import Costs, costs
 from symnet.explain.report.layers import LayerRow, layer_rows
@@ -58,7 +59,7 @@ def report(net: Network) -> Report:
         name=model.name,
         lead=_lead(net),
         facts=_facts(net),
-        inputs=tuple(t.name for t in (*model.inputs, model.target) if t is not None),
+        inputs=tuple(t.name for t in (*model.inputs, *targets_of(model))),
         graph=folded(model, program),
         layers=layer_rows(net),
         legend=legend(program),

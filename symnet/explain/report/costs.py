@@ -21,7 +21,6 @@ from symnet.compile import Network
 from symnet.derive.network import derived, surviving
 from symnet.explain.flops import extent, total
 
-STAGES = ("forward", "loss", "backward")
 TYPICAL = 1024
 """The batch size at which the most demanding moment is looked for."""
 
@@ -75,7 +74,7 @@ def costs(net: Network) -> Costs:
     """The costs of a compiled network."""
     before = derived(net.model)
     widths = bytes_of(net.dtype)
-    stages = tuple(_stage(name, before, net.program, widths) for name in STAGES if _of(before, name))
+    stages = tuple(_stage(s, before, net.program, widths) for s in dict.fromkeys(e.stage for e in before.equations))
     given = [t for t in net.program.tensors if t.kind == "parameter"]
     gradients = [t for t in net.program.tensors if t.kind == "result"]
     alive, where = _alive(net.program, widths)

@@ -12,7 +12,7 @@ from symnet.explain.latex import CHAPTERS
 from symnet.explain.report.derivation import Step, derivations
 from symnet.explain.solve import gathered
 from symnet.explain.statements import Statement, readable, statements
-from symnet.explain.symbols import glyphs, owner, primal
+from symnet.explain.symbols import LOSS, glyphs, owner, primal
 from symnet.layers.spelling import described
 
 
@@ -97,7 +97,8 @@ def _drawn(net: Network, program: Program) -> Iterable[Drawn]:
     """The statements to be shown, in the order of the page; what only the code computes comes last in its stage."""
     shown = readable(gathered(program))
     owners = sorted({e.origin for e in program.equations if e.origin})
-    stages = [stage for stage, _ in CHAPTERS if any(e.stage == stage for e in program.equations)]
+    present = dict.fromkeys(e.stage for e in program.equations)
+    stages = [*(stage for stage, _ in CHAPTERS if stage in present), *(s for s in present if s not in dict(CHAPTERS))]
     done: set[str] = set()
     for stage in stages:
         places: dict[str, list[Statement]] = {}
@@ -113,7 +114,8 @@ def _drawn(net: Network, program: Program) -> Iterable[Drawn]:
 
 def _place(target: str, program: Program, owners: list[str]) -> str:
     source = program.table[primal(target, program.table)]
-    return owner(source.name, owners) or ("inputs" if source.kind == "input" else "equations")
+    place = owner(source.name, owners)
+    return (LOSS if place.split(".")[0] == LOSS else place) or ("inputs" if source.kind == "input" else "equations")
 
 
 def _used(rows: list[Row], items: list[Statement]) -> list[Row]:
@@ -189,7 +191,7 @@ def _grouped(rows: list[Row], drawn: list[Drawn], net: Network) -> tuple[Chapter
     return tuple(
         Chapter(
             stage,
-            titles[stage],
+            titles.get(stage, stage.capitalize()),
             tuple(
                 Group(f"{prefix.get(stage, stage)}-{place}", place, kinds.get(place, ""), tuple(members))
                 for place, members in places.items()
