@@ -21,7 +21,7 @@ from codegen.rewrite.batch_last import batch_last, rows_of_inputs
 from codegen.rewrite.dead import remove_dead
 from codegen.rewrite.gather import gather
 from codegen.rewrite.inline import inline
-from codegen.rewrite.layout import composed, reordered
+from codegen.rewrite.layout import Orders, composed, reordered
 from codegen.rewrite.merge import merge_contributions
 from codegen.rewrite.scalars import simplify, stabilise
 from codegen.rewrite.share import share_equal
@@ -79,7 +79,7 @@ def generate(
     keep = frozenset((attributes or {}).values())
     pictures = batch_last(program)
     program = rows_of_inputs(program, pictures)
-    orders = {f"{n}.rows" if program.table[n].kind == "input" else n: order for n, order in pictures.items()}
+    orders: Orders = {f"{n}.rows" if program.table[n].kind == "input" else n: order for n, order in pictures.items()}
     program = reordered(program, orders)
     steps = time_major(program)
     program, orders = reordered(program, steps), composed(orders, steps)

@@ -11,7 +11,7 @@ results) and how a step is written down is the emitter's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
@@ -152,20 +152,14 @@ class Plan:
     blocks: list[Block] = field(default_factory=list)
 
 
-def opened(steps: Iterable[Step]) -> Iterator[Step]:
-    """The steps, with those of every loop after it."""
-    for step in steps:
-        yield step
-        if isinstance(step, Loop):
-            yield from opened(step.steps)
-
-
 def views_of(step: Step) -> tuple[View, ...]:
     """Every view that a step reads or writes."""
     if isinstance(step, Loop):
         return tuple(v for inner in step.steps for v in views_of(inner))
     values = (getattr(step, f.name) for f in fields(step))
-    return tuple(v for value in values for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, View))
+    return tuple(
+        v for value in values for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, View)
+    )
 
 
 def mapped(step: Step, change: Callable[[View], View]) -> Step:

@@ -66,9 +66,7 @@ def recurrences(program: Program) -> tuple[Recurrence, ...]:
 
 
 def _recurrence(cycle: frozenset[str], program: Program) -> Recurrence:
-    equations = [
-        e for e in program.equations if e.target in cycle and any(r.tensor in cycle for r in all_reads(e))
-    ]
+    equations = [e for e in program.equations if e.target in cycle and any(r.tensor in cycle for r in all_reads(e))]
     for first in range(len(program.table[equations[0].target].shape)):
         axes = _axes(equations, cycle, first)
         if axes is None:
@@ -121,17 +119,13 @@ def _distances(equation: Equation, cycle: frozenset[str], axes: Mapping[str, int
     return [d for d in found if d is not None]
 
 
-def _step_order(
-    equations: Sequence[Equation], cycle: frozenset[str], axes: Mapping[str, int]
-) -> list[Equation] | None:
+def _step_order(equations: Sequence[Equation], cycle: frozenset[str], axes: Mapping[str, int]) -> list[Equation] | None:
     """The equations of one step, each after those of the same step that it reads; None for a cycle within a step."""
 
     def needs(equation: Equation) -> set[str]:
         index = _plain(equation.at[axes[equation.target]]) or ""
         return {
-            r.tensor
-            for r in all_reads(equation)
-            if r.tensor in cycle and _distance(r.at[axes[r.tensor]], index) == 0
+            r.tensor for r in all_reads(equation) if r.tensor in cycle and _distance(r.at[axes[r.tensor]], index) == 0
         }
 
     waiting, done = list(equations), list[Equation]()

@@ -14,7 +14,8 @@ from codegen.plan import Buffer
 from symnet.explain.flops import flops
 from symnet.graph import Model
 from symnet.layers.spelling import readable
-from symnet.numeric import STAGES, Numeric, numeric
+from symnet.numeric import STAGES, Numeric, numeric, output_attribute
+from symnet.objectives import Objective
 from symnet.runtime import fragments, import_block
 from symnet.train.update import emit_optimizers
 
@@ -116,13 +117,30 @@ def constants(model: Model, made: Numeric, dtype: str) -> list[str]:
     kept = (*model.parameters, *model.buffers)
     lines += _table("INITIALIZERS", {p.name: f'("{p.init}", {p.fan_in}, {p.fan_out})' for p in kept})
     lines += _table("INPUTS", {t.name: f'({_sample(t.shape)}, "{t.dtype}")' for t in model.inputs})
+    lines += _table("RANGES", {t.name: str(model.ranges[t.name]) for t in model.inputs if t.name in model.ranges})
+    lines += _table("LIMITS", {name: str(limit) for name, limit in model.limits.items()})
     lines += _tuple("NOISE", made.noise)
     lines += _table("INPUT_GRADIENTS", {name: f'"{attribute}"' for name, attribute in made.input_gradients.items()})
-    lines.append(f"TARGET = {_target(model)}")
-    decision = model.loss.decision if model.loss else None
-    lines.append(f'DECISION = "{decision}"' if decision else "DECISION = None")
-    lines.append(f"CLASS_AXIS = {-1 if model.class_axis is None else model.class_axis}")
+    only = model.objectives[0] if model.objectives and len(model.outputs) == 1 else None
+    decision, axis = _decision(only)
+    lines.append(f"TARGET = {_target(only) if only else None}")
+    lines += [f"DECISION = {decision}", f"CLASS_AXIS = {axis}"]
+    several = model.outputs if len(model.outputs) > 1 else ()
+    by_name = {each.output.name: each for each in model.objectives}
+    decisions = {t.name: ", ".join(_decision(by_name.get(t.name))) for t in several}
+    attributes = {t.name: output_attribute(model, t.name) for t in several}
+    lines += _table("OUTPUTS", {name: f'("{attributes[name]}", {how})' for name, how in decisions.items()})
+    targets = model.objectives if several else ()
+    names = made.training.names
+    lines += _table("TARGETS", {e.output.name: f'("{names[e.target.name]}", {_target(e)})' for e in targets})
     return lines
+
+
+def _decision(objective: Objective | None) -> tuple[str, str]:
+    """What `predict` makes of an output, and the axis of its classes, as source."""
+    decision = objective.loss.decision if objective else None
+    axis = objective.class_axis if objective else None
+    return f'"{decision}"' if decision else "None", str(-1 if axis is None else axis)
 
 
 def _tuple(name: str, entries: Sequence[str]) -> list[str]:
@@ -135,16 +153,14 @@ def _table(name: str, entries: Mapping[str, str]) -> list[str]:
     return [f"{name} = {{", *(f'    "{key}": {value},' for key, value in entries.items()), "}"]
 
 
-def _target(model: Model) -> str:
-    if model.target is None or model.loss is None:
-        return "None"
-    output = readable(model.output)
+def _target(objective: Objective) -> str:
+    output, target = readable(objective.output), objective.target
     classes: object = None
-    if model.target.dtype == "int" and model.class_axis is not None:
-        classes = output[model.class_axis]
-    elif model.loss.decision is None and len(output) == 2 and isinstance(output[1], int) and output[1] > 1:
+    if target.dtype == "int" and objective.class_axis is not None:
+        classes = output[objective.class_axis]
+    elif objective.loss.decision is None and len(output) == 2 and isinstance(output[1], int) and output[1] > 1:
         classes = output[1]  # integer labels may stand for one-hot rows
-    return f'({_sample(model.target.shape)}, "{model.target.dtype}", {classes})'
+    return f'({_sample(target.shape)}, "{target.dtype}", {classes})'
 
 
 def _sample(shape: tuple[object, ...]) -> str:

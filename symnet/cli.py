@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from codegen.errors import CodegenError
-from symnet.commands import build, check, explain, predict, show, train
+from symnet.commands import audit, build, check, explain, predict, show, train
 from symnet.commands.arguments import Parser, UsageError
 from symnet.errors import SymnetError
 from symnet.suggest import did_you_mean
@@ -35,13 +35,14 @@ COMMANDS = {
     "summary": Command(
         "show layers, shapes, parameters, FLOPs and receptive fields", show.declare_summary, show.run_summary
     ),
-    "latex": Command("write the derived gradients in index notation", show.declare_latex, show.run_latex),
+    "latex": Command("write the derived gradients in index or matrix notation", show.declare_latex, show.run_latex),
     "report": Command(
         "write one page with the graph, the equations, the gradients and the code",
         explain.declare_report,
         explain.run_report,
     ),
     "graph": Command("draw the computation graph, forward and backward", explain.declare_graph, explain.run_graph),
+    "audit": Command("bound and measure the error that reaches each layer", audit.declare, audit.run),
     "check": Command("compare the derived gradients with finite differences", check.declare, check.run),
     "train": Command("train a network on data", train.declare, train.run),
     "predict": Command("apply a trained network to data", predict.declare, predict.run),

@@ -9,16 +9,17 @@ from dataclasses import fields
 from pathlib import Path
 
 from symnet.errors import DefinitionError, SymnetError
-from symnet.graph import Input, Model, automatic_name
+from symnet.graph import Input, Model
 from symnet.layers.base import Layer, Node
 from symnet.losses import LOSSES, Loss
 from symnet.options import identifier, shown, string
+from symnet.placing import automatic_name
 from symnet.suggest import did_you_mean, listing
 
 LARGEST_FILE = 10_000_000
 """Bytes of a model file."""
 
-_MODEL_KEYS = ("name", "input", "inputs", "layers", "loss", "l2")
+_MODEL_KEYS = ("name", "input", "inputs", "layers", "outputs", "loss", "loss_weights", "l2")
 _INPUT_KEYS = ("name", "shape", "dtype", "layout")
 
 _SCRIPT_ERRORS = (
@@ -74,22 +75,45 @@ def from_table(table: Mapping[str, object]) -> Model:
     counts: dict[str, int] = {}
     used: set[str] = set()
     for number, entry in enumerate(layers, start=1):
-        layer, names = _layer(number, entry)
+        layer, names = _layer(number, entry, nodes)
         name = layer.name or automatic_name(layer.kind, counts)
         if name in nodes:
             raise DefinitionError(f"layer {number}: the name '{name}' is taken; names must differ: give it another")
-        chosen = _chosen(name, names, nodes, len(sources) if number == 1 else 1)
-        used.update(chosen)
-        nodes[name] = layer(*(nodes[n] for n in chosen))
-    last = next(reversed(nodes))
-    for name in nodes:
-        if name not in used and name != last:
+        chosen, by_name = _chosen(name, names, nodes, len(sources) if number == 1 else 1)
+        used.update((*chosen, *by_name.values()))
+        first, *further = layer.outputs(tuple(nodes[n] for n in chosen), {k: nodes[n] for k, n in by_name.items()})
+        last = name
+        nodes[name] = first
+        for node in further:  # such as lstm_1.h_n, which may be left unused
+            nodes[f"{name}.{node.tensor.name.partition('.')[2]}"] = node
+    outputs = _outputs(table.get("outputs"), nodes, last)
+    for name, node in nodes.items():
+        if name not in used and name not in outputs and not node.port:
             raise DefinitionError(
-                f"'{name}' is not used by any later layer; the output is the last layer, '{last}': "
-                f"remove '{name}' or name it in inputs = [...] of a later layer"
+                f"'{name}' is not used by any later layer; the output is {listing(outputs)}: remove '{name}', "
+                "name it in inputs = [...] of a later layer, or in outputs = [...]"
             )
-    l2 = table.get("l2", 0.0)
-    return Model(sources, nodes[last], loss=_loss(table.get("loss")), name=_name(table), l2=l2)  # type: ignore[arg-type]
+    return Model(
+        sources,
+        [nodes[name] for name in outputs],
+        loss=_losses(table.get("loss")),  # type: ignore[arg-type]
+        name=_name(table),
+        l2=table.get("l2", 0.0),  # type: ignore[arg-type]
+        loss_weights=table.get("loss_weights"),  # type: ignore[arg-type]
+    )
+
+
+def _outputs(names: object, nodes: Mapping[str, Node], last: str) -> list[str]:
+    """The names of the outputs: those given, or that of the last layer."""
+    if names is None:
+        return [last]
+    if not isinstance(names, list) or not names:
+        raise DefinitionError(f"outputs: expected names of layers, got {shown(names)}")
+    for name in names:
+        if not isinstance(name, str) or name not in nodes:
+            hint = did_you_mean(str(name), nodes)
+            raise DefinitionError(f"outputs: no layer {shown(name)}{hint}; there are {listing(nodes)}")
+    return names
 
 
 def _from_toml(data: bytes) -> Model:
@@ -168,8 +192,10 @@ def _inputs(table: Mapping[str, object]) -> dict[str, Node]:
     return nodes
 
 
-def _layer(number: int, entry: Mapping[str, object]) -> tuple[Layer, list[str] | None]:
-    """One layer and the names of its inputs, where given."""
+def _layer(
+    number: int, entry: Mapping[str, object], nodes: Mapping[str, Node]
+) -> tuple[Layer, list[str] | dict[str, str] | None]:
+    """One layer and the names of its inputs, where given: a list, or by what they are to the layer."""
     where = f"layer {number}"
     kind = entry.get("kind")
     kinds = [*Layer.kinds]
@@ -179,32 +205,49 @@ def _layer(number: int, entry: Mapping[str, object]) -> tuple[Layer, list[str] |
     options = [f.name for f in fields(Layer.kinds[kind])]
     _check_keys(f"{where} ({kind})", entry, ("kind", "inputs", *options))
     names = entry.get("inputs")
-    if names is not None and (not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names)):
+    given = list(names.values()) if isinstance(names, dict) else names
+    if names is not None and (not isinstance(given, list) or not given or not all(isinstance(n, str) for n in given)):
         raise DefinitionError(f"{where} ({kind}): inputs: expected names of earlier layers, got {shown(names)}")
-    layer = Layer.kinds[kind](**{k: v for k, v in entry.items() if k not in ("kind", "inputs")})  # type: ignore[arg-type]
-    return layer, names
+    chosen = {k: v for k, v in entry.items() if k not in ("kind", "inputs")}
+    if "tied" in chosen:
+        tied = chosen["tied"]
+        node = nodes.get(tied) if isinstance(tied, str) else None
+        if node is None or node.layer is None:
+            hint = did_you_mean(str(tied), nodes)
+            raise DefinitionError(f"{where} ({kind}): tied: no earlier layer {shown(tied)}{hint}")
+        chosen["tied"] = node.layer
+    return Layer.kinds[kind](**chosen), names  # type: ignore[arg-type, return-value]
 
 
-def _chosen(name: str, names: list[str] | None, nodes: dict[str, Node], before: int) -> list[str]:
-    """The names of a layer's inputs: those given, or the one before."""
+def _chosen(
+    name: str, names: list[str] | dict[str, str] | None, nodes: dict[str, Node], before: int
+) -> tuple[list[str], dict[str, str]]:
+    """The names of a layer's inputs, by position and by name: those given, or the one before."""
     if names is None:
         if before != 1:
             raise DefinitionError(f"layer '{name}': there are {before} inputs; say which: inputs = [...]")
-        return [next(reversed(nodes))]
-    for given in names:
+        return [next(n for n in reversed(nodes) if not nodes[n].port)], {}
+    for given in names.values() if isinstance(names, dict) else names:
         if given not in nodes:
             raise DefinitionError(
                 f"layer '{name}': no earlier layer or input '{given}'{did_you_mean(given, nodes)}; "
                 f"there are {listing(nodes)}"
             )
-    return names
+    return ([], names) if isinstance(names, dict) else (names, {})
 
 
-def _loss(value: object) -> Loss | None:
-    if value is None:
-        return None
-    name = string("loss", value)
+def _losses(value: object) -> object:
+    """The loss: a name, a table with its `kind` and options, or a table of losses by output."""
+    if isinstance(value, dict) and "kind" not in value:
+        return {name: _loss(each) for name, each in value.items()}
+    return None if value is None else _loss(value)
+
+
+def _loss(value: object) -> Loss:
+    options = dict(value) if isinstance(value, dict) else {"kind": value}
+    name = string("loss", options.pop("kind", None))
     classes = LOSSES | {cls.__name__: cls for cls in LOSSES.values()}
     if name not in classes:
         raise DefinitionError(f"loss: unknown loss '{name}'{did_you_mean(name, classes)}; expected {listing(LOSSES)}")
-    return classes[name]()
+    _check_keys(f"loss {name}", options, [f.name for f in fields(classes[name])])
+    return classes[name](**options)  # type: ignore[arg-type]

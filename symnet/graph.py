@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Tensor
 from symnet.errors import DefinitionError, ShapeError
 from symnet.explain import notebook
-from symnet.layers.base import Layer, Node
+from symnet.layers.base import Node
 from symnet.layers.modes import chained
-from symnet.layers.spelling import Declared, Layout, Parameter, Site, State, described
+from symnet.layers.spelling import Declared, Layout, State, described
 from symnet.losses import Loss
 from symnet.objectives import loss_equations, objectives
 from symnet.options import LARGEST, Strict, choice, identifier, integer, number, shown, size_name, strict
+from symnet.placing import automatic_name, place
 from symnet.suggest import listing
 
 WORKSPACE = ("output", "dtype", "scalar")
@@ -61,34 +62,13 @@ def Input(
     return Node(None, (), tensor, known[layout] if layout else None)
 
 
-@dataclass(frozen=True)
-class Placed:
-    """One use of a layer in a model.
-
-    `parameters` and `buffers` are those that this use introduces: none when the layer object was used before.
-    declared: what it adds to the training program, where `equations` and `tensors` are from; evaluated: what it
-    adds to that of evaluation, the same object where the layer does not depend on the mode.
-    """
-
-    name: str
-    kind: str
-    layer: Layer
-    inputs: tuple[Tensor, ...]
-    output: Tensor
-    parameters: tuple[Parameter, ...]
-    equations: tuple[Equation, ...]
-    tensors: tuple[Tensor, ...]
-    buffers: tuple[Parameter, ...]
-    declared: Declared
-    evaluated: Declared
-
-
 class Model(metaclass=Strict):
     """A network: inputs, outputs, and optionally the losses that it is trained with.
 
     inputs, outputs: tensors; output: the first of them.  layers: the placed layers in the order of their calls.
     parameters: all of them.  objectives: the losses with their outputs, weights and targets.  loss, target (an
     input tensor), class_axis: those of the first objective, or None.
+    limits: the largest value of a symbolic size; ranges: the number that the values of an integer input lie below.
     program: equations of the stages "forward", "loss" and, where there are buffers, "state", as in training.
     evaluation: those of "forward" and "loss" as in use; the same object as `program` where no layer tells the
     modes apart.  buffers: tensors with a state that training updates (running statistics); updates: by a buffer's
@@ -118,9 +98,11 @@ class Model(metaclass=Strict):
         _check_inputs(name, sources, used)
         tensors = _named_inputs(sources)
         self.inputs = tuple(tensors[node] for node in sources)
-        self.layers = _place(used, tensors)
+        self.layers = place(used, tensors)
         self.parameters = tuple(p for placed in self.layers for p in placed.parameters)
         self.buffers = tuple(b for placed in self.layers for b in placed.buffers)
+        self.limits = _least(placed.declared.limits for placed in self.layers)
+        self.ranges = _least(placed.declared.ranges for placed in self.layers)
         self.noise = tuple(t for placed in self.layers for t in placed.declared.noise)
         self.outputs = tuple(tensors[node] for node in last)
         self.output = self.outputs[0]
@@ -182,13 +164,6 @@ class Model(metaclass=Strict):
         return f"<Model '{self.name}': {len(self.layers)} layers, output {described(self.output)}>"
 
 
-def automatic_name(kind: str, counts: dict[str, int]) -> str:
-    """The next name of a layer without one: its kind and number, such as `dense_2`; counts in `counts`."""
-    stem = kind.lower()
-    counts[stem] = counts.get(stem, 0) + 1
-    return f"{stem}_{counts[stem]}"
-
-
 def _sequence(where: str, shape: object) -> Sequence[object]:
     if not isinstance(shape, (tuple, list)):
         raise DefinitionError(f"{where}(shape=): expected integers and names of sizes, got {shown(shape)}")
@@ -238,74 +213,15 @@ def _named_inputs(sources: Iterable[Node]) -> dict[Node, Tensor]:
     return {node: replace(node.tensor, name=node.tensor.name or automatic_name("input", counts)) for node in sources}
 
 
+def _least(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The least value of each name."""
+    found: dict[str, int] = {}
+    for table in tables:
+        for name, value in table.items():
+            found[name] = min(value, found.get(name, value))
+    return found
+
+
 def _sizes(inputs: Iterable[Tensor]) -> tuple[str, ...]:
     names = {"N": None} | dict.fromkeys(name for t in inputs for extent in t.shape for name in extent.names)
     return tuple(names)
-
-
-def _place(used: Sequence[Node], tensors: dict[Node, Tensor]) -> tuple[Placed, ...]:
-    """Give every layer its name and its equations; the outputs are added to `tensors`."""
-    rectified = {source for node in used if node.layer and node.layer.rectifies for source in node.inputs}
-    counts: dict[str, int] = {}
-    owners: dict[Layer, tuple[str, int, Declared]] = {}
-    further: dict[Node, tuple[Tensor, ...]] = {}
-    placed = []
-    for node in used:
-        if node.layer is None:
-            continue
-        if node.port:
-            tensors[node] = further[node.inputs[0]][node.port - 1]
-            continue
-        layer = node.layer
-        inputs = tuple(tensors[source] for source in node.inputs)
-        layout = node.inputs[0].layout
-        names: dict[object, str] = {known: name for known, (name, _, _) in owners.items()}
-        if layer in owners:
-            owner, uses, first = owners[layer]
-            site = Site(f"{owner}_{uses + 1}", owner, layout, node in rectified, node.roles, owners=names)
-            declared = layer.declare(site, inputs)
-            _check_shared(owner, first, declared)
-            owners[layer] = owner, uses + 1, first
-        else:
-            owner = layer.name or automatic_name(layer.kind, counts)
-            site = Site(owner, owner, layout, node in rectified, node.roles, owners=names)
-            declared = layer.declare(site, inputs)
-            owners[layer] = owner, 1, declared
-        _check_borrowed(owner, declared, owners)
-        tensors[node], further[node] = declared.output, declared.further
-        placed.append(_placed(layer, site, inputs, declared, new=owners[layer][1] == 1))
-    return tuple(placed)
-
-
-def _placed(layer: Layer, site: Site, inputs: tuple[Tensor, ...], declared: Declared, new: bool) -> Placed:
-    """One use of a layer; `new`: its first."""
-    apart = replace(site, training=False)
-    evaluated = declared if layer.spell(inputs, apart) == layer.spell(inputs, site) else layer.declare(apart, inputs)
-    parameters, buffers = (declared.parameters, declared.buffers) if new else ((), ())
-    output, equations, made = declared.output, declared.equations, declared.tensors
-    return Placed(
-        site.name, layer.kind, layer, inputs, output, parameters, equations, made, buffers, declared, evaluated
-    )
-
-
-def _check_shared(owner: str, first: Declared, again: Declared) -> None:
-    for before, after in zip(first.parameters, again.parameters, strict=True):
-        if before.tensor != after.tensor:
-            raise ShapeError(
-                f"layer '{owner}' is called twice and shares '{before.name}', which is {described(before.tensor)} "
-                f"in the first call and {described(after.tensor)} in another; call it on inputs of one shape, "
-                "or make a second layer"
-            )
-
-
-def _check_borrowed(name: str, declared: Declared, owners: Mapping[Layer, tuple[str, int, Declared]]) -> None:
-    """Refuse a parameter of a layer that does not stand before, or has none of this name and shape."""
-    for layer, tensor in declared.borrowed:
-        if not isinstance(layer, Layer) or layer not in owners:
-            raise DefinitionError(f"layer '{name}': the layer it is tied to is not used before it in this model")
-        theirs = [p.tensor for p in owners[layer][2].parameters]
-        if tensor not in theirs:
-            has = " and ".join(f"{t.name} {described(t)}" for t in theirs) or "no parameters"
-            raise ShapeError(
-                f"layer '{name}': expected {tensor.name} {described(tensor)} of the layer it is tied to; that has {has}"
-            )

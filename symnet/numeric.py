@@ -48,7 +48,7 @@ def numeric(
     model: Model, program: Program, evaluation: Program | None, *, target: str, wrt_inputs: bool = False
 ) -> Numeric:
     """The code of a derived and rewritten program, and of that of evaluation unless it is None."""
-    own = {"output": model.output.name, **({"loss": "loss"} if model.loss else {})}
+    own = {output_attribute(model, t.name): t.name for t in model.outputs} | ({"loss": "loss"} if model.loss else {})
     by_inputs = {name: _gradient_of(name, model) for name in differentiable(model)} if wrt_inputs else {}
     attributes = {k: v for k, v in own.items() if k != v}
     nexts = {new: buffer for buffer, new in model.updates.items()}
@@ -81,8 +81,13 @@ def numeric(
 
 def checked_labels(model: Model) -> frozenset[str]:
     """The labels, where the module refuses those out of range before they are subscripts."""
-    labels = model.target
-    return frozenset({labels.name} if labels and labels.dtype == "int" and model.class_axis is not None else ())
+    found = [each for each in model.objectives if each.target.dtype == "int" and each.class_axis is not None]
+    return frozenset(each.target.name for each in found)
+
+
+def output_attribute(model: Model, name: str) -> str:
+    """The attribute of a workspace that holds the output `name`."""
+    return "output" if len(model.outputs) == 1 else f"output_{name.replace('.', '_')}"
 
 
 def _gradient_of(name: str, model: Model) -> str:

@@ -29,7 +29,7 @@ class Network:
     def __repr__(self) -> str:
         rows = [
             f"  {p.name} = {p.kind}({', '.join(f'{k}={v!r}' for k, v in vars(p.layer).items() if k != 'name')})"
-            f"({', '.join(t.name for t in p.inputs)}) -> {p.output.shape}"
+            f"({', '.join(t.name for t in p.inputs)}) -> ({', '.join(map(str, p.output.shape))})"
             for p in self.model.layers
         ]
         shapes = {name: array.shape for name, array in self.x.items()}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import sympy
-from building import A, Case, Draw, X, equation, program, read, tensor, with_arrays
-from equations import ACTIVATIONS
 from hypothesis import strategies as st
 
+from building import A, Case, Draw, X, equation, program, read, tensor, with_arrays
 from codegen.affine import Affine
 from codegen.equation import Equation, Tensor, slot
+from equations import ACTIVATIONS
 
 N = A("N")
 LETTERS = "ijkl"
@@ -19,18 +20,16 @@ LETTERS = "ijkl"
 @st.composite
 def chains(draw: Draw) -> Case:
     """Up to eight equations, each reading one or two of the tensors before it."""
-    tensors = [tensor("x", N, draw(st.integers(1, 3)), draw(st.integers(1, 4))), tensor("k", N, dtype="int")]
-    values = [tensors[0]]
+    values = [tensor("x", N, draw(st.integers(1, 3)), draw(st.integers(1, 4)))]
+    tensors = [values[0], tensor("k", N, dtype="int")]
     equations: list[Equation] = []
-    for position in range(draw(st.integers(2, 8))):
-        rule = draw(st.sampled_from([_mapped, _mapped, _mapped, _combined, _combined, _reshaped, _shifted, _mixed, _summed]))
-        target, made, more = rule(draw, f"t{position}", draw(st.sampled_from(values[-3:])), values)
+    count = draw(st.integers(2, 8))
+    for position in range(1, count + 1):
+        source = draw(st.sampled_from(values[-3:]))
+        target, made, more = draw(st.sampled_from(RULES))(draw, f"t{position}", source, values)
         values.append(target)
-        tensors += [target, *more]
+        tensors += [*more, replace(target, kind="result" if position == count else "value")]
         equations.append(made)
-    last = tensors[-1] = Tensor(tensors[-1].name, tensors[-1].shape, kind="result") if tensors[-1] in values else tensors[-1]
-    if last.kind != "result":
-        tensors = [Tensor(t.name, t.shape, kind="result") if t == values[-1] else t for t in tensors]
     return with_arrays(draw, "chain", program(tensors, *equations), {"k": (0, 3)})
 
 
@@ -45,7 +44,9 @@ def _axes(source: Tensor) -> tuple[list[str], dict[str, Affine]]:
 def _mapped(draw: Draw, name: str, source: Tensor, values: list[Tensor]) -> Made:
     """An activation, or a multiple."""
     names, box = _axes(source)
-    body = draw(st.sampled_from([2 * slot(0), 1 - slot(0), slot(0), *(f.subs(X, slot(0)) for f in ACTIVATIONS.values())]))
+    body = draw(
+        st.sampled_from([2 * slot(0), 1 - slot(0), slot(0), *(f.subs(X, slot(0)) for f in ACTIVATIONS.values())])
+    )
     return Tensor(name, source.shape), equation(name, names, [read(source.name, *names)], body, **box), []
 
 
@@ -103,3 +104,6 @@ def _summed(draw: Draw, name: str, source: Tensor, values: list[Tensor]) -> Made
     inner = {**{n: e for n, e in box.items() if n != names[-1]}, "o": A(1), names[-1]: box[names[-1]]}
     made = equation(name, at, [read(source.name, *names)], over=names[-1], reduce=reduce, **inner)
     return Tensor(name, (*source.shape[:-1], A(1))), made, []
+
+
+RULES = [_mapped] * 3 + [_combined] * 2 + [_reshaped, _shifted, _mixed, _summed]

@@ -27,6 +27,10 @@ INPUT_GRADIENTS = {{}}
 TARGET = {target}
 DECISION = {decision!r}
 CLASS_AXIS = -1
+OUTPUTS = {{}}
+RANGES = {{}}
+LIMITS = {{}}
+TARGETS = {{}}
 
 
 class Workspace:

@@ -41,7 +41,9 @@ def test_tangents_agree_with_central_differences_and_are_dual_to_cotangents(case
     given_ = {**case.arrays, **{tangent_name(n): d for n, d in along.items()}}
     values = interpret(forward, given_, case.sizes)
     sides = [
-        interpret(case.program, {**case.arrays, **{n: case.arrays[n] + s * STEP * d for n, d in along.items()}}, case.sizes)
+        interpret(
+            case.program, {**case.arrays, **{n: case.arrays[n] + s * STEP * d for n, d in along.items()}}, case.sizes
+        )
         for s in (1, -1)
     ]
     for name in (case.result, "loss"):
@@ -80,7 +82,8 @@ def test_hessian_vector_products_agree_with_differences_of_gradients() -> None:
     values = interpret(second, arrays)
     first = gradient(model.program, names)
     moved = [
-        interpret(first, {**arrays, **{n: arrays[n] + s * 1e-5 * arrays[tangent_name(n)] for n in names}}) for s in (1, -1)
+        interpret(first, {**arrays, **{n: arrays[n] + s * 1e-5 * arrays[tangent_name(n)] for n in names}})
+        for s in (1, -1)
     ]
     for name in names:
         bar = cotangent_name(name)

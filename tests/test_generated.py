@@ -7,17 +7,17 @@ from typing import Any
 import numexpr
 import numpy as np
 import pytest
-from building import Case, with_loss
-from chains import chains
-from equations import cases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running import load, run
 
+from building import Case, with_loss
+from chains import chains
 from codegen.interpret import interpret
+from equations import cases
+from running import load, run
 from symnet.derive.reverse import cotangent_name, gradient
 
-QUIET = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUIET = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 TARGETS = ["numpy", "numexpr"]
 
 
@@ -32,7 +32,9 @@ def agree(case: Case, outputs: tuple[str, ...], target: str, expected: dict[str,
 
 def differentiated(case: Case) -> tuple[Case, tuple[str, ...]]:
     """The case with the gradient of a loss by every float it is given, and the names of those cotangents."""
-    given_floats = tuple(t.name for t in case.program.tensors if t.kind in ("input", "parameter") and t.dtype == "float")
+    given_floats = tuple(
+        t.name for t in case.program.tensors if t.kind in ("input", "parameter") and t.dtype == "float"
+    )
     whole = with_loss(case)
     program = gradient(whole.program, given_floats)
     return Case(case.family, program, whole.arrays, whole.sizes), tuple(map(cotangent_name, given_floats))
@@ -93,7 +95,7 @@ class WatchedExpressions:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@settings(parent=QUIET, max_examples=40)
+@settings(parent=QUIET, max_examples=100)
 @given(case=st.one_of(cases(), chains()))
 def test_float32_stays_float32(target: str, case: Case) -> None:
     case, outputs = differentiated(case)

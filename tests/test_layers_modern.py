@@ -364,3 +364,18 @@ def test_true_convolution_is_numpys() -> None:
     module = sn.compile(model, dtype="float64").module
     output = module.forward({"conv1d_1.weight": kernel[None, None]}, signal[None, None])
     np.testing.assert_allclose(output[0, 0], np.convolve(signal, kernel), atol=1e-12)
+
+
+def test_tokens_and_lengths_out_of_range() -> None:
+    tokens = sn.Input(("T",), name="tokens", dtype="int")
+    model = sn.Model(tokens, sn.PositionalEmbedding(4)(sn.Embedding(5, 3)(tokens)), loss=sn.MeanSquaredError())
+    module = sn.compile(model).module
+    params = module.init_params(0)
+    assert module.forward(params, np.array([[0, 4, 2]])).shape == (1, 3, 3)
+    for wrong in (5, -1):
+        with pytest.raises(module.DataError, match=f"'tokens': expected numbers from 0 to 4, got .*{wrong}"):
+            module.forward(params, np.array([[0, wrong]]))
+        with pytest.raises(module.DataError, match="expected numbers from 0 to 4"):
+            module.train(params, np.array([[0, wrong]]), np.zeros((1, 2, 3)), epochs=1)
+    with pytest.raises(module.DataError, match="expected at most T=4, got 5"):
+        module.forward(params, np.zeros((1, 5), int))

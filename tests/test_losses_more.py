@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 import symnet as sn
 from codegen.interpret import interpret
+from symnet.definition import load
 from symnet.derive.reverse import gradient
 
 torch.set_num_threads(1)
@@ -194,9 +196,7 @@ def test_several_losses_train() -> None:
     x = rng.normal(size=(64, 4))
     y = {"classes": (x[:, 0] > 0).astype(int), "value": x[:, 1:2]}
     start = module.init_params(0)
-    params, history = module.train(
-        start, x, y, epochs=20, batch_size=16, learning_rate=0.05, validation=(x, y), patience=5
-    )
+    params, _ = module.train(start, x, y, epochs=20, batch_size=16, learning_rate=0.05, validation=(x, y), patience=5)
     assert module.loss(params, x, y) < module.loss(start, x, y) / 3
     step = module.make_step(start, batch_size=64, learning_rate=0.01)
     assert step(x, y) > step(x, y)
@@ -212,7 +212,7 @@ def test_one_weighted_loss_is_scaled() -> None:
 
 
 MISTAKES = {
-    "too few": ({"loss": [sn.CrossEntropy()]}, "expected one for each of the 2 outputs classes and value, got 1"),
+    "too few": ({"loss": [sn.CrossEntropy()]}, "expected one for each of the 2 outputs classes or value, got 1"),
     "no list": ({"loss": sn.CrossEntropy()}, "expected one for each of the 2 outputs"),
     "unknown": ({"loss": {"clases": sn.CrossEntropy()}}, "no output 'clases'; did you mean 'classes'"),
     "no loss": ({"loss": [sn.CrossEntropy(), "mse"]}, "expected a loss such as sn.CrossEntropy"),
@@ -226,3 +226,79 @@ def test_mistakes(name: str) -> None:
     options, message = MISTAKES[name]
     with pytest.raises(sn.DefinitionError, match=message):
         several(**options)
+
+
+TOML = """
+name = "tagger"
+outputs = ["tags", "verdict"]
+loss = { tags = { kind = "cross_entropy", reduction = "sum_over_time" }, verdict = "hinge" }
+loss_weights = { tags = 0.5 }
+
+[[inputs]]
+name = "tokens"
+shape = ["T"]
+dtype = "int"
+
+[[inputs]]
+name = "mask"
+shape = ["T"]
+dtype = "bool"
+
+[[layers]]
+kind = "Embedding"
+inputs = ["tokens"]
+vocabulary = 9
+units = 4
+
+[[layers]]
+kind = "LSTM"
+inputs = { x = "embedding_1", mask = "mask" }
+units = 4
+return_state = true
+
+[[layers]]
+kind = "Dense"
+name = "tags"
+inputs = ["lstm_1"]
+units = 9
+tied = "embedding_1"
+
+[[layers]]
+kind = "Dense"
+name = "verdict"
+inputs = ["lstm_1.h_n"]
+units = 1
+"""
+
+
+def test_in_a_model_file(tmp_path: Path) -> None:
+    file = tmp_path / "tagger.toml"
+    file.write_text(TOML)
+    model = load(file)
+    assert [str(t.name) for t in model.outputs] == ["tags", "verdict"]
+    assert [(o.loss.kind, o.weight) for o in model.objectives] == [("CrossEntropy", 0.5), ("Hinge", 1.0)]
+    module = sn.compile(model, dtype="float64").module
+    assert module.check() and max(module.check().values()) < 1e-6
+
+
+WRONG = {
+    "outputs": (
+        'outputs = ["tags", "verdict"]',
+        'outputs = ["tag"]',
+        "no layer 'tag'; did you mean|no layer 'tag'.*'tags'",
+    ),
+    "option": ("reduction =", "reductoin =", "unknown key 'reductoin'.*'reduction'"),
+    "tied": ('tied = "embedding_1"', 'tied = "embeding_1"', "no earlier layer 'embeding_1'.*'embedding_1'"),
+    "slot": ('mask = "mask" }', 'masc = "mask" }', "no input 'masc'.*'mask'"),
+    "state": ('["lstm_1.h_n"]', '["lstm_1.h_m"]', "no earlier layer or input 'lstm_1.h_m'.*'lstm_1.h_n'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_mistakes_in_a_model_file(name: str, tmp_path: Path) -> None:
+    old, new, message = WRONG[name]
+    assert old in TOML
+    file = tmp_path / "tagger.toml"
+    file.write_text(TOML.replace(old, new))
+    with pytest.raises(sn.DefinitionError, match=message):
+        load(file)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from codegen.equation import Equation
+
 WIDTH = 88
 
 
@@ -91,6 +93,20 @@ def _links(text: str) -> list[tuple[str, str, str]]:
         return [(text, "", "")]
     lead, inner, close = links[-1]
     return [*links[:-1], (lead, inner, close + text[start:])]
+
+
+class Headline(str):
+    """The first line of an equation's comment; it remembers the equation that the lines below it compute."""
+
+    equation: Equation
+
+
+def headed(equation: Equation, note: str, indent: int) -> list[str]:
+    """The comment above an equation's code."""
+    first, *rest = comment(note, indent)
+    head = Headline(first)
+    head.equation = equation
+    return [head, *rest]
 
 
 def comment(text: str, indent: int) -> list[str]:

@@ -35,7 +35,7 @@ def scalar_text(expr: sympy.Basic) -> str:
             return write(expr)
     if type(expr) in COMPARISONS:
         return f"{scalar_text(expr.args[0])} {COMPARISONS[type(expr)][1]} {scalar_text(expr.args[1])}"
-    scalar = SCALARS[type(expr)]  # type: ignore[index]
+    scalar = SCALARS[type(expr)]
     if scalar.expansion is not None:
         return scalar_text(scalar.expansion(*expr.args))
     function = scalar.numpy or f"math.{scalar.name}"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from types import MappingProxyType
 
-from codegen.emit.layout import comment
+from codegen.emit.layout import Headline, headed
 from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
 from codegen.equation import Equation, Program
 from codegen.notation import show
-from codegen.plan import Block, Buffer, Note, Plan, opened
+from codegen.plan import Block, Buffer, Plan
 
 WINDOWS = '''\
 def windows(array, shape, steps):
@@ -62,7 +62,7 @@ class Emitted:
 
     imports: module-level import lines beyond numpy.
     blocks: for every equation the first and last line of `source` (from 1) that compute it, its comment
-    included; the equations of one loop over time share the lines of the loop.
+    included; for an equation within a loop over time, the lines in the loop.
     arrays: what a workspace allocates; views of these are left out.
     helpers: names of the functions that the code calls.  names: the workspace's attribute by tensor.
     """
@@ -174,12 +174,12 @@ def _function(
         for block in members:
             start = len(body) + 1
             if not block.noted:
-                body += comment(note(block.equation), 4)
+                body += headed(block.equation, note(block.equation), 4)
             if not block.steps:
                 body.append("    # (the same numbers in another shape: nothing to compute)")
             for step in block.steps:
                 body += writer.write(step, 4)
-            blocks_of_body += [(equation, start, len(body)) for equation in _announced(block)]
+            blocks_of_body += _lines(body, start)
     code = [line for line in body if not line.lstrip().startswith("#")]
     used = [n for n in program.sizes if any(re.search(rf"(?<![\w.]){n}\b", line) for line in code)]
     lines += [f"    {n} = w.{n}" for n in used]
@@ -188,8 +188,8 @@ def _function(
     return "\n".join([*lines, *body]) + "\n", shifted
 
 
-def _announced(block: Block) -> list[Equation]:
-    """The equations that a block computes: its own, or those of its notes."""
-    return (
-        [step.equation for step in opened(block.steps) if isinstance(step, Note)] if block.noted else [block.equation]
-    )
+def _lines(body: list[str], start: int) -> list[Lines]:
+    """The lines of each equation in the block that begins at line `start` and ends `body`."""
+    heads = [(k, line.equation) for k, line in enumerate(body, start=1) if isinstance(line, Headline) and k >= start]
+    ends = [*(k - 1 for k, _ in heads[1:]), len(body)]
+    return [(equation, first, last) for (first, equation), last in zip(heads, ends, strict=True)]

@@ -9,7 +9,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.emit import numexpr
-from codegen.emit.layout import call, comment
+from codegen.emit.layout import call, headed
 from codegen.emit.optree import OUT, Leaf, Node, Scalar, Tree, tree_of
 from codegen.emit.scope import Scope, number_text, op_text, size_text, split_arguments
 from codegen.emit.ufuncs import Operand, UfuncWriter
@@ -79,7 +79,7 @@ class StepWriter:
             case ScatterAdd():
                 return self._scatter(step, indent)
             case Note():
-                return comment(self.note(step.equation), indent)
+                return headed(step.equation, self.note(step.equation), indent)
             case Loop():
                 steps = f"range({size_text(step.extent)})"
                 head = f"{' ' * indent}for {step.index} in {f'reversed({steps})' if step.backward else steps}:"

@@ -84,10 +84,9 @@ def is_product(equation: Equation, storage: Storage) -> bool:
     found = two_factors(equation.body)
     if found is None or any(s.name in equation.extents for s in found[0].free_symbols):
         return False
-    if any(storage.dtypes.get(equation.reads[k].tensor, "float") != "float" for k in found[1:]):
-        return False
+    floats = all(storage.dtypes.get(equation.reads[k].tensor, "float") == "float" for k in found[1:])
     plan = _roles(equation, equation.reads[found[1]], equation.reads[found[2]])
-    return plan is not None and _layout(*plan[:3]) is not None
+    return floats and plan is not None and _layout(*plan[:3]) is not None
 
 
 def writes_whole(equation: Equation, storage: Storage) -> bool:
@@ -118,9 +117,8 @@ def _roles(
     columns = {n for n in out if n in try_right and n not in try_left}
     if set(out) != rows | columns | (try_left & try_right & set(out)):
         return None
-    if out and not rows and not columns:
-        return None  # one dot product a point: an elementwise product and a reduction do as well
-    return tuple(out), rows, columns, summed
+    # One dot product a point: an elementwise product and a reduction do as well.
+    return None if out and not rows and not columns else (tuple(out), rows, columns, summed)
 
 
 def _layout(

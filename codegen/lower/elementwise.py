@@ -9,6 +9,7 @@ or outside, and 0.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import sympy
 
@@ -21,6 +22,8 @@ from codegen.rewrite.inline import compact
 from codegen.rewrite.shape import plain_indices
 from codegen.rewrite.substitute import substitute_indices
 from codegen.view import Reshape, View, aligned, natural
+
+ZERO = sympy.Integer(0)
 
 
 def elementwise(equation: Equation, storage: Storage) -> list[Step]:
@@ -55,7 +58,7 @@ def kernel(
     target: View,
     axes: tuple[str, ...],
     loops: frozenset[str] = frozenset(),
-    default: sympy.Expr = sympy.Integer(0),
+    default: sympy.Expr = ZERO,
 ) -> Compute:
     """The body (and guards) of `equation` over `axes`, written to `target`; `default` where a guard fails."""
     body, operands = values(equation, storage, axes, loops, default)
@@ -101,7 +104,7 @@ def _pieces(equation: Equation, storage: Storage) -> Iterator[Equation]:
     for name in equation.free:
         cuts = _cuts(equation, name, storage)
         if len(cuts) > 2:
-            for start, stop in zip(cuts, cuts[1:], strict=False):
+            for start, stop in pairwise(cuts):
                 yield from _pieces(_piece(equation, name, start, stop), storage)
             return
     yield _settled(equation, storage)
@@ -114,9 +117,8 @@ def _cuts(equation: Equation, name: str, storage: Storage) -> list[int]:
     cuts = {0, extent.const}
     for read in equation.reads:
         for subscript, size in zip(read.at, storage.shapes[read.tensor], strict=True):
-            if isinstance(subscript, Affine) and subscript.without(name).is_constant and size.is_constant:
-                if subscript.coefficient(name) == 1:
-                    cuts |= {-subscript.const, size.const - subscript.const}
+            if isinstance(subscript, Affine) and subscript.terms == ((name, 1),) and size.is_constant:
+                cuts |= {-subscript.const, size.const - subscript.const}
     return sorted(c for c in cuts if 0 <= c <= extent.const)
 
 

@@ -21,7 +21,7 @@ from codegen.lower.storage import Storage
 from codegen.plan import Block, Loop, Note, Step, mapped, views_of
 from codegen.rewrite.share import rename_indices
 from codegen.schedule import Recurrence
-from codegen.view import FULL, Take, View
+from codegen.view import FULL, Slice, Take, View
 
 Lower = Callable[[Equation, Storage], list[Step]]
 
@@ -112,7 +112,7 @@ class _Slices:
         return replace(read, tensor=name, at=at[:axis] + at[axis + 1 :])
 
     def _slice(self, tensor: str, base: str, axis: int, subscript: Affine, shape: tuple[Affine, ...]) -> str:
-        items = (*(FULL for _ in range(axis)), subscript)
+        items: tuple[Affine | Slice, ...] = (*(FULL for _ in range(axis)), subscript)
         view = View(base).then(Take(items), axes=())
         for name, known in self.views.items():
             if known == view:

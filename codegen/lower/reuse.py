@@ -100,10 +100,11 @@ def _candidate(
         return None
     for operand in step.operands:
         source = program.table.get(operand.base)
-        same = source is not None and source.shape == program.table[target].shape
-        if same and not operand.ops and source is not None and source.kind == "value" and source.dtype == "float":
-            if root(operand.base) not in protected and _only_use(operand.base, step, root):
-                return target, operand.base
+        if source is None or operand.ops or source.kind != "value" or source.dtype != "float":
+            continue
+        free = source.shape == program.table[target].shape and root(operand.base) not in protected
+        if free and _only_use(operand.base, step, root):
+            return target, operand.base
     return None
 
 

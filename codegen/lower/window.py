@@ -144,7 +144,12 @@ def _factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequence[st
     if width is None or length is None or not width.is_constant or not box[p.tap].is_constant:
         return None
     name = _columns(equation, storage, p, height)
-    dims = (*((box[n],) for n in p.groups), (height,), product(extents_of(rest, box)), product(extents_of(p.places, box)))
+    dims = (
+        *((box[n],) for n in p.groups),
+        (height,),
+        product(extents_of(rest, box)),
+        product(extents_of(p.places, box)),
+    )
     flat = View(name).then(Reshape(dims), axes=())
     row = len(p.groups)
     shape = (*(box[n] for n in outer), box[p.tap] * width.const, length)

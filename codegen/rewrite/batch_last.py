@@ -99,8 +99,11 @@ def _order(at: Axes, moving: set[str], equation: Equation) -> tuple[int, ...] | 
     """(first spatial axis, channels, other spatial axes, batch); None where that does not apply."""
     if not all(isinstance(s, Affine) for s in at):
         return None
-    batch = [k for k, s in enumerate(at) if s.plain in equation.extents and equation.extents[s.plain].names]  # type: ignore[union-attr,index]
-    spatial = [k for k, s in enumerate(at) if set(s.names) & moving]  # type: ignore[union-attr]
+    plain = [s for s in at if isinstance(s, Affine)]
+    batch = [
+        k for k, s in enumerate(plain) if s.plain and s.plain in equation.extents and equation.extents[s.plain].names
+    ]
+    spatial = [k for k, s in enumerate(plain) if set(s.names) & moving]
     if len(batch) != 1 or not spatial or batch[0] in spatial:
         return None
     channels = [k for k in range(len(at)) if k not in batch and k not in spatial]

@@ -63,9 +63,8 @@ def inside(
                     guards.append(Guard(">=", Affine(), ((1, subscript),)))
                     guards.append(Guard(">=", size - 1, ((-1, subscript),)))
                 continue
-            value, end = subscript, size
-            if isinstance(subscript, Quotient):
-                value, end = subscript.numerator, size * subscript.divisor
+            value = subscript.numerator if isinstance(subscript, Quotient) else subscript
+            end = size * subscript.divisor if isinstance(subscript, Quotient) else size
             low, high = value.bounds(extents)
             if not low.is_nonnegative():
                 guards.append(Guard(">=", value))

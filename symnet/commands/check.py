@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import argparse
 
-from symnet.commands.arguments import Parser, add_model, add_target, whole
+from codegen.arguments import bind_sizes
+from symnet.commands.arguments import Parser, UsageError, add_model, add_target, whole
 from symnet.commands.network import compiled, errors_of, load_model
 from symnet.commands.progress import working
+from symnet.derive.network import trainable
+from symnet.files import check_output, write_atomic
+from symnet.graph import Model
+from symnet.verify.arrays import points
+from symnet.verify.draw import SAMPLES, drawn
+from symnet.verify.plots import need_matplotlib, plot_ways
+from symnet.verify.ways import compare
+from symnet.verify.ways import table as ways_table
+
+POINTS = 5_000_000
+"""Points of an equation's box beyond which the ways are not compared: they are held in memory."""
 
 LIMIT = 1e-6
 """The largest relative error of a gradient that is right, in float64."""
@@ -16,11 +28,15 @@ def declare(parser: Parser) -> None:
     """The command's options."""
     add_model(parser)
     parser.option("--seed", type=whole(0), default=0, metavar="N", help="draws parameters and data (default: 0)")
+    parser.option("--plot", metavar="FILE.png", help="plot the error of each way to differentiate against its step")
     add_target(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print each parameter's error; the exit status is 1 if a gradient is wrong."""
+    if args.plot is not None:
+        need_matplotlib()
+        check_output(args.plot, [args.model])
     model = load_model(args.model, needs_loss=True)
     net = compiled(model, dtype="float64", target=args.target)
     with working("checking gradients"), errors_of(net.module):
@@ -31,7 +47,26 @@ def run(args: argparse.Namespace) -> int:
         print(f"{len(wrong)} of {len(errors)} gradients are wrong (error above {LIMIT:g}): {', '.join(wrong)}")
         return 1
     print(f"all {len(errors)} gradients agree with central differences (error below {LIMIT:g}, in float64)")
+    _ways(model, args)
     return 0
+
+
+def _ways(model: Model, args: argparse.Namespace) -> None:
+    """Print, and plot where asked to, the derivative along a random direction in every way there is."""
+    arrays = drawn(model, args.seed)
+    size = points(model.program, bind_sizes(model.program, arrays))
+    if size > POINTS:
+        print(f"the ways to differentiate were not compared: an equation has {size:,} points for {SAMPLES} samples")
+        if args.plot is not None:
+            raise UsageError(f"symnet check: --plot needs a smaller network; at most {POINTS:,} points an equation")
+        return
+    with working("comparing ways to differentiate"):
+        found = compare(model.program, arrays, trainable(model), args.seed)
+    print(f"\nthe derivative of the loss along a random direction, {found.value:.12g}, and the error of each way:\n")
+    print(ways_table(found))
+    if args.plot is not None:
+        write_atomic(args.plot, plot_ways(found))
+        print(f"wrote {args.plot}")
 
 
 def table(errors: dict[str, float], shapes: dict[str, tuple[int, ...]]) -> str:

@@ -49,6 +49,7 @@ def declare_report(parser: Parser) -> None:
     """The options of `report`."""
     add_model(parser)
     parser.option("-o", "--output", metavar="FILE", required=True, help="the file to write: .html, .tex or .md")
+    parser.option("--no-steps", action="store_true", help="leave the derivations step by step out")
     add_target(parser)
     add_dtype(parser)
 
@@ -58,7 +59,7 @@ def run_report(args: argparse.Namespace) -> int:
     write = chosen("symnet report", args.output, PAGES)
     check_output(args.output, [args.model])
     net = compiled(load_model(args.model), dtype=args.dtype, target=args.target)
-    text = write(report(net))
+    text = write(report(net, steps=not args.no_steps))
     write_atomic(args.output, text)
     print(f"{args.output}: a report on {net.model.name}, {len(text.encode()) / 1000:,.0f} kB")
     return 0

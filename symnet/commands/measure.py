@@ -58,6 +58,8 @@ def _right(answers: np.ndarray, y: np.ndarray, decision: str | None) -> np.ndarr
     right: np.ndarray
     if decision == "threshold":
         right = answers.ravel() == (y.ravel() > 0.5)
+    elif decision == "sign":
+        right = answers.ravel() == y.ravel()
     elif decision == "argmax":
         right = answers == (y if y.shape == answers.shape else y.argmax(-1))
     elif y.dtype.kind in "iu" and answers.ndim == y.ndim + 1 and answers.shape[-1] > 1:

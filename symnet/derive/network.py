@@ -35,7 +35,7 @@ def derived(model: Model, wrt_inputs: bool = False) -> Program:
 
 def kept(model: Model) -> frozenset[str]:
     """The tensors that must survive rewriting: what the module hands out besides the gradients."""
-    return frozenset({model.output.name, *(["loss"] if model.loss else [])})
+    return frozenset({*(t.name for t in model.outputs), *(["loss"] if model.loss else [])})
 
 
 def surviving(model: Model, program: Program, wrt_inputs: bool = False) -> frozenset[str]:

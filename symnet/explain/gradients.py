@@ -108,4 +108,3 @@ def _needed(program: Program, result: str) -> Program:
             wanted |= {read.tensor for read in equation.reads} if equation.stage == "backward" else set()
             wanted |= {r.tensor for g in equation.guards for _, r in g.reads}
     return program.with_equations(reversed(kept))
-

@@ -90,7 +90,9 @@ def chapters(program: Program, model: Network | None = None) -> tuple[Chapter, .
             source = program.table[primal(item.target, program.table)]
             place = owner(source.name, owners) or ("inputs" if source.kind == "input" else "equations")
             lines.setdefault(place, []).append(statement(item, program.table, signs))
-        found.append(Chapter(title, tuple(Section(section_title(o, model), tuple(pairs)) for o, pairs in lines.items())))
+        found.append(
+            Chapter(title, tuple(Section(section_title(o, model), tuple(pairs)) for o, pairs in lines.items()))
+        )
     return tuple(found)
 
 

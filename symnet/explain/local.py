@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Tensor, all_reads, index_symbol, indices_of, slot
+from codegen.equation import Equation, Kind, Program, Read, Tensor, all_reads, index_symbol, indices_of, slot
 from codegen.interpret import interpret
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -62,7 +62,7 @@ def local(program: Program, name: str, seed: int = 0) -> Local | None:
     if sum(_points(e, program.sizes) for e in equations) > POINTS:
         return None
     tensors = [_given(program.table[n], shapes, n in targets) for n in shapes]
-    totals = []
+    totals: list[Equation] = []
     for target in targets:
         axes = tuple(f"l{k}" for k in range(len(shapes[target])))
         at = tuple(Affine.of(a) for a in axes)
@@ -78,7 +78,7 @@ def local(program: Program, name: str, seed: int = 0) -> Local | None:
 
 
 def _given(tensor: Tensor, shapes: Mapping[str, tuple[Affine, ...]], computed: bool) -> Tensor:
-    kind = "value" if computed else "parameter" if tensor.kind == "parameter" else "input"
+    kind: Kind = "value" if computed else "parameter" if tensor.kind == "parameter" else "input"
     return replace(tensor, shape=shapes[tensor.name], kind=kind)
 
 
@@ -124,7 +124,7 @@ def _fits(equation: Equation, shapes: Mapping[str, tuple[Affine, ...]]) -> bool:
     """Whether a plain index still runs over its whole axis."""
     places = [(equation.target, equation.at), *((r.tensor, r.at) for r in all_reads(equation))]
     return all(
-        not isinstance(s, Affine) or s.plain not in equation.extents or equation.extents[s.plain] == size
+        not isinstance(s, Affine) or equation.extents.get(s.plain or "", size) == size
         for tensor, at in places
         for s, size in zip(at, shapes[tensor], strict=True)
     )

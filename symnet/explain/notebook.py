@@ -34,7 +34,7 @@ def card(model: Network, program: Program, stage: str) -> str:
     title = dict(latex.CHAPTERS)[stage]
     shown = escape(formulas(model, program, stage))
     return (
-        f"<div><strong>{escape(model.name)}</strong>{picture(model, program)}"
-        f'<pre style="overflow-x:auto;line-height:1.35">{table}</pre>'
+        f'<div><div style="font-weight:600">{escape(model.name)}</div>{picture(model, program)}'
+        f'<pre style="overflow-x:auto;line-height:1.35;font-family:monospace">{table}</pre>'
         f"<details><summary>{title}</summary>{shown}</details></div>"
     )

@@ -41,7 +41,7 @@ from symnet.explain.statements import readable, statements
 from symnet.explain.subscripts import Glyphs
 from symnet.explain.symbols import glyphs, primal
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[np.float64]
 
 BREAK = r" \\ & \quad "
 """What stands between the lines of a long statement."""
@@ -139,7 +139,7 @@ class Trial:
         bar = cotangent_name(self.name)
         others = tuple(e for e in derived.equations if e.target != bar)
         program = derived.with_equations((*others, *equations))
-        return interpret(program, self.copy.arrays, self.copy.sizes)[bar]
+        return np.asarray(interpret(program, self.copy.arrays, self.copy.sizes)[bar], np.float64)
 
 
 def _steps_to(bar: str, context: Context) -> Iterable[Step]:

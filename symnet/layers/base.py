@@ -115,6 +115,9 @@ class Layer(metaclass=Strict):
             output,
             further=tuple(made[f"{site.name}.{local}"] for local in spelling.further),
             limits=spelling.limits,
+            ranges={
+                t.name: spelling.ranges[x] for x, t in zip(spelling.inputs, inputs, strict=True) if x in spelling.ranges
+            },
             noise=tuple(noise.values()),
             buffers=tuple(
                 replace(self._parameter(spelling, site.owner, b, kept[b]), trainable=False) for b in spelling.buffers

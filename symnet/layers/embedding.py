@@ -50,6 +50,7 @@ class Embedding(Layer):
             inputs=("x",),
             params={"weight": "v,k"},
             sizes={"v": int(self.vocabulary), "k": int(self.units)},
+            ranges={"x": int(self.vocabulary)},
             init=checked_init(self.where, self.init, ("weight",), "weight"),
         )
 

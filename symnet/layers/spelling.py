@@ -63,6 +63,7 @@ class Spelling:
     further: those of tensors that are handed out besides.
     params, sizes, shapes, indices: as `codegen.notation.elaborate` takes them.
     init: a rule by parameter, where not the default.  limits: the largest value of a symbolic size.
+    ranges: by the local name of an integer input, the number that its values lie below.
     noise: shapes of tensors that training draws from [0, 1) before each step, by local name.
     buffers: subscripts of tensors that are kept like parameters but not trained; read by `state`, or by `text`
     where there is no `state`.
@@ -78,6 +79,7 @@ class Spelling:
     shapes: Mapping[str, Sequence[int | str | Affine]] = field(default_factory=dict)
     indices: tuple[str, ...] = ()
     limits: Mapping[str, int] = field(default_factory=dict)
+    ranges: Mapping[str, int] = field(default_factory=dict)
     init: Mapping[str, str] = field(default_factory=dict)
     regularized: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
@@ -101,6 +103,7 @@ class Declared:
     """What a layer adds to a program: new tensors (parameters left out), parameters, equations, and its outputs.
 
     noise: input tensors that training draws.  buffers: tensors with a state, not trained.
+    limits, ranges: what the data must keep to, by the names of sizes and of the inputs' tensors.
     borrowed: parameters of other layers as this one reads them, with the layers.
     """
 
@@ -110,6 +113,7 @@ class Declared:
     output: Tensor
     further: tuple[Tensor, ...] = ()
     limits: Mapping[str, int] = field(default_factory=dict)
+    ranges: Mapping[str, int] = field(default_factory=dict)
     noise: tuple[Tensor, ...] = ()
     buffers: tuple[Parameter, ...] = ()
     state: State = field(default_factory=State)

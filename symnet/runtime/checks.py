@@ -14,9 +14,13 @@ from symnet.runtime.head import (
     DECISION,
     DTYPE,
     INPUTS,
+    LIMITS,
     MODEL,
+    OUTPUTS,
     PARAMETERS,
+    RANGES,
     TARGET,
+    TARGETS,
 )
 
 _KINDS = {
@@ -75,10 +79,17 @@ def _as_inputs(x: Any) -> dict[str, np.ndarray]:
             raise DataError(
                 f"x: input {name!r} is missing; got {', '.join(map(str, x)) or 'nothing'}"
             )
-    return {
+    inputs = {
         name: _as_array(f"input {name!r}", x[name], kind)
         for name, (_, kind) in INPUTS.items()
     }
+    for name, count in RANGES.items():
+        array = inputs[name]
+        if array.size and not (array.min() >= 0 and array.max() < count):
+            raise DataError(
+                f"input {name!r}: expected numbers from 0 to {count - 1}, got {array.min()} to {array.max()}"
+            )
+    return inputs
 
 
 def _sizes(arrays: dict[str, np.ndarray]) -> dict[str, int]:
@@ -101,6 +112,11 @@ def _sizes(arrays: dict[str, np.ndarray]) -> dict[str, int]:
                 hint = f"try x.reshape({', '.join(map(str, (-1, *per_sample)))})"
             raise DataError(
                 f"input {name!r}: expected shape {_shown(expected, sizes)}, got {array.shape}; {hint}"
+            )
+    for name, limit in LIMITS.items():
+        if sizes[name] > limit:
+            raise DataError(
+                f"x: expected at most {name}={limit}, got {sizes[name]}; cut the sequences, or learn more positions"
             )
     if 0 in sizes.values():
         raise DataError(
@@ -133,22 +149,51 @@ def _require_finite(what: str, array: np.ndarray) -> None:
         )
 
 
-def _put_target(out: np.ndarray, y: Any) -> None:
-    """Check the targets `y` and copy them into `out`, which has the shape that the loss expects.
+def _targets_of(w: Any) -> dict[str, np.ndarray]:
+    """The arrays of a workspace that hold targets, by attribute."""
+    if TARGET is None and not TARGETS:
+        raise DataError(
+            f"y: {MODEL} was compiled without a loss; give Model(..., loss=...)"
+        )
+    names = [attribute for attribute, _ in TARGETS.values()] or ["target"]
+    return {name: getattr(w, name) for name in names}
+
+
+def _put_targets(out: dict[str, np.ndarray], y: Any) -> None:
+    """Check the targets `y` and copy them into `out`: an array, or with several losses a dict by output."""
+    if TARGET is not None:
+        _put_target("y", out["target"], y, TARGET, DECISION)
+        return
+    if not isinstance(y, dict) and len(TARGETS) == 1:
+        y = dict.fromkeys(TARGETS, y)
+    if not isinstance(y, dict) or y.keys() != TARGETS.keys():
+        got = ", ".join(map(str, y)) if isinstance(y, dict) else type(y).__name__
+        raise DataError(
+            f"y: expected a dict with the targets of {', '.join(TARGETS)}, got {got}"
+        )
+    for name, (attribute, target) in TARGETS.items():
+        what = f"y of {name!r}"
+        _put_target(what, out[attribute], y[name], target, OUTPUTS[name][1])
+
+
+def _put_target(
+    what: str,
+    out: np.ndarray,
+    y: Any,
+    target: tuple[tuple[int | str, ...], str, int | None],
+    decision: str | None,
+) -> None:
+    """Check one target and copy it into `out`, which has the shape that the loss expects.
 
     Labels must lie in range.  For real-valued targets (N,) and (N, 1) stand for one another, and where the
     loss compares C outputs with C values, integer labels become one-hot rows.  Nothing else is broadcast.
     """
-    if TARGET is None:
-        raise DataError(
-            f"y: {MODEL} was compiled without a loss; give Model(..., loss=...)"
-        )
-    _, kind, classes = TARGET
-    array = _as_array("y", y, kind)
+    _, kind, classes = target
+    array = _as_array(what, y, kind)
     count = len(out)
     if array.shape == out.shape:
         if kind == "int" and classes:
-            _require_labels(array, classes)
+            _require_labels(what, array, classes)
         out[...] = array
     elif kind == "float" and {array.shape, out.shape} == {(count,), (count, 1)}:
         out[...] = array.reshape(out.shape)
@@ -158,7 +203,7 @@ def _put_target(out: np.ndarray, y: Any) -> None:
         and array.shape == out.shape[:-1]
         and array.dtype.kind in "iu"
     ):
-        _require_labels(array, classes)
+        _require_labels(what, array, classes)
         out[...] = 0
         np.put_along_axis(out, array[..., None].astype(np.intp, copy=False), 1, -1)
     else:
@@ -168,20 +213,24 @@ def _put_target(out: np.ndarray, y: Any) -> None:
             else f"{kind} values"
         )
         raise DataError(
-            f"y: expected {values} of shape {out.shape}, got shape {array.shape}; nothing is broadcast"
+            f"{what}: expected {values} of shape {out.shape}, got shape {array.shape}; nothing is broadcast"
         )
-    _require_finite("y", out)
-    if DECISION == "threshold" and not (out.min() >= 0 and out.max() <= 1):
+    _require_finite(what, out)
+    if decision == "threshold" and not (out.min() >= 0 and out.max() <= 1):
         raise DataError(
-            f"y: expected targets from 0 to 1, got {out.min()} to {out.max()}; use 0 and 1"
+            f"{what}: expected targets from 0 to 1, got {out.min()} to {out.max()}; use 0 and 1"
+        )
+    if decision == "sign" and not (abs(out) == 1).all():
+        raise DataError(
+            f"{what}: expected the targets -1 and 1, got {out.min()} to {out.max()}"
         )
 
 
-def _require_labels(labels: np.ndarray, classes: int) -> None:
+def _require_labels(what: str, labels: np.ndarray, classes: int) -> None:
     """Refuse labels outside `0 <= label < classes`."""
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(
-            f"y: expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}; "
+            f"{what}: expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}; "
             "number the classes from 0"
         )
 

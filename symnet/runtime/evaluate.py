@@ -12,8 +12,9 @@ from symnet.runtime.checks import (
     _as_inputs,
     _as_params,
     _put_input,
-    _put_target,
+    _put_targets,
     _sizes,
+    _targets_of,
 )
 from symnet.runtime.head import (
     CLASS_AXIS,
@@ -21,7 +22,10 @@ from symnet.runtime.head import (
     DTYPE,
     FROZEN,
     INPUT_GRADIENTS,
+    OUTPUTS,
     PARAMETERS,
+    TARGET,
+    TARGETS,
     Evaluation,
     Workspace,
     _backward,
@@ -56,7 +60,7 @@ def _loaded(x: Any, kind: type[Workspace]) -> Iterator[Workspace]:
 
 def forward(
     params: dict[str, Any], x: Any, training: bool = False, seed: int = 0
-) -> np.ndarray:
+) -> Any:
     """The output (logits, for a classifier) for a batch `x` of any size: an array or {input name: array}.
 
     training: with noise, as it is for `seed`, and the statistics of the batch, where the network has any; otherwise
@@ -66,14 +70,21 @@ def forward(
     if not training:
         with _loaded(x, Evaluation) as w:
             _evaluate_forward(p, w)
-            return np.array(w.output)
+            return _outputs(w)
     with _loaded(x, Workspace) as w:
         _draw_noise_of(w, seed)
         _forward(p, w)
+        return _outputs(w)
+
+
+def _outputs(w: Workspace) -> Any:
+    """A copy of the output; of several, a dict by name."""
+    if not OUTPUTS:
         return np.array(w.output)
+    return {name: np.array(getattr(w, how[0])) for name, how in OUTPUTS.items()}
 
 
-def predict(params: dict[str, Any], x: Any) -> np.ndarray:
+def predict(params: dict[str, Any], x: Any) -> Any:
     """Labels where the loss makes this a classifier, the outputs otherwise, for any number of samples.
 
     They are computed a chunk at a time.  Raises DataError.
@@ -85,19 +96,50 @@ def predict(params: dict[str, Any], x: Any) -> np.ndarray:
         chunk = {n: array[start : start + CHUNK] for n, array in inputs.items()}
         with _loaded(chunk, Evaluation) as w:
             _evaluate_forward(p, w)
-            results.append(_decide(w.output))
-    return np.concatenate(results)
+            results.append(_outputs_decided(w))
+    whole = {name: np.concatenate([r[name] for r in results]) for name in results[0]}
+    return whole if OUTPUTS else whole[""]
 
 
-def _decide(output: np.ndarray) -> np.ndarray:
-    """What an output says: its class, its side of the threshold, or itself (a copy)."""
-    if DECISION == "argmax":
-        labels: np.ndarray = output.argmax(CLASS_AXIS)
+def _outputs_decided(w: Workspace) -> dict[str, np.ndarray]:
+    """What each output says, by name; by "" where there is one output."""
+    return {
+        name: _decide(getattr(w, attribute), decision, axis)
+        for name, (attribute, decision, axis) in _all_outputs().items()
+    }
+
+
+def _all_outputs() -> dict[str, tuple[str, str | None, int]]:
+    """`OUTPUTS`, or the only output by the name ""."""
+    return OUTPUTS or {"": ("output", DECISION, CLASS_AXIS)}
+
+
+def _decide(output: np.ndarray, decision: str | None, axis: int) -> np.ndarray:
+    """What an output says: its class, its side of the threshold, its sign, or itself (a copy)."""
+    if decision == "argmax":
+        labels: np.ndarray = output.argmax(axis)
         return labels
-    if DECISION == "threshold":
+    if decision in ("threshold", "sign"):
         labels = (output > 0).astype(np.int64)
+        labels = labels if decision == "threshold" else 2 * labels - 1
         return labels[:, 0] if labels.shape[1:] == (1,) else labels
     return np.array(output)
+
+
+def _right(w: Workspace) -> dict[str, tuple[int, int]]:
+    """For each output with labels: how many come out right, and of how many; by "" where there is one output."""
+    outputs = _all_outputs()
+    targets = TARGETS or ({"": ("target", TARGET)} if TARGET is not None else {})
+    found = {}
+    for name, (attribute, (_, kind, _)) in targets.items():
+        source, decision, axis = outputs[name]
+        if decision is not None:
+            meant = getattr(w, attribute)
+            truth = meant if kind == "int" else _decide(meant, decision, axis)
+            said = _decide(getattr(w, source), decision, axis)
+            right = int(np.count_nonzero(said == truth))
+            found[name] = (right, truth.size)
+    return found
 
 
 def loss(
@@ -112,12 +154,12 @@ def loss(
     p = _as_params(params)
     if not training:
         with _loaded(x, Evaluation) as w:
-            _put_target(w.target, y)
+            _put_targets(_targets_of(w), y)
             _evaluate_forward(p, w)
             _evaluate_loss(p, w)
             return float(w.loss)
     with _loaded(x, Workspace) as w:
-        _put_target(w.target, y)
+        _put_targets(_targets_of(w), y)
         _draw_noise_of(w, seed)
         _forward(p, w)
         _loss(p, w)
@@ -139,7 +181,7 @@ def loss_and_grads(
         if name not in FROZEN
     }
     with _loaded(x, Workspace) as w:
-        _put_target(w.target, y)
+        _put_targets(_targets_of(w), y)
         _draw_noise_of(w, seed)
         _forward(p, w)
         _loss(p, w)

@@ -10,8 +10,9 @@ from symnet.runtime.checks import (
     _as_inputs,
     _as_params,
     _put_input,
-    _put_target,
+    _put_targets,
     _sizes,
+    _targets_of,
 )
 from symnet.runtime.head import (
     BUFFERS,
@@ -19,8 +20,12 @@ from symnet.runtime.head import (
     FROZEN,
     INPUT_GRADIENTS,
     INPUTS,
+    LIMITS,
+    OUTPUTS,
     PARAMETERS,
+    RANGES,
     TARGET,
+    TARGETS,
     Workspace,
     _backward,
     _forward,
@@ -65,12 +70,16 @@ def check(
         name: np.array(array) for name, array in _as_params(params, np.float64).items()
     }
     if x is None:
-        x = {name: _draw(rng, shape, kind) for name, (shape, kind) in INPUTS.items()}
+        x = {
+            name: _draw(rng, shape, kind, RANGES.get(name, 2))
+            for name, (shape, kind) in INPUTS.items()
+        }
     inputs = _as_inputs(x)
     w = Workspace(**_sizes(inputs), dtype=np.float64)
     for name, array in inputs.items():
         _put_input(getattr(w, name), name, array)
-    _put_target(w.target, _draw_target(rng, w.target.shape) if y is None else y)
+    targets = _targets_of(w)
+    _put_targets(targets, _draw_targets(rng, targets) if y is None else y)
 
     g = {
         name: np.zeros_like(array)
@@ -116,18 +125,38 @@ def _slope(
 
 
 def _draw(
-    rng: np.random.Generator, shape: tuple[int | str, ...], kind: str
+    rng: np.random.Generator, shape: tuple[int | str, ...], kind: str, count: int
 ) -> np.ndarray:
-    """Random data for one input: four samples, and five of every symbolic size."""
-    extents = (4, *(5 if isinstance(extent, str) else extent for extent in shape))
+    """Random data for one input: four samples, and five of every symbolic size, or its limit."""
+    extents = (
+        4,
+        *(min(5, LIMITS.get(e, 5)) if isinstance(e, str) else e for e in shape),
+    )
     if kind == "float":
         return rng.normal(0, 1, extents)
-    return rng.integers(0, 2, extents).astype(bool if kind == "bool" else np.int64)
+    return rng.integers(0, count, extents).astype(bool if kind == "bool" else np.int64)
 
 
-def _draw_target(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Random targets: labels, zeros and ones, or numbers."""
-    kind, classes = ("float", None) if TARGET is None else TARGET[1:]
-    if kind == "int" or DECISION == "threshold":
+def _draw_targets(rng: np.random.Generator, targets: dict[str, np.ndarray]) -> Any:
+    """Random targets for these arrays of a workspace."""
+    if TARGET is not None:
+        return _draw_target(rng, targets["target"].shape, *TARGET[1:], DECISION)
+    return {
+        name: _draw_target(rng, targets[attribute].shape, *target[1:], OUTPUTS[name][1])
+        for name, (attribute, target) in TARGETS.items()
+    }
+
+
+def _draw_target(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    kind: str,
+    classes: int | None,
+    decision: str | None,
+) -> np.ndarray:
+    """Random targets: labels, zeros and ones, signs, or numbers."""
+    if kind == "int" or decision == "threshold":
         return rng.integers(0, classes or 2, shape)
+    if decision == "sign":
+        return 2.0 * rng.integers(0, 2, shape) - 1
     return rng.normal(0, 1, shape)

@@ -32,15 +32,27 @@ INPUT_GRADIENTS: dict[str, str] = {}
 INPUTS: dict[str, tuple[tuple[int | str, ...], str]] = {"x": ((1,), "float")}
 """{name: (shape of one sample, "float" | "int" | "bool")}; a string is a symbolic size."""
 
+RANGES: dict[str, int] = {}
+"""{name of an integer input: the number that its values lie below}; they lie from 0."""
+
+LIMITS: dict[str, int] = {}
+"""{symbolic size: its largest value}."""
+
 TARGET: tuple[tuple[int | str, ...], str, int | None] | None = None
 """(shape of one sample, "int" | "float", classes or None); None without a loss.
 With "float", a number of classes says that integer labels may stand for one-hot rows."""
 
 DECISION: str | None = None
-"""How `predict` turns an output into labels: "argmax", "threshold" (a logit above 0), None (it does not)."""
+"""How `predict` turns an output into labels: "argmax", "threshold" (a logit above 0), "sign", None (it does not)."""
 
 CLASS_AXIS = -1
 """The axis of the output that "argmax" runs over."""
+
+OUTPUTS: dict[str, tuple[str, str | None, int]] = {}
+"""Where there are several: {name: (attribute of the workspace, its DECISION, its CLASS_AXIS)}."""
+
+TARGETS: dict[str, tuple[str, tuple[tuple[int | str, ...], str, int | None]]] = {}
+"""Where there are several outputs: {name of one with a loss: (attribute of the workspace, its TARGET)}."""
 
 
 class Workspace:

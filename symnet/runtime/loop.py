@@ -11,15 +11,14 @@ import numpy as np
 from symnet.runtime.checks import (
     DataError,
     _as_inputs,
-    _put_target,
+    _put_targets,
     _require,
     _require_finite,
     _sizes,
+    _targets_of,
 )
-from symnet.runtime.evaluate import CHUNK, _decide
+from symnet.runtime.evaluate import CHUNK, _right
 from symnet.runtime.head import (
-    DECISION,
-    TARGET,
     Evaluation,
     Workspace,
     _evaluate_forward,
@@ -128,7 +127,7 @@ class _Data(NamedTuple):
     """A whole data set: checked, of the dtypes and shapes that the workspace has."""
 
     inputs: dict[str, np.ndarray]
-    target: np.ndarray
+    targets: dict[str, np.ndarray]
     sizes: dict[str, int]
 
     @property
@@ -143,9 +142,8 @@ class _Data(NamedTuple):
     ) -> Workspace:
         """The workspace with these samples in it.  The rows are in range: "clip" only avoids a hidden buffer."""
         w = step.workspace(self.sizes | {"N": len(rows)}, kind)
-        for name, array in self.inputs.items():
+        for name, array in (self.inputs | self.targets).items():
             np.take(array, rows, axis=0, out=getattr(w, name), mode="clip")
-        np.take(self.target, rows, axis=0, out=w.target, mode="clip")
         return w
 
 
@@ -170,9 +168,12 @@ def _prepare(x: Any, y: Any, step: Step, batch_size: int) -> _Data:
     }
     for name, array in arrays.items():
         _require_finite(f"input {name!r}", array)
-    target = np.empty((count, *w.target.shape[1:]), w.target.dtype)
-    _put_target(target, y)
-    return _Data(arrays, target, sizes)
+    targets = {
+        name: np.empty((count, *array.shape[1:]), array.dtype)
+        for name, array in _targets_of(w).items()
+    }
+    _put_targets(targets, y)
+    return _Data(arrays, targets, sizes)
 
 
 def _epoch(
@@ -202,16 +203,19 @@ def _epoch(
 
 def _evaluate(step: Step, data: _Data) -> dict[str, float]:
     """The mean loss and, for a classifier, the share of labels that come out right."""
-    total = right = labels = 0.0
+    total = 0.0
+    right: dict[str, int] = {}
+    labels: dict[str, int] = {}
     for start in range(0, data.samples, CHUNK):
         rows = np.arange(start, min(start + CHUNK, data.samples))
         w = data.load(step, rows, Evaluation)
         _evaluate_forward(step.p, w)
         _evaluate_loss(step.p, w)
         total += float(w.loss) * len(rows)
-        if DECISION is not None and TARGET is not None:
-            truth = w.target if TARGET[1] == "int" else _decide(w.target)
-            right += np.count_nonzero(_decide(w.output) == truth)
-            labels += truth.size
+        for name, (hits, count) in _right(w).items():
+            right[name] = right.get(name, 0) + hits
+            labels[name] = labels.get(name, 0) + count
     metrics = {"val_loss": total / data.samples}
-    return metrics | {"val_accuracy": float(right / labels)} if labels else metrics
+    for name, hits in right.items():
+        metrics["val_accuracy" + (f"_{name}" if name else "")] = hits / labels[name]
+    return metrics

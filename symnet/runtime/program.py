@@ -16,7 +16,7 @@ import numpy as np
 from symnet.runtime.checks import DataError, _as_params
 from symnet.runtime.evaluate import predict
 from symnet.runtime.gradient_check import check
-from symnet.runtime.head import INPUTS, MODEL, OPTIMIZERS
+from symnet.runtime.head import INPUTS, MODEL, OPTIMIZERS, OUTPUTS, TARGETS
 from symnet.runtime.loop import train
 from symnet.runtime.parameters import init_params
 
@@ -67,17 +67,25 @@ def _write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def _samples(path: str, *, labelled: bool) -> tuple[Any, Any]:
-    """(x, y) of an .npz file: the array `x`, or one array for each input, and the array `y` if it is `labelled`."""
+    """(x, y) of an .npz file: the array `x`, or one array for each input, and if it is `labelled` the array `y`.
+
+    With several losses there is an array `y_<output>` for each.
+    """
     arrays = _read(path)
     needed = ["x"] if len(INPUTS) == 1 and "x" in arrays else list(INPUTS)
-    for name in (*needed, "y") if labelled else needed:
+    keys = {name: f"y_{name}" for name in TARGETS} or {"": "y"}
+    for name in (*needed, *keys.values()) if labelled else needed:
         if name not in arrays:
-            wanted = "x" if len(INPUTS) == 1 and name != "y" else name
+            wanted = "x" if len(INPUTS) == 1 and name in INPUTS else name
             raise DataError(
                 f"{path}: array {wanted!r} is missing; the file has {', '.join(arrays) or 'none'}"
             )
     x = arrays["x"] if needed == ["x"] else {name: arrays[name] for name in needed}
-    return x, arrays["y"] if labelled else None
+    if not labelled:
+        return x, None
+    return x, {name: arrays[key] for name, key in keys.items()} if TARGETS else arrays[
+        "y"
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,8 +175,14 @@ def _train_command(options: argparse.Namespace) -> int:
 def _predict_command(options: argparse.Namespace) -> int:
     x, _ = _samples(options.data, labelled=False)
     labels = predict(load_params(options.params), x)
-    if options.out:
+    if OUTPUTS and options.out:
+        _write(options.out, lambda file: np.savez(file, **labels))
+    elif options.out:
         _write(options.out, lambda file: np.save(file, labels))
+    elif OUTPUTS:
+        raise DataError(
+            f"predict: {MODEL} has the outputs {', '.join(OUTPUTS)}; give --out FILE.npz"
+        )
     else:
         np.savetxt(
             sys.stdout,

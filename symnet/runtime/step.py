@@ -13,9 +13,10 @@ from symnet.runtime.checks import (
     _as_params,
     _nearest,
     _put_input,
-    _put_target,
+    _put_targets,
     _require,
     _sizes,
+    _targets_of,
 )
 from symnet.runtime.head import (
     BUFFERS,
@@ -94,7 +95,7 @@ class Step:
         w = self.workspace(_sizes(inputs))
         for name, array in inputs.items():
             _put_input(getattr(w, name), name, array)
-        _put_target(w.target, y)
+        _put_targets(_targets_of(w), y)
         return self.learn(w)
 
     def workspace(

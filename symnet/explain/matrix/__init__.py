@@ -1,1 +1,1 @@
-"""Matrix notation: products, transposes, correlations and their like, recognised in the index structure of equations."""
+"""Matrix notation: products, transposes, correlations and more, recognised in the index structure of equations."""

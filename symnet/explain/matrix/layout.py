@@ -12,6 +12,7 @@ A row times a column elementwise is written with a diagonal matrix: `d W diag(g)
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from symnet.explain.matrix.nodes import (
@@ -34,9 +35,10 @@ from symnet.explain.matrix.nodes import (
     Transpose,
     Upsample,
     Wide,
-    transform,
 )
 from symnet.explain.matrix.recognise import Formula
+from symnet.explain.matrix.walk import transform
+
 
 def numerator(formula: Formula, derivatives: frozenset[str]) -> Formula:
     """The formula in numerator layout; `derivatives` are the tensors whose symbols stand for transposes there."""
@@ -62,48 +64,46 @@ def rank(node: Array) -> int:
 
 def transposed(node: Node) -> Node:
     """The transpose of `node`, carried down as far as it goes."""
-    match node:
-        case Transpose():
-            return _settled(node.body)
-        case Array():
-            return Transpose(node) if rank(node) else node
-        case Product():
-            return Product(tuple(transposed(f) for f in reversed(node.factors)))
-        case Hadamard():
-            return _hadamard(node)
-        case Elementwise() if all(isinstance(a, Array) and not rank(a) for a in node.args):
-            return node
-        case Plus():
-            return Plus(tuple(transposed(t) for t in node.terms))
-        case Scaled() | Total() | Rotated():
-            return replace(node, body=transposed(node.body))
-        case Correlation():
-            return Correlation(
-                transposed(node.kernel), transposed(node.picture), node.windows[::-1], node.extents[::-1]
-            )
-        case Wide():
-            return Wide(transposed(node.kernel), transposed(node.error), node.windows[::-1], node.extents[::-1])
-        case Call():
-            return Transpose(node)
-        case Diagonal():
-            return replace(node, body=_settled(node.body))
-        case Entries(body=Transpose(body=inner)):
-            return Entries(inner, node.names[::-1] if len(node.names) > 1 else node.names)
-        case Entries() | Norm():
-            return _settled(node)
-        case Upsample(record=None):
-            return Upsample(
-                node.kind, transposed(node.body), None, node.windows[::-1], node.spans[::-1], node.extents[::-1]
-            )
-        case _:
-            return Transpose(_settled(node))
+    rule = _RULES.get(type(node))
+    return rule(node) if rule is not None else Transpose(_settled(node))
+
+
+def _slid(node: Correlation | Wide) -> Node:
+    """Correlations exchange their axes."""
+    windows, extents = node.windows[::-1], node.extents[::-1]
+    if isinstance(node, Correlation):
+        return Correlation(transposed(node.kernel), transposed(node.picture), windows, extents)
+    return Wide(transposed(node.kernel), transposed(node.error), windows, extents)
+
+
+def _entries(node: Entries) -> Node:
+    """A sum over all elements is that over the elements of the transpose."""
+    if isinstance(node.body, Transpose):
+        return Entries(node.body.body, node.names[::-1])
+    return _settled(node)
+
+
+def _upsample(node: Upsample) -> Node:
+    """A recorded position counts row by row, so upsampling by record is transposed as a whole."""
+    if node.record is not None:
+        return Transpose(_settled(node))
+    return Upsample(node.kind, transposed(node.body), None, node.windows[::-1], node.spans[::-1], node.extents[::-1])
+
+
+def _elementwise(node: Elementwise) -> Node:
+    numbers = all(isinstance(a, Array) and not rank(a) for a in node.args)
+    return node if numbers else Transpose(_settled(node))
 
 
 def _hadamard(node: Hadamard) -> Node:
     """Of columns: a row times diagonal matrices.  Of maps: the elementwise product of the transposes."""
     products = [f for f in node.factors if isinstance(f, Product)]
     others = [f for f in node.factors if not isinstance(f, Product)]
-    if len(products) == 1 and all(isinstance(f, Call | Elementwise | Array) for f in others) and _is_column(products[0]):
+    if (
+        len(products) == 1
+        and all(isinstance(f, Call | Elementwise | Array) for f in others)
+        and _is_column(products[0])
+    ):
         factors = transposed(products[0])
         assert isinstance(factors, Product)
         return Product((*factors.factors, *(Diagonal(f) for f in others)))
@@ -126,3 +126,21 @@ def _settled(node: Node) -> Node:
     return transform(node, simpler)
 
 
+_RULES: Mapping[type, Callable[..., Node]] = {
+    Transpose: lambda node: _settled(node.body),
+    Array: lambda node: Transpose(node) if rank(node) else node,
+    Product: lambda node: Product(tuple(transposed(f) for f in reversed(node.factors))),
+    Hadamard: _hadamard,
+    Elementwise: _elementwise,
+    Plus: lambda node: Plus(tuple(transposed(t) for t in node.terms)),
+    Scaled: lambda node: Scaled(node.factor, transposed(node.body)),
+    Total: lambda node: Total(node.indices, transposed(node.body)),
+    Rotated: lambda node: Rotated(transposed(node.body)),
+    Correlation: _slid,
+    Wide: _slid,
+    Diagonal: lambda node: Diagonal(_settled(node.body)),
+    Entries: _entries,
+    Norm: lambda node: node,
+    Upsample: _upsample,
+}
+"""How each node is transposed; any other stands with the sign of the transpose."""

@@ -6,13 +6,12 @@ axes of the tensor are fixed by an index (a label: the sample, the map), and whi
 are the rows and columns of the matrix (None).
 
 Nodes are frozen, so equal terms are equal objects.  What they look like is the
-business of `write`, what they are worth that of `value`.
+business of `write`, what they are worth that of `value`; `walk` goes through them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import sympy
 
@@ -123,10 +122,7 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Call:
-    """A named scalar function applied to each element: `body` in slot 0; `order` 1 is its derivative.
-
-    `seen`: the derivative as the equations have it, over `reads` (the function's value, perhaps).
-    """
+    """A named scalar function applied to each element: `body` in slot 0; `order` 1 is its derivative."""
 
     name: str
     body: sympy.Expr
@@ -166,7 +162,7 @@ class Rotated:
 
 @dataclass(frozen=True)
 class Pool:
-    """"mean", "max" or "sum" over windows of the sizes `spans`; positions as in `Correlation`."""
+    """ "mean", "max" or "sum" over windows of the sizes `spans`; positions as in `Correlation`."""
 
     kind: str
     body: Node
@@ -241,74 +237,3 @@ Node = (
     | Softmax
     | LogSumExp
 )
-
-
-def transform(node: Node, change: Callable[[Node], Node]) -> Node:
-    """`node` with `change` applied from the leaves up."""
-    updates: dict[str, object] = {}
-    for field in fields(node):
-        value = getattr(node, field.name)
-        if isinstance(value, Node):
-            updates[field.name] = transform(value, change)
-        elif isinstance(value, tuple) and value and all(isinstance(item, Node) for item in value):
-            updates[field.name] = tuple(transform(item, change) for item in value)
-    return change(replace(node, **updates) if updates else node)
-
-
-def arrays_of(node: Node) -> tuple[Array, ...]:
-    """Every array in `node`, in order of appearance, without repetition."""
-    found: dict[Array, None] = {}
-
-    def note(part: Node) -> Node:
-        if isinstance(part, Array):
-            found[part] = None
-        return part
-
-    transform(node, note)
-    return tuple(found)
-
-
-def has(node: Node, kinds: type | tuple[type, ...]) -> bool:
-    """Whether a node of one of `kinds` occurs in `node`."""
-    found: list[Node] = []
-
-    def note(part: Node) -> Node:
-        if isinstance(part, kinds):
-            found.append(part)
-        return part
-
-    transform(node, note)
-    return bool(found)
-
-
-def renamed(node: Node, names: dict[str, Affine]) -> Node:
-    """`node` with the free labels replaced by affine expressions; sums keep their own names."""
-    if isinstance(node, Total):
-        inner = {k: v for k, v in names.items() if k not in dict(node.indices)}
-        taken = {n for value in inner.values() for n in value.names}
-        clash = {n: fresh_name(n, taken | labels_of(node.body)) for n, _ in node.indices if n in taken}
-        body = renamed(node.body, {n: Affine.of(m) for n, m in clash.items()}) if clash else node.body
-        return Total(tuple((clash.get(n, n), e) for n, e in node.indices), renamed(body, inner))
-    if isinstance(node, Array):
-        return Array(node.tensor, tuple(s.substitute(names) if s is not None else None for s in node.at))
-    updates: dict[str, object] = {}
-    for field in fields(node):
-        value = getattr(node, field.name)
-        if isinstance(value, Node):
-            updates[field.name] = renamed(value, names)
-        elif isinstance(value, tuple) and value and all(isinstance(item, Node) for item in value):
-            updates[field.name] = tuple(renamed(item, names) for item in value)
-    return replace(node, **updates) if updates else node
-
-
-def labels_of(node: Node) -> set[str]:
-    """The names in the labels of the arrays in `node`."""
-    return {n for array in arrays_of(node) for s in array.at if s is not None for n in s.names}
-
-
-LETTERS = "qpdkrstmcgabefhl"
-
-
-def fresh_name(name: str, taken: set[str]) -> str:
-    """A letter that is not taken, `name` with a mark where all are."""
-    return next((c for c in LETTERS if c not in taken and c != name), f"{name}_")

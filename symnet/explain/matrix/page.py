@@ -22,11 +22,10 @@ from symnet.explain.matrix.nodes import (
     Upsample,
     Vec,
     Wide,
-    arrays_of,
-    has,
 )
 from symnet.explain.matrix.prepare import Prepared, prepare
 from symnet.explain.matrix.recognise import Formula, Statement, Unrecognised
+from symnet.explain.matrix.walk import arrays_of, has
 from symnet.explain.solve import gathered
 from symnet.explain.statements import Statement as IndexStatement
 from symnet.explain.statements import statements
@@ -37,7 +36,8 @@ CONVENTIONS: tuple[tuple[type, str], ...] = (
     (Diagonal, r"$\operatorname{diag}(v)$ is the diagonal matrix of $v$."),
     (
         Correlation,
-        r"$\otimes$ is cross-correlation: $(W \otimes X)_{i,j} = \sum_{u,v} W_{u,v} \, X_{S i + D u - P,\, S j + D v - P}$ "
+        r"$\otimes$ is cross-correlation: "
+        r"$(W \otimes X)_{i,j} = \sum_{u,v} W_{u,v} \, X_{S i + D u - P,\, S j + D v - P}$ "
         r"with stride $S$, dilation $D$ and padding $P$ (1, 1 and 0 where not written); outside its bounds $X$ is 0.",
     ),
     (
@@ -47,7 +47,10 @@ CONVENTIONS: tuple[tuple[type, str], ...] = (
         r"$S - 1$ zeros, and with a dilation $D$ the kernel by $D - 1$.",
     ),
     (Rotated, r"$\operatorname{rot180}$ turns a kernel by 180 degrees."),
-    (Pool, r"$\operatorname{maxpool}$ and $\operatorname{meanpool}$ act on windows of the size below them, side by side."),
+    (
+        Pool,
+        r"$\operatorname{maxpool}$ and $\operatorname{meanpool}$ act on windows of the size below them, side by side.",
+    ),
     (
         Upsample,
         r"$\operatorname{upsample}$ gives each error back to its window: evenly after a mean, "
@@ -60,10 +63,10 @@ CONVENTIONS: tuple[tuple[type, str], ...] = (
 """What each kind of node needs to be said about."""
 
 LAYOUT_TEXT = {
-    "denominator": "Layout: denominator. The derivative of the loss by a column is a column, by a matrix a matrix of the "
-    "same shape. In numerator layout every derivative is the transpose of the one here.",
-    "numerator": "Layout: numerator. The derivative of the loss by a column is a row, by a matrix the transposed matrix: "
-    "every derivative is the transpose of the one in denominator layout. Maps of pictures are matrices and are "
+    "denominator": "Layout: denominator. The derivative of the loss by a column is a column, by a matrix a matrix of "
+    "the same shape. In numerator layout every derivative is the transpose of the one here.",
+    "numerator": "Layout: numerator. The derivative of the loss by a column is a row, by a matrix the transposed "
+    "matrix: every derivative is the transpose of the one in denominator layout. Maps of pictures are matrices and are "
     "transposed too; an array with more than two axes keeps its order.",
 }
 
@@ -102,7 +105,7 @@ def formula_lines(item: Formula, ready: Prepared) -> list[tuple[str, str]]:
     writer = ready.writer
     lines = [(writer.text(item.target), f"= {writer.text(item.node)}")]
     prime = ready.activations.get(item.target.tensor)
-    if prime is None or not prime.backward or not has(item.node, Hadamard | Diagonal):
+    if prime is None or not prime.backward or not has(item.node, (Hadamard, Diagonal)):
         return lines
     labels = {n for s in item.target.at if s is not None for n in s.names}
     if not labels and item.labels:
@@ -160,8 +163,8 @@ def matrix_legend(ready: Prepared) -> Legend:
     batch = {a.tensor for s in used for a in (s.target, *arrays_of(s.node))} & ready.scaled
     if batch:
         lines.append(
-            r"The loss is a mean over the samples, $L = \frac{1}{N} \sum_n L_n$ (and penalties). $\delta_n = \partial L_n / "
-            r"\partial z_n$ and $\bar{v}_n = \partial L_n / \partial v_n$ are the errors of one sample, $N$ times the "
+            r"The loss is a mean over the samples, $L = \frac{1}{N} \sum_n L_n$ (and penalties). "
+            r"$\delta_n = \partial L_n / \partial z_n$ and $\bar{v}_n = \partial L_n / \partial v_n$ are the errors of one sample, $N$ times the "
             r"derivatives of $L$; the gradients $\partial L / \partial W$ are those of the mean."
         )
     if ready.recurrent:

@@ -198,4 +198,6 @@ def _plain(subscript: Affine) -> str:
 
 def _turned(factors: list[Node]) -> list[Node]:
     """The factors of the transposed product."""
-    return [n.body if isinstance(n, Transpose) else n if isinstance(n, Diagonal) else Transpose(n) for n in factors[::-1]]
+    return [
+        n.body if isinstance(n, Transpose) else n if isinstance(n, Diagonal) else Transpose(n) for n in factors[::-1]
+    ]

@@ -15,23 +15,11 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, slot
 from codegen.rewrite.inline import compact
 from symnet.derive.reverse import cotangent_name
-from symnet.explain.matrix.nodes import (
-    Array,
-    Call,
-    Elementwise,
-    LogSumExp,
-    Node,
-    OneHot,
-    Plus,
-    Scaled,
-    Softmax,
-    Total,
-    labels_of,
-    renamed,
-)
+from symnet.explain.matrix.nodes import Array, Call, LogSumExp, Node, Plus, Scaled, Softmax, Total
 from symnet.explain.matrix.operands import Axes, NotMatrixError, Parts, is_window, remember, take_apart
 from symnet.explain.matrix.primes import Primes, primes
 from symnet.explain.matrix.product import hadamard, norm, product
+from symnet.explain.matrix.walk import labels_of, renamed
 from symnet.explain.matrix.window import pooled, windowed
 
 
@@ -136,7 +124,7 @@ def _split(equation: Equation) -> tuple[Equation, ...]:
 
 
 def _plainness(equation: Equation) -> int:
-    """0 for windows, shifts and lookups, 1 for sums, 2 for elementwise terms, 3 for those whose indices are only numbered."""
+    """0 for windows, shifts and lookups, 1 for sums, 2 for elementwise terms, 3 where indices are only numbered."""
     at = [s for places in (equation.at, *(r.at for r in equation.reads)) for s in places if isinstance(s, Affine)]
     if any(len([n for n in s.names if n in equation.extents]) > 1 for s in at):
         return 0
@@ -221,9 +209,7 @@ def _aligned(left: Array, first: Array, node: Node) -> Node:
     return renamed(node, names)
 
 
-def inlined(
-    statements: Iterable[Statement], program: Program, kept: Iterable[str] = ()
-) -> tuple[Statement, ...]:
+def inlined(statements: Iterable[Statement], program: Program, kept: Iterable[str] = ()) -> tuple[Statement, ...]:
     """The statements with the cotangent of an activation's value put in where its derivative multiplies it.
 
         a_bar = W' d,   d_z = a_bar * f'(z)        d_z = (W' d) * f'(z)
@@ -269,8 +255,8 @@ def _put_in(item: Formula, error: Array, source: Formula) -> Formula | None:
     _, *rest = item.node.factors  # type: ignore[union-attr]
     moved = [renamed(node, names) for node in rest]
     summed = isinstance(source.node, Total) or type(source.node).__name__ not in ("Product", "Array")
-    nodes = [*moved, source.node] if summed else [source.node, *moved]
+    number, inner = (source.node.factor, source.node.body) if isinstance(source.node, Scaled) else (None, source.node)
+    node = hadamard([*moved, inner] if summed else [inner, *moved])
+    node = node if number is None else Scaled(number, node)
     labels = tuple((n, extents[n]) for s in target.at if s is not None for n in s.names)
-    return Formula(target, labels, hadamard(nodes), (*source.equations, *item.equations))
-
-
+    return Formula(target, labels, node, (*source.equations, *item.equations))

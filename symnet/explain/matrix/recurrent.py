@@ -32,13 +32,10 @@ from symnet.explain.matrix.nodes import (
     Scaled,
     Softmax,
     Transpose,
-    arrays_of,
-    has,
-    renamed,
-    transform,
 )
 from symnet.explain.matrix.primes import Primes
 from symnet.explain.matrix.recognise import Formula, Statement
+from symnet.explain.matrix.walk import arrays_of, has, renamed, transform
 from symnet.explain.symbols import primal
 
 
@@ -77,7 +74,11 @@ def unfolded(statements: Iterable[Statement], program: Program, found: Mapping[s
 
 def _scaled_error(item: Formula, prime: Primes) -> Formula:
     """`d_z = diag(f') d_h`, with f' as the equations have it."""
-    if not isinstance(item.node, Hadamard) or len(item.node.factors) != 2 or not isinstance(item.node.factors[0], Array):
+    if (
+        not isinstance(item.node, Hadamard)
+        or len(item.node.factors) != 2
+        or not isinstance(item.node.factors[0], Array)
+    ):
         return item
     error = item.node.factors[0]
     args = tuple(Array(read.tensor, error.at) for read in prime.reads)

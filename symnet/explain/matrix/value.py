@@ -71,7 +71,7 @@ def value(node: Node, setting: Setting) -> Matrix:
 
     Raises ValueError for shapes that do not fit together.
     """
-    return _VALUES[type(node)](node, setting)  # type: ignore[operator]
+    return _VALUES[type(node)](node, setting)
 
 
 def two(array: npt.NDArray[np.generic]) -> Matrix:
@@ -146,7 +146,7 @@ def _total(node: Total, setting: Setting) -> Matrix:
     ranges = [range(setting.number(extent)) for _, extent in node.indices]
     names = [name for name, _ in node.indices]
     points = itertools.product(*ranges)
-    result: Matrix = sum(  # type: ignore[assignment]
+    result: Matrix = sum(
         (value(node.body, setting.at(dict(zip(names, point, strict=True)))) for point in points), np.zeros((1, 1))
     )
     return result

@@ -1,10 +1,10 @@
 """Windows: cross-correlation, its adjoints, pooling and upsampling, and reshaping, from the form of the subscripts.
 
-    y[i]         = sum[u]( W[u] x[S*i + D*u - P] )        W (x) x
-    W_bar[u]     = sum[i]( e[i] x[S*i + D*u - P] )        e (x) x, strides and dilations exchanged
-    x_bar[S*i + D*u - P] += W[u] e[i]                     rot180(W) (x~) e
-    x_bar[S*i + D*u - P] += e[i] / K                      upsample(e)
-    y[(c,i,j)] = x[c,i,j]                                 vec(x)
+y[i]         = sum[u]( W[u] x[S*i + D*u - P] )        W (x) x
+W_bar[u]     = sum[i]( e[i] x[S*i + D*u - P] )        e (x) x, strides and dilations exchanged
+x_bar[S*i + D*u - P] += W[u] e[i]                     rot180(W) (x~) e
+x_bar[S*i + D*u - P] += e[i] / K                      upsample(e)
+y[(c,i,j)] = x[c,i,j]                                 vec(x)
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def _merged(operands: tuple[Operand, ...]) -> list[Operand]:
         if not operand.at:
             raise NotMatrixError("a window scaled by a number for each sample or map")
         found.setdefault(operand.at, []).append(operand)
-    return [Operand(hadamard([o.node for o in group]), at, any(o.cotangent for o in group)) for at, group in found.items()]
+    return [
+        Operand(hadamard([o.node for o in group]), at, any(o.cotangent for o in group)) for at, group in found.items()
+    ]
 
 
 def _slid(parts: Parts, operands: list[Operand], shape: tuple[Affine, ...]) -> tuple[Node, bool]:

@@ -41,7 +41,7 @@ from symnet.explain.matrix.nodes import (
     Wide,
     Window,
 )
-from symnet.explain.scalar import Bracket, BodyPrinter, scalar, with_brackets, with_sigmoids
+from symnet.explain.scalar import BodyPrinter, Bracket, scalar, with_brackets, with_sigmoids
 from symnet.explain.subscripts import Glyphs, affine, name
 from symnet.explain.symbols import Glyph, upright
 
@@ -286,4 +286,3 @@ _WRITERS: Mapping[type, Callable[..., Written]] = {
     Softmax: _function(r"\operatorname{softmax}"),
     LogSumExp: _function(r"\operatorname{logsumexp}"),
 }
-

@@ -15,6 +15,7 @@ from symnet.explain.graph import Graph, folded
 from symnet.explain.graph.folded import targets_of
 from symnet.explain.latex import Legend, legend
 from symnet.explain.report.costs import Costs, costs
+from symnet.explain.report.derivation import beyond, checked
 from symnet.explain.report.layers import LayerRow, layer_rows
 from symnet.explain.report.numbered import Chapter, chapters
 from symnet.explain.summary import elements
@@ -36,7 +37,8 @@ class Report:
     """The content of a report.
 
     name: that of the model.  facts: (what, value) pairs for the top.  inputs: names of the input tensors.
-    layers: a row a layer.  chapters: numbered equations.  listings: the numeric functions of the module.
+    layers: a row a layer.  matrix_notes: what the matrix notation means.  checked: how well the derivations were tried.
+    chapters: numbered equations.  listings: the numeric functions of the module.
     """
 
     name: str
@@ -46,15 +48,21 @@ class Report:
     graph: Graph
     layers: tuple[LayerRow, ...]
     legend: Legend
+    matrix_notes: tuple[str, ...]
+    checked: str
     chapters: tuple[Chapter, ...]
     costs: Costs
     listings: tuple[Listing, ...]
 
 
-def report(net: Network) -> Report:
-    """The report on a compiled network; the same network gives the same report."""
+def report(net: Network, steps: bool = True) -> Report:
+    """The report on a compiled network; the same network gives the same report.
+
+    steps: with the derivation of each gradient, step by step; this takes the longest for deep networks.
+    """
     model, program = net.model, derived(net.model)
-    found = chapters(net, program)
+    more = beyond(program, steps)
+    found = chapters(net, program, more)
     return Report(
         name=model.name,
         lead=_lead(net),
@@ -63,6 +71,8 @@ def report(net: Network) -> Report:
         graph=folded(model, program),
         layers=layer_rows(net),
         legend=legend(program),
+        matrix_notes=more.notes,
+        checked=checked(step for steps in more.steps.values() for step in steps),
         chapters=found,
         costs=costs(net),
         listings=_listings(net, found),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from symnet.explain.graph import mermaid
 from symnet.explain.report.content import Report
 from symnet.explain.report.costs import at
+from symnet.explain.report.derivation import told
 from symnet.explain.report.numbered import Row
 from symnet.explain.report.numbers import memory, polynomial
 from symnet.explain.report.tables import BATCHES, PURPOSES
@@ -15,11 +17,13 @@ from symnet.explain.report.tables import BATCHES, PURPOSES
 def markdown(report: Report) -> str:
     """The document."""
     parts = [f"# {plain(report.name)}", plain(report.lead), "## Graph", f"```mermaid\n{mermaid(report.graph)}```"]
-    parts += ["## Notation", "\n".join(f"- {line}" for line in report.legend.conventions)]
+    notes = (*report.legend.conventions, *report.matrix_notes)
+    parts += ["## Notation", "\n".join(f"- {_simple(line)}" for line in notes)]
     symbols = [(f"${sign}$", f"`{name}`", f"${shape}$" if shape else "") for sign, name, shape in report.legend.symbols]
     parts += [_table(("symbol", "tensor", "shape"), symbols), "## Layers", _layers(report)]
     for chapter in report.chapters:
         parts.append(f"## {chapter.title}")
+        parts += [report.checked] if report.checked and chapter.stage == "backward" else []
         for group in chapter.groups:
             parts.append(f"### {plain(group.name)}{f' ({group.kind})' if group.kind else ''}")
             parts += [text for row in group.rows for text in _row(row)]
@@ -32,14 +36,22 @@ def plain(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+!|" and not c.isalnum() else c for c in text)
 
 
+def _simple(text: str) -> str:
+    """Without the one command that GitHub refuses."""
+    return re.sub(r"\\operatorname\*?\{((?:[^{}]|\{[^{}]*\})*)\}", r"\\mathop{\\mathrm{\1}}", text)
+
+
 def _row(row: Row) -> Iterable[str]:
-    yield f"$$\n\\begin{{aligned}}\n{row.left} & {row.right}\n\\end{{aligned}} \\tag{{{row.number}}}\n$$"
+    inner = f"{_simple(row.left)} & {_simple(row.right)}"
+    yield f"$$\n\\begin{{aligned}}\n{inner}\n\\end{{aligned}} \\tag{{{row.number}}}\n$$"
     uses = ", ".join(f"({n})" for n in row.uses)
     note = f"`{row.target}` {row.shape}" + (f", from {uses}" if uses else "")
     yield note + (f", computed within ({row.inside})" if row.inside and not row.code else "")
-    for step in row.steps:
-        yield f"$$\n{step.latex}\n$$"
-        yield step.reason + (f" ({step.check})" if step.check else "")
+    if row.matrix:
+        yield f"In matrices:\n\n$$\n{_simple(row.matrices)}\n$$"
+    if row.steps:
+        lines = [f"{k}. ${_simple(s.latex)}$ ({_simple(told(s))})" for k, s in enumerate(row.steps, start=1)]
+        yield "<details><summary>Step by step</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
     for code in row.code:
         yield "```python\n" + "\n".join(code.lines) + "\n```"
 

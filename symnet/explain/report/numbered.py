@@ -9,19 +9,24 @@ from codegen.equation import Program, all_reads
 from symnet.compile import Network
 from symnet.explain.formula import statement
 from symnet.explain.latex import CHAPTERS
-from symnet.explain.report.derivation import Step, derivations
+from symnet.explain.report.derivation import Beyond
 from symnet.explain.solve import gathered
 from symnet.explain.statements import Statement, readable, statements
+from symnet.explain.steps import Step
 from symnet.explain.symbols import LOSS, glyphs, owner, primal
 from symnet.layers.spelling import described
 
 
 @dataclass(frozen=True)
 class Code:
-    """Lines of the generated module, the first one's number, and the steps without indentation."""
+    """Lines of the generated module without their indentation, and the first one's number.
+
+    loop: they stand within a loop over time.
+    """
 
     first: int
     lines: tuple[str, ...]
+    loop: bool = False
 
     @property
     def last(self) -> int:
@@ -35,7 +40,8 @@ class Row:
 
     target: the tensor it defines; shape: its shape.  left, right: LaTeX, the relation at the beginning of `right`.
     uses: numbers of the equations that define what it reads.  code: what computes it; inside: where that is empty,
-    the number of the equation it was put into (0: none).  steps: how it was derived, where that is known.
+    the number of the equation it was put into (0: none).  matrix: its lines in matrix notation, where there is one.
+    steps: how it was derived, where that is known.
     """
 
     number: int
@@ -46,12 +52,19 @@ class Row:
     uses: tuple[int, ...] = ()
     code: tuple[Code, ...] = ()
     inside: int = 0
+    matrix: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
 
     @property
     def latex(self) -> str:
         """The equation as one environment for display."""
         return rf"\begin{{aligned}}{self.left} & {self.right}\end{{aligned}}"
+
+    @property
+    def matrices(self) -> str:
+        """The equation in matrix notation, likewise; "" where there is none."""
+        lines = " \\\\ ".join(self.matrix)
+        return rf"\begin{{aligned}}{lines}\end{{aligned}}" if lines else ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ Drawn = tuple[str, str, Statement]
 """A statement with its stage and the layer it belongs to."""
 
 
-def chapters(net: Network, program: Program) -> tuple[Chapter, ...]:
+def chapters(net: Network, program: Program, more: Beyond) -> tuple[Chapter, ...]:
     """The equations of `program` (as derived), stage by stage and layer by layer, with the code of `net`."""
     drawn = list(_drawn(net, program))
     signs = glyphs(program)
@@ -88,9 +101,14 @@ def chapters(net: Network, program: Program) -> tuple[Chapter, ...]:
         rows.append(Row(number, item.target, described(tensor) if tensor.shape else "a number", left, right))
     rows = _used(rows, [item for _, _, item in drawn])
     rows = _coded(rows, drawn, net, program)
-    steps = derivations(net.model, signs)
-    rows = [replace(row, steps=steps.get(row.target, ())) for row in rows]
+    rows = [replace(row, matrix=_other(row, more), steps=more.steps.get(row.target, ())) for row in rows]
     return _grouped(rows, drawn, net)
+
+
+def _other(row: Row, more: Beyond) -> tuple[str, ...]:
+    """A row's lines in matrix notation, where they say it otherwise than the row itself."""
+    lines = more.matrices.get(row.target, ())
+    return () if lines == (f"{row.left} & {row.right}",) else lines
 
 
 def _drawn(net: Network, program: Program) -> Iterable[Drawn]:
@@ -137,9 +155,10 @@ def _coded(rows: list[Row], drawn: list[Drawn], net: Network, program: Program) 
     blocks: dict[tuple[str, str], list[Code]] = {}
     for equation, first, last in net.blocks:
         mine = blocks.setdefault((equation.stage, equation.target), [])
-        if mine and mine[-1].last in (first - 1, last):  # they follow one another, or are one loop
+        loop = text[first - 1].startswith(" " * 8)
+        if mine and mine[-1].last == first - 1 and mine[-1].loop == loop:
             first = mine.pop().first
-        mine.append(Code(first, _without_indent(text[first - 1 : last])))
+        mine.append(Code(first, _without_indent(text[first - 1 : last]), loop))
     numbers: dict[str, int] = {}
     found = []
     for row, (stage, _, _) in zip(rows, drawn, strict=True):

@@ -9,8 +9,8 @@ from pathlib import Path
 from symnet.explain import katex
 from symnet.explain.graph import svg
 from symnet.explain.graph.folded import BACK
-from symnet.explain.latex import Legend
 from symnet.explain.report.content import Listing, Report
+from symnet.explain.report.derivation import told
 from symnet.explain.report.highlight import highlighted
 from symnet.explain.report.numbered import Chapter, Code, Group, Row
 from symnet.explain.report.tables import cost_tables, layer_table
@@ -49,9 +49,11 @@ def html(report: Report) -> str:
 def formulas(report: Report) -> list[str]:
     """Every formula of a report, as LaTeX."""
     rows = [row for chapter in report.chapters for group in chapter.groups for row in group.rows]
-    found = [row.latex for row in rows] + [step.latex for row in rows for step in row.steps]
+    found = [row.latex for row in rows] + [row.matrices for row in rows if row.matrix]
+    found += [step.latex for row in rows for step in row.steps]
     found += [text for sign, _, shape in report.legend.symbols for text in (sign, shape) if text]
-    return found + [part for line in report.legend.conventions for part in line.split("$")[1::2]]
+    notes = (*report.legend.conventions, *report.matrix_notes)
+    return found + [part for line in notes for part in line.split("$")[1::2]]
 
 
 def tex_span(latex: str, *, display: bool = False) -> str:
@@ -86,21 +88,27 @@ def _graph(report: Report) -> str:
         f'<figure class="picture">{svg(report.graph, links=links)}'
         "<figcaption>Values run down, errors run up; a dotted line is what a gradient needs again. "
         "Every box leads to its equations.</figcaption></figure>"
-        f"<div>{_legend(report.legend, report.inputs)}</div></div></section>"
+        f"<div>{_legend(report)}</div></div></section>"
     )
 
 
-def _legend(legend: Legend, inputs: Sequence[str]) -> str:
+def _legend(report: Report) -> str:
     rows = "".join(
-        f"<tr{_anchor(name, inputs)}><td>{tex_span(sign)}</td><td><code>{escape(name)}</code></td>"
+        f"<tr{_anchor(name, report.inputs)}><td>{tex_span(sign)}</td><td><code>{escape(name)}</code></td>"
         f"<td>{tex_span(shape) if shape else ''}</td></tr>"
-        for sign, name, shape in legend.symbols
+        for sign, name, shape in report.legend.symbols
     )
-    notes = "".join(f"<li>{_mixed(line)}</li>" for line in legend.conventions)
+    matrices = _notes(report.matrix_notes)
     return (
-        f'<h3>Notation</h3><ul class="notes">{notes}</ul><div class="scroll tall"><table class="symbols">'
-        f"<thead><tr><th>symbol</th><th>tensor</th><th>shape</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<h3>Notation</h3>{_notes(report.legend.conventions)}"
+        + (f"<details><summary>In matrices</summary>{matrices}</details>" if report.matrix_notes else "")
+        + '<div class="scroll tall"><table class="symbols"><thead><tr><th>symbol</th><th>tensor</th><th>shape</th></tr>'
+        f"</thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def _notes(lines: Iterable[str]) -> str:
+    return f'<ul class="notes">{"".join(f"<li>{_mixed(line)}</li>" for line in lines)}</ul>'
 
 
 def _anchor(name: str, inputs: Sequence[str]) -> str:
@@ -114,7 +122,9 @@ def _mixed(line: str) -> str:
 
 def _chapter(chapter: Chapter, report: Report) -> str:
     groups = "\n".join(_group(group, chapter.stage, report) for group in chapter.groups)
-    return f'<section id="{chapter.stage}"><h2>{escape(chapter.title)}</h2>{groups}</section>'
+    note = report.checked if chapter.stage == "backward" else ""
+    said = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f'<section id="{chapter.stage}"><h2>{escape(chapter.title)}</h2>{said}{groups}</section>'
 
 
 def _group(group: Group, stage: str, report: Report) -> str:
@@ -145,20 +155,20 @@ def _row(row: Row) -> str:
     code = "".join(map(_block, row.code)) or (f'<p class="inside">{inside}</p>' if inside else "")
     return (
         f'<div class="row" id="eq-{row.number}"><a class="number" href="#eq-{row.number}">({row.number})</a>'
-        f'<div class="math">{tex_span(row.latex, display=True)}'
+        f'<div class="math">{tex_span(row.latex, display=True)}{_matrices(row)}'
         f'<p class="from"><code>{escape(row.target)}</code> {escape(row.shape)}{uses}</p>{_steps(row)}</div>'
         f'<div class="code">{code}</div></div>'
     )
 
 
+def _matrices(row: Row) -> str:
+    return f'<div class="matrix"><i>in matrices</i>{tex_span(row.matrices, display=True)}</div>' if row.matrix else ""
+
+
 def _steps(row: Row) -> str:
     if not row.steps:
         return ""
-    lines = "".join(
-        f"<li>{tex_span(step.latex, display=True)}<p>{_mixed(step.reason)}"
-        f"{f' <em>{escape(step.check)}</em>' if step.check else ''}</p></li>"
-        for step in row.steps
-    )
+    lines = "".join(f"<li>{tex_span(step.latex, display=True)}<p>{_mixed(told(step))}</p></li>" for step in row.steps)
     return f'<details><summary>step by step</summary><ol class="steps">{lines}</ol></details>'
 
 
@@ -169,6 +179,7 @@ def _numbers(numbers: Iterable[int]) -> str:
 def _block(code: Code) -> str:
     lines = "\n".join(highlighted(code.lines))
     place = f"line {code.first}" if code.first == code.last else f"lines {code.first}–{code.last}"
+    place += ", in the loop over time" if code.loop else ""
     return f'<pre><a class="place" href="#L{code.first}">{place}</a>{lines}</pre>'
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from symnet.explain.report.content import Report
 from symnet.explain.report.costs import at
+from symnet.explain.report.derivation import told
 from symnet.explain.report.numbered import Row
 from symnet.explain.report.numbers import memory, polynomial_tex
 from symnet.explain.report.tables import BATCHES
@@ -13,6 +14,7 @@ from symnet.explain.symbols import escape
 
 PREAMBLE = r"""\documentclass[a4paper,10pt]{article}
 \usepackage[T1]{fontenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \usepackage{amsmath}
 \usepackage[margin=22mm]{geometry}
 \usepackage[hidelinks]{hyperref}
@@ -29,11 +31,12 @@ ROWS = 34
 def tex(report: Report) -> str:
     """The document."""
     parts = [rf"\section*{{{escape(report.name)}}}", text(report.lead), r"\subsection*{Notation}"]
-    parts += [text(line) + r"\par" for line in report.legend.conventions]
+    parts += [text(line) + r"\par" for line in (*report.legend.conventions, *report.matrix_notes)]
     symbols = [(f"${sign}$", _name(name), f"${shape}$" if shape else "") for sign, name, shape in report.legend.symbols]
     parts += [*_tables("lll", ("symbol", "tensor", "shape"), symbols), r"\subsection*{Layers}", *_layers(report)]
     for chapter in report.chapters:
         parts.append(rf"\subsection*{{{escape(chapter.title)}}}")
+        parts += [text(report.checked)] if report.checked and chapter.stage == "backward" else []
         for group in chapter.groups:
             kind = f" ({escape(group.kind)})" if group.kind else ""
             parts.append(rf"\subsubsection*{{{escape(group.name)}{kind}}}")
@@ -60,9 +63,11 @@ def _row(row: Row) -> Iterable[str]:
     note = f"{_name(row.target)} {shape}" + (f", from {uses}" if uses else "")
     note += rf", computed within \eqref{{eq:{row.inside}}}" if row.inside and not row.code else ""
     yield rf"{{\small {note}}}"
-    for step in row.steps:
-        yield f"\\begin{{equation*}}\n{step.latex}\n\\end{{equation*}}"
-        yield rf"{{\small {text(step.reason)}{f' ({escape(step.check)})' if step.check else ''}}}"
+    if row.matrix:
+        yield rf"{{\small In matrices:}} $\displaystyle {row.matrices}$"
+    if row.steps:
+        lines = [rf"\item $\displaystyle {step.latex}$\\{text(told(step))}" for step in row.steps]
+        yield "{\\footnotesize\\begin{enumerate}\n" + "\n".join(lines) + "\n\\end{enumerate}}"
     for code in row.code:
         # A line of generated code never holds the end of this environment: names are letters, digits and "_".
         yield "{\\footnotesize\\begin{verbatim}\n" + "\n".join(code.lines) + "\n\\end{verbatim}}"

@@ -33,7 +33,7 @@ def layer_table(report: Report) -> str:
     heads = "layer,kind,window,output,parameters,FLOPs forward,FLOPs backward,bytes kept,receptive field".split(",")
     most = [max((at(column(row), 1) for row in report.layers), default=0.0) for column in _COLUMNS]
     rows = "".join(_layer(row, most) for row in report.layers)
-    sums = [sum((sympy.sympify(column(row)) for row in report.layers), sympy.Integer(0)) for column in _COLUMNS]
+    sums = [sum((column(row) for row in report.layers), sympy.Integer(0)) for column in _COLUMNS]
     total = "".join(f'<td class="num">{escape(_amount(value))}</td>' for value in sums)
     return (
         '<p class="note">Operations and bytes are those of one sample.</p><div class="scroll"><table class="layers">'

@@ -1,0 +1,1 @@
+"""Derivatives compared: differences, the complex step, forward and reverse mode."""
