@@ -191,6 +191,17 @@ def _windows(view: View, shape: Sequence[Affine], at: Sequence[Affine], vector: 
     return base.then(Windows(tuple(vector[n] for n in order), steps), axes=order)
 
 
+def taken(first: Take, second: Take) -> Take:
+    """Both indexings as one; every item of `first` is one position or the whole axis."""
+    rest = list(second.items)
+    items: list[Affine | Slice | None] = []
+    for item in first.items:
+        while rest and rest[0] is None and item == FULL:
+            items.append(rest.pop(0))
+        items.append(rest.pop(0) if item == FULL and rest else item)
+    return Take((*items, *rest))
+
+
 def transposed(view: View, order: tuple[int, ...], axes: Sequence[str]) -> View:
     """`view` with its axes in another order; windows are made in that order at once."""
     if order == tuple(range(len(order))):

@@ -155,7 +155,8 @@ PARTS: tuple[Part, ...] = (
             Row(r"\frac{\partial L}{\partial W^{p,d}} = \delta^p \otimes X^d", "d_far.weight"),
             Row(r"\frac{\partial L}{\partial b^p} = \sum_{i,j} \delta^p_{i,j}", "d_far.bias"),
             Row(
-                r"\delta^{l,d} = f'(Z^{l,d}) \odot \sum_p \operatorname{rot180}(W^{l+1,p,d}) \tilde{\otimes} \delta^{l+1,p}",
+                r"\delta^{l,d} = f'(Z^{l,d}) \odot \sum_p \operatorname{rot180}(W^{l+1,p,d})"
+                r" \tilde{\otimes} \delta^{l+1,p}",
                 "d_far.z",
             ),
         ),
@@ -167,7 +168,8 @@ PARTS: tuple[Part, ...] = (
             Row(r"Z^p = \sum_d W^{p,d} \otimes X^d + b^p", "near"),
             Row(r"\frac{\partial L}{\partial W^{p,d}} = \delta^p \otimes X^d", "d_near.weight"),
             Row(
-                r"\delta^{l,d} = f'(Z^{l,d}) \odot \sum_p \operatorname{rot180}(W^{l+1,p,d}) \tilde{\otimes} \delta^{l+1,p}",
+                r"\delta^{l,d} = f'(Z^{l,d}) \odot \sum_p \operatorname{rot180}(W^{l+1,p,d})"
+                r" \tilde{\otimes} \delta^{l+1,p}",
                 "d_far.z",
             ),
         ),

@@ -150,12 +150,17 @@ class MeanSquaredError(Elementwise):
 
 
 class SquaredError(Loss):
-    """(z - target)**2, the sum over the outputs and the mean over the batch (and the time steps)."""
+    """(z - target)**2, the sum over the outputs and the mean over the batch.
+
+    Where the sequences have a symbolic length, the outputs are those of a time step, and the mean is one over
+    the time steps too; a fixed number of steps counts as so many outputs.
+    """
 
     def text(self, output: Tensor, layout: Layout | None) -> str:
         """See the class."""
         at = _letters(output, layout)
-        count = f"(N*{output.shape[1]})" if has_time(output, layout) and self.reduction == "mean" else "N"
+        timed = has_time(output, layout) and not output.shape[1].is_constant and self.reduction == "mean"
+        count = f"(N*({output.shape[1]}))" if timed else "N"
         return f"loss[] = sum[{at}]((z[{at}] - target[{at}])**2/{count})"
 
 

@@ -81,9 +81,7 @@ def compiled(model: sn.Model, params: Arrays, x: Arrays, y: np.ndarray) -> tuple
     return loss, module.forward(params, fed), grads
 
 
-def expected(
-    case: Case, params: Arrays, x: Arrays, y: np.ndarray, layout: str | None
-) -> tuple[float, np.ndarray, Arrays]:
+def expected(case: Case, params: Arrays, x: Arrays, y: np.ndarray, timed: bool) -> tuple[float, np.ndarray, Arrays]:
     """(loss, output, gradients) of the twin."""
     leaves = {name: torch.tensor(a, requires_grad=True) for name, a in params.items()}
     values = {name: torch.tensor(a) for name, a in x.items()}
@@ -91,7 +89,7 @@ def expected(
         if f"{name}_fed.scale" in leaves:
             values[name] = values[name] * leaves[f"{name}_fed.scale"]
     output = case.twin({**values, **{name.split(".", 1)[1]: leaf for name, leaf in leaves.items()}})
-    steps = y.shape[1] if y.ndim == 3 and layout is None else 1  # a loss at each time step
+    steps = y.shape[1] if timed else 1  # a loss at each time step
     loss = ((output - torch.tensor(y)) ** 2).sum() / (len(y) * steps)
     grads = torch.autograd.grad(loss, list(leaves.values())) if leaves else ()
     return (

@@ -17,7 +17,7 @@ from symnet.explain.solve import gathered
 
 Golden = Callable[[str, str], None]
 
-WORDS = r"""\text \mathrm \delta \bar \hat \ell \frac \partial \sum \prod \max \exp \left \right \mathop
+WORDS = r"""\text \mathrm \delta \bar \hat \ell \frac \partial \sum \prod \max \exp \left \right \mathop \limits
     \substack \mid \le \ge \ne \lfloor \rfloor \quad \mathrel \begin \end \times \sqrt \sigma \log \tanh \cdot
     \, \_ \\"""
 """The commands a document of the tests may use; KaTeX and amsmath know all of them."""

@@ -133,5 +133,5 @@ def test_masked_reduction_and_floor() -> None:
         reduce="logsumexp",
         guards=(Guard(">=", affine("t-r")),),
     )
-    expected = r"s_{n,t} = \mathop{\mathrm{logsumexp}}_{\substack{r \\ r \le t}} e_{n,\lfloor r/2 \rfloor}"
+    expected = r"s_{n,t} = \mathop{\mathrm{logsumexp}}\limits_{\substack{r \\ r \le t}} e_{n,\lfloor r/2 \rfloor}"
     assert latex_of(item, program.table, glyphs(program)) == expected

@@ -21,7 +21,7 @@ from codegen.lower.storage import Storage
 from codegen.plan import Block, Loop, Note, Step, mapped, views_of
 from codegen.rewrite.share import rename_indices
 from codegen.schedule import Recurrence
-from codegen.view import FULL, Slice, Take, View
+from codegen.view import FULL, Slice, Take, View, taken
 
 Lower = Callable[[Equation, Storage], list[Step]]
 
@@ -112,7 +112,7 @@ class _Slices:
         return replace(read, tensor=name, at=at[:axis] + at[axis + 1 :])
 
     def _slice(self, tensor: str, base: str, axis: int, subscript: Affine, shape: tuple[Affine, ...]) -> str:
-        items: tuple[Affine | Slice, ...] = (*(FULL for _ in range(axis)), subscript)
+        items: tuple[Affine | Slice, ...] = tuple(subscript if k == axis else FULL for k in range(len(shape)))
         view = View(base).then(Take(items), axes=())
         for name, known in self.views.items():
             if known == view:
@@ -136,4 +136,9 @@ class _Slices:
     def placed(self, view: View) -> View:
         """A view of a slice as a view of the array it is a slice of."""
         whole = self.views.get(view.base)
-        return view if whole is None else View(whole.base, (*whole.ops, *view.ops), view.axes)
+        if whole is None:
+            return view
+        own, ops = whole.ops[-1], view.ops
+        if ops and isinstance(own, Take) and isinstance(ops[0], Take):
+            return View(whole.base, (*whole.ops[:-1], taken(own, ops[0]), *ops[1:]), view.axes)
+        return View(whole.base, (*whole.ops, *ops), view.axes)

@@ -73,9 +73,10 @@ def _convolves(equation: Equation, program: Program) -> bool:
 def _is_window(subscript: Subscript, axis: int, read: Read, equation: Equation, program: Program) -> bool:
     if not isinstance(subscript, Affine) or len([n for n in subscript.names if n in equation.extents]) < 2:
         return False
-    return split_order(subscript, program.table[read.tensor].shape[axis], equation.extents) is None or any(
-        n in equation.over for n in subscript.names
-    )
+    if split_order(subscript, program.table[read.tensor].shape[axis], equation.extents) is None:
+        return True
+    # Indices that tile an axis exactly are the channels of groups in a product, else a pooling's window.
+    return len(equation.reads) == 1 and {n in equation.over for n in subscript.names} == {True, False}
 
 
 def _moving(equation: Equation, program: Program) -> set[str]:

@@ -19,8 +19,8 @@ from symnet.explain.symbols import COTANGENT
 HEADS: Mapping[str, str] = {
     "sum": r"\sum",
     "max": r"\max",
-    "argmax": r"\mathop{\mathrm{arg\,max}}",
-    "logsumexp": r"\mathop{\mathrm{logsumexp}}",
+    "argmax": r"\mathop{\mathrm{arg\,max}}\limits",
+    "logsumexp": r"\mathop{\mathrm{logsumexp}}\limits",
     "prod": r"\prod",
 }
 """What each reduction is written as; its indices go below.  (GitHub refuses the operatorname macro.)"""

@@ -69,8 +69,8 @@ def steps_chapter(found: dict[str, tuple[Step, ...]], program: Program) -> Chapt
     every = [step for steps in found.values() for step in steps]
     checked = sum(1 for step in every if step.difference is not None)
     note = (
-        f"Of {len(every)} steps {checked} were tried on small random arrays while they were made: the chain rule against "
-        f"central differences (relative), every further step against the one before. "
+        f"Of {len(every)} steps {checked} were tried on small random arrays while they were made: the chain rule "
+        f"against central differences (relative), every further step against the one before. "
         f"The largest difference seen is {largest(every):.1e}."
     )
     sections = [Section("How the steps were checked", (), (note,))]

@@ -35,6 +35,6 @@ def card(model: Network, program: Program, stage: str) -> str:
     shown = escape(formulas(model, program, stage))
     return (
         f'<div><div style="font-weight:600">{escape(model.name)}</div>{picture(model, program)}'
-        f'<pre style="overflow-x:auto;line-height:1.35;font-family:monospace">{table}</pre>'
+        f'<pre style="overflow-x:auto;white-space:pre;font:0.85em/1.35 monospace">{table}</pre>'
         f"<details><summary>{title}</summary>{shown}</details></div>"
     )

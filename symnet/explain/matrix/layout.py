@@ -97,8 +97,9 @@ def _elementwise(node: Elementwise) -> Node:
 
 def _hadamard(node: Hadamard) -> Node:
     """Of columns: a row times diagonal matrices.  Of maps: the elementwise product of the transposes."""
+    numbers = [f for f in node.factors if isinstance(f, Array) and not rank(f)]
     products = [f for f in node.factors if isinstance(f, Product)]
-    others = [f for f in node.factors if not isinstance(f, Product)]
+    others = [f for f in node.factors if f not in numbers and f not in products]
     if (
         len(products) == 1
         and all(isinstance(f, Call | Elementwise | Array) for f in others)
@@ -106,7 +107,8 @@ def _hadamard(node: Hadamard) -> Node:
     ):
         factors = transposed(products[0])
         assert isinstance(factors, Product)
-        return Product((*factors.factors, *(Diagonal(f) for f in others)))
+        row = Product((*factors.factors, *(Diagonal(f) for f in others)))
+        return Hadamard((*numbers, row)) if numbers else row
     return Hadamard(tuple(transposed(f) for f in node.factors))
 
 

@@ -14,7 +14,20 @@ from dataclasses import dataclass, replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Quotient, Read, Subscript, index_symbol, indices_of, slot, slots_of
+from codegen.equation import (
+    Equation,
+    Program,
+    Quotient,
+    Read,
+    Subscript,
+    all_reads,
+    index_symbol,
+    indices_of,
+    slot,
+    slots_of,
+    substitute_read,
+    substitute_subscript,
+)
 from symnet.explain.matrix.nodes import Array, Elementwise, Node, OneHot
 from symnet.explain.statements import fresh
 from symnet.explain.symbols import COTANGENT
@@ -85,6 +98,10 @@ def take_apart(equation: Equation, program: Program, axes: Axes, settled: Settle
     numbers = {index_symbol(n) for n in extents} & plain.body.free_symbols
     if numbers:
         raise NotMatrixError(f"the index {min(map(str, numbers))} is used as a number")
+    for tensor, places in ((plain.target, plain.at), *((r.tensor, r.at) for r in plain.reads)):
+        for s, size in zip(places, program.table[tensor].shape, strict=True):
+            if isinstance(s, Affine) and s.plain in core and extents[str(s)] != size:
+                raise NotMatrixError("a part of an axis")
     factor, operands = sympy.Integer(1), []
     for part in sympy.Mul.make_args(sympy.factor_terms(plain.body)):
         if slots_of(part):
@@ -151,6 +168,21 @@ def _affine(subscript: Subscript) -> Affine:
     if isinstance(subscript, Affine):
         return subscript
     raise NotMatrixError("a subscript is divided" if isinstance(subscript, Quotient) else "a label reads a label")
+
+
+def without_points(equation: Equation) -> Equation:
+    """Indices of one point left out of subscripts such as `g + d`, where a group has one map."""
+    places = [equation.at, *(r.at for r in all_reads(equation))]
+    shared = {n for at in places for s in at if isinstance(s, Affine) and len(s.terms) > 1 for n in s.names}
+    points = {n for n, e in equation.box if e == Affine.of(1) and n in shared}
+    points -= {n for guard in equation.guards for n in guard.affine.names}
+    zeros = dict.fromkeys(points, Affine())
+    return equation.with_(
+        at=tuple(substitute_subscript(s, zeros) for s in equation.at),
+        reads=tuple(substitute_read(r, zeros) for r in equation.reads),
+        box=tuple(pair for pair in equation.box if pair[0] not in points),
+        over=tuple(n for n in equation.over if n not in points),
+    )
 
 
 Hot = tuple[str, Read, Affine]

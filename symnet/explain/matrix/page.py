@@ -164,7 +164,8 @@ def matrix_legend(ready: Prepared) -> Legend:
     if batch:
         lines.append(
             r"The loss is a mean over the samples, $L = \frac{1}{N} \sum_n L_n$ (and penalties). "
-            r"$\delta_n = \partial L_n / \partial z_n$ and $\bar{v}_n = \partial L_n / \partial v_n$ are the errors of one sample, $N$ times the "
+            r"$\delta_n = \partial L_n / \partial z_n$ "
+            r"and $\bar{v}_n = \partial L_n / \partial v_n$ are the errors of one sample, $N$ times the "
             r"derivatives of $L$; the gradients $\partial L / \partial W$ are those of the mean."
         )
     if ready.recurrent:

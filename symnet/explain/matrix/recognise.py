@@ -16,7 +16,7 @@ from codegen.equation import Equation, Program, Read, slot
 from codegen.rewrite.inline import compact
 from symnet.derive.reverse import cotangent_name
 from symnet.explain.matrix.nodes import Array, Call, LogSumExp, Node, Plus, Scaled, Softmax, Total
-from symnet.explain.matrix.operands import Axes, NotMatrixError, Parts, is_window, remember, take_apart
+from symnet.explain.matrix.operands import Axes, NotMatrixError, Parts, is_window, remember, take_apart, without_points
 from symnet.explain.matrix.primes import Primes, primes
 from symnet.explain.matrix.product import hadamard, norm, product
 from symnet.explain.matrix.walk import labels_of, renamed
@@ -86,10 +86,26 @@ def recognise(
     nodes = [node if left == first else _aligned(left, first, node) for left, node in terms]
     # Written in the order of the equations, what is no sum or window last.
     nodes = [node for _, node in sorted(zip(places, nodes, strict=True), key=lambda pair: pair[0])]
-    extents = {n: e for equation in equations for n, e in equation.box}
-    names = dict.fromkeys(n for s in first.at if s is not None for n in s.names if n in extents)
+    labels = _labels(first, equations, program)
     whole = nodes[0] if len(nodes) == 1 else _sum(nodes)
-    return Formula(first, tuple((n, extents[n]) for n in names), whole, equations)
+    return Formula(first, labels, whole, equations)
+
+
+def _labels(target: Array, equations: tuple[Equation, ...], program: Program) -> tuple[tuple[str, Affine], ...]:
+    """The labels of the left side with their extents; what is written outside the target's box is dropped."""
+    boxes = {n: e for equation in equations for n, e in equation.box}
+    found: dict[str, Affine] = {}
+    for subscript, size in zip(target.at, program.table[target.tensor].shape, strict=True):
+        for name in subscript.names if subscript is not None else ():
+            extent = boxes.get(name)
+            if extent is None:
+                continue
+            if subscript is not None and subscript.plain == name and extent != size:
+                if not (extent - size).is_nonnegative():
+                    raise NotMatrixError("only a part of the left side")
+                extent = size
+            found[name] = extent
+    return tuple(found.items())
 
 
 def _position(part: Equation, equations: tuple[Equation, ...]) -> int:
@@ -109,10 +125,13 @@ def _sum(nodes: list[Node]) -> Node:
 def _statement(
     target: str, equations: tuple[Equation, ...], program: Program, axes: Axes, found: Mapping[str, Primes]
 ) -> Statement:
-    try:
-        return recognise(target, equations, program, axes, found)
-    except NotMatrixError as reason:
-        return Unrecognised(target, str(reason), equations)
+    reasons = []
+    for attempt in dict.fromkeys((equations, tuple(without_points(e) for e in equations))):
+        try:
+            return recognise(target, attempt, program, axes, found)
+        except NotMatrixError as reason:
+            reasons.append(str(reason))
+    return Unrecognised(target, reasons[0], equations)
 
 
 def _split(equation: Equation) -> tuple[Equation, ...]:
@@ -203,7 +222,7 @@ def _aligned(left: Array, first: Array, node: Node) -> Node:
         if (mine is None) != (theirs is None):
             raise NotMatrixError("terms that take other axes as rows and columns")
         if mine is not None and theirs is not None and mine != theirs:
-            if mine.plain is None or theirs.plain is None:
+            if mine.plain is None:
                 raise NotMatrixError("terms whose left sides differ")
             names[mine.plain] = theirs
     return renamed(node, names)
@@ -244,7 +263,7 @@ def _put_in(item: Formula, error: Array, source: Formula) -> Formula | None:
     """`item` under the labels of `source`, whose right side replaces the error."""
     names: dict[str, Affine] = {}
     for mine, theirs in zip(error.at, source.target.at, strict=True):
-        if (mine is None) != (theirs is None) or (mine is not None and (mine.plain is None or theirs.plain is None)):  # type: ignore[union-attr]
+        if (mine is None) != (theirs is None) or (mine is not None and mine.plain is None):
             return None
         if mine is not None and theirs is not None and mine.plain is not None:
             names[mine.plain] = theirs

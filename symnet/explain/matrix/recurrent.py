@@ -81,6 +81,8 @@ def _scaled_error(item: Formula, prime: Primes) -> Formula:
     ):
         return item
     error = item.node.factors[0]
+    if sum(1 for s in error.at if s is None) != 1:
+        return item
     args = tuple(Array(read.tensor, error.at) for read in prime.reads)
     return replace(item, node=Product((Diagonal(Elementwise(prime.derivative, args)), error)))
 
