@@ -65,6 +65,8 @@ from symnet.losses import (
 )
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
     "Attention",
@@ -89,7 +91,6 @@ __all__ = [
     "Flatten",
     "Formula",
     "FormulaError",
-    "GRU",
     "GlobalAvgPool2D",
     "GlobalMaxPool2D",
     "GroupNorm",
@@ -97,7 +98,6 @@ __all__ = [
     "Huber",
     "Input",
     "KLDivergence",
-    "LSTM",
     "LayerNorm",
     "MaxPool2D",
     "MeanSquaredError",

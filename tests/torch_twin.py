@@ -135,4 +135,7 @@ def _loss(model: sn.Model, output: Tensor, y: Tensor) -> Tensor:
     if not y.is_floating_point():
         y = F.one_hot(y, output.shape[-1]).to(output.dtype)
     squares = (output - y.reshape(output.shape)) ** 2
-    return squares.mean() if isinstance(model.loss, sn.MeanSquaredError) else squares.sum() / len(output)
+    if isinstance(model.loss, sn.MeanSquaredError):
+        return squares.mean()
+    steps = [n for n, extent in zip(output.shape, model.output.shape, strict=True) if not extent.is_constant]
+    return squares.sum() / math.prod(steps)  # a mean over the batch, and over time where its length is symbolic

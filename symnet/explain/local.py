@@ -74,7 +74,11 @@ def local(program: Program, name: str, seed: int = 0) -> Local | None:
     tensors.append(Tensor(SCALAR, (), "float", "result"))
     made = Program(tuple(tensors), (*equations, *totals), program.sizes)
     sizes = dict.fromkeys(program.sizes, SIZE)
-    return Local(made, _drawn(made, sizes, np.random.default_rng(seed)), sizes)
+    arrays = _drawn(made, sizes, np.random.default_rng(seed))
+    if not np.isfinite(interpret(made, arrays, sizes)[SCALAR]):
+        # A root or a logarithm: stay where it is defined.
+        arrays = {n: abs(a) + 0.5 if a.dtype.kind == "f" else a for n, a in arrays.items()}
+    return Local(made, arrays, sizes)
 
 
 def _given(tensor: Tensor, shapes: Mapping[str, tuple[Affine, ...]], computed: bool) -> Tensor:

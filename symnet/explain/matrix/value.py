@@ -273,7 +273,7 @@ def largest_difference(
     sizes: Mapping[str, int],
     transposed: frozenset[str] = frozenset(),
 ) -> float:
-    """The largest difference between a formula's two sides over all its labels.
+    """The largest difference between a formula's two sides over all its labels, relative to their size where above 1.
 
     labels: the indices of the left side with their extents.  transposed: tensors whose symbols stand for transposes.
     Raises ValueError where the shapes of the two sides differ.
@@ -286,5 +286,6 @@ def largest_difference(
         got = value(node, here)
         if got.shape != expected.shape and got.size != 1:
             raise ValueError(f"a left side of shape {expected.shape}, a right side of shape {got.shape}")
-        worst = max(worst, float(np.abs(got - expected).max(initial=0.0)))
+        size = max(1.0, float(np.abs(expected).max(initial=0.0)))
+        worst = max(worst, float(np.abs(got - expected).max(initial=0.0)) / size)
     return worst
