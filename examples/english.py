@@ -11,7 +11,8 @@ import numpy as np
 SYMBOLS = "\n" + "".join(map(chr, range(32, 127)))
 """The line break and the printable characters of ASCII; a symbol's number is its place."""
 
-_PLAIN = str.maketrans("“”‘’–—", "\"\"''--")
+_PLAIN = str.maketrans("\u201c\u201d\u2018\u2019\u2013\u2014", "\"\"''--")
+"""Typographic quotation marks and dashes have plain ones."""
 
 
 def encode(text: str) -> np.ndarray:

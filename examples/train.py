@@ -47,7 +47,7 @@ RECIPES = {
     "mlp": Recipe("mlp.py", load_digits, epochs=40, learning_rate=1e-2, scale=16),
     "digits_mlp": Recipe("digits_mlp.toml", load_digits, epochs=30, learning_rate=2e-3, scale=16),
     "digits_cnn": Recipe("digits_cnn.py", load_digits, epochs=40, learning_rate=1e-3, scale=16),
-    "inception_digits": Recipe("inception_digits.py", load_digits, epochs=15, learning_rate=3e-3, scale=16),
+    "inception_digits": Recipe("inception_digits.py", load_digits, epochs=25, learning_rate=3e-3, scale=16),
     "logistic_breast_cancer": Recipe("logistic_breast_cancer.py", load_breast_cancer, epochs=30, learning_rate=1e-2),
     "rbf_formula": Recipe("rbf_formula.py", load_wine, epochs=60, learning_rate=1e-2),
 }

@@ -117,11 +117,13 @@ def held_out(module: ModuleType, params: Arrays, text: np.ndarray, window: int) 
     """Bits per character on `text`, read in windows from a blank state."""
     rows = (len(text) - 1) // window
     x, y = (text[k : k + rows * window].reshape(rows, window) for k in (0, 1))
+    parts = [slice(k, min(k + 16, rows)) for k in range(0, rows, 16)]
+    sizes = [part.stop - part.start for part in parts]
     losses = [
-        module.loss(params, {"text": x[k : k + 16], **blank(module, len(x[k : k + 16]))}, y[k : k + 16])
-        for k in range(0, rows - rows % 16 or rows, 16)
+        module.loss(params, {"text": x[part], **blank(module, size)}, y[part])
+        for part, size in zip(parts, sizes, strict=True)
     ]
-    return float(np.mean(losses) / np.log(2))
+    return float(np.average(losses, weights=sizes) / np.log(2))
 
 
 def write(

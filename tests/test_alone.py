@@ -28,6 +28,7 @@ SAMPLES = (
     "activation gelu",
     "frozen",
 )
+SEEDED = ("inception", "masked", "activation gelu")
 
 
 @cache
@@ -48,14 +49,14 @@ def python(program: str, *arguments: str, **variables: str) -> str:
 def test_the_same_bytes_for_every_hash_seed() -> None:
     program = (
         "import hashlib\nimport symnet as sn\nfrom corpus import network\n"
-        f"for name in {SAMPLES!r}:\n"
+        f"for name in {SEEDED!r}:\n"
         f"    for target in {TARGETS!r}:\n"
         "        text = sn.compile(network(name).model, target=target).source\n"
         "        print(name, target, hashlib.sha256(text.encode()).hexdigest())\n"
     )
     found = {python(program, PYTHONHASHSEED=seed) for seed in ("0", "1", "4321")}
     assert len(found) == 1
-    assert len(found.pop().splitlines()) == len(SAMPLES) * len(TARGETS)
+    assert len(found.pop().splitlines()) == len(SEEDED) * len(TARGETS)
 
 
 def test_the_same_bytes_twice_in_one_process() -> None:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(FOLDER))
 import filters  # noqa: E402
 import train  # noqa: E402
 
-SCRIPTS = {"train.py", "filters.py"}
+SCRIPTS = {"train.py", "filters.py", "three_ways.py", "english.py", "write.py", "rows.py", "patches.py"}
 MODELS = sorted(path.name for path in FOLDER.iterdir() if path.suffix in {".py", ".toml"} and path.name not in SCRIPTS)
 
 LEAST_ACCURACY = {
@@ -26,6 +26,7 @@ LEAST_ACCURACY = {
     "mlp": 0.96,
     "digits_mlp": 0.96,
     "digits_cnn": 0.98,
+    "inception_digits": 0.96,
     "logistic_breast_cancer": 0.93,
     "rbf_formula": 0.95,
 }

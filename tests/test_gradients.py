@@ -18,7 +18,7 @@ from symnet.derive.reverse import cotangent_name
 
 QUIET = list(HealthCheck)
 WIDTHS = (2e-5, 4e-6)
-ENTRIES = 12
+ENTRIES = 8
 """How many entries of each parameter are moved."""
 
 
@@ -85,7 +85,7 @@ def test_layer_against_the_interpreter(name: str) -> None:
     agree_with_each_other([compiled(name, target).module for target in TARGETS], network(name))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=12, deadline=None, suppress_health_check=QUIET)
 @given(case=networks())
 def test_drawn_networks_against_differences(case: Network) -> None:
     for target in TARGETS:

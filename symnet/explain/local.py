@@ -149,6 +149,7 @@ def _small(name: str, equation: Equation) -> Affine:
     kept = not extent.is_constant or index_symbol(name) in equation.body.free_symbols
     kept |= any(g.affine.coefficient(name) for g in equation.guards)
     kept |= any(isinstance(s, Read) and name in indices_of([s]) and not extent.is_constant for s in at)
+    kept |= any(isinstance(s, Affine) and s.names == (name,) and s.const for s in at)  # a shift, such as a join's
     if kept:
         return extent
     if not windows:

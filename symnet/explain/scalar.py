@@ -132,6 +132,11 @@ class BodyPrinter(LatexPrinter):  # type: ignore[misc]
     def _print_And(self, expr: sympy.And) -> str:
         return r",\, ".join(self._print(arg) for arg in sorted(expr.args, key=sympy.default_sort_key))
 
+    def _print_ITE(self, expr: sympy.ITE) -> str:
+        """What SymPy makes of a comparison with a branch, such as `max(x, -1) > 0`, as "and" and "or"."""
+        test, yes, no = expr.args
+        return str(self._print(sympy.Or(sympy.And(test, yes), sympy.And(sympy.Not(test), no))))
+
     def _print_Log1p(self, expr: sympy.Function, exp: str | None = None) -> str:
         return str(self._print_log(sympy.log(1 + expr.args[0], evaluate=False), exp))
 

@@ -35,6 +35,7 @@ from symnet.explain.matrix.page import formula_lines
 from symnet.explain.matrix.prepare import Prepared, prepare
 from symnet.explain.matrix.primes import primes
 from symnet.explain.matrix.recognise import Formula, recognise, recognised
+from symnet.explain.matrix.recurrent import unshifted
 from symnet.explain.matrix.value import largest_difference
 from symnet.explain.solve import gathered
 from symnet.explain.statements import readable, statements
@@ -235,7 +236,8 @@ def _in_matrices(
     difference = None
     if derived is not None and trial.copy is not None and small:
         try:
-            copy = recognise(bar, small, derived, dict(context.axes), primes(derived))
+            straight = tuple(unshifted(e, derived) for e in small)
+            copy = recognise(bar, straight, derived, dict(context.axes), primes(derived))
         except NotMatrixError:
             copy = None
         if copy is not None:
