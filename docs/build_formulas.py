@@ -226,7 +226,9 @@ def page() -> str:
             lines.append(f"| ${row.notes}$ | ${left} = {right}$ |")
         texts.append("\n".join(lines))
     closing = f"The largest difference between the two sides of a derived formula was below {_bound(worst)}."
-    return "\n\n".join([INTRODUCTION.rstrip(), *texts, closing]) + "\n"
+    text = "\n\n".join([INTRODUCTION.rstrip(), *texts, closing]) + "\n"
+    # GitHub does not render \\operatorname.
+    return text.replace("\\operatorname{", "\\mathrm{")
 
 
 def _formula(ready: Prepared, tensor: str) -> Formula:

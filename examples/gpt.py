@@ -1,7 +1,7 @@
 """A small GPT: a transformer that reads a window of English and foretells the next character at every place.
 
 Three blocks, each an attention that looks back only and two dense layers at every place, both added to what
-they read and with a normalization in front of them.
+they read and with a normalization in front of them; as in GPT-2, gelu is the approximation with tanh.
 
     symnet summary examples/gpt.py
     python examples/write.py gpt

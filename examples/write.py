@@ -19,9 +19,9 @@ from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import english
 import numpy as np
 
+import english
 import symnet as sn
 from symnet.definition import load
 
@@ -43,7 +43,7 @@ class Recipe:
 RECIPES = {
     "char_rnn": Recipe(steps=4000, batch=32, window=64, learning_rate=2e-3),
     "char_lstm": Recipe(steps=2500, batch=32, window=64, learning_rate=4e-3),
-    "gpt": Recipe(steps=1800, batch=16, window=64, learning_rate=2e-3),
+    "gpt": Recipe(steps=3000, batch=16, window=64, learning_rate=2e-3),
 }
 
 

@@ -13,6 +13,7 @@ from codegen.equation import Program
 from codegen.plan import Buffer
 from symnet.explain.flops import flops
 from symnet.graph import Model
+from symnet.higher import higher
 from symnet.layers.spelling import readable
 from symnet.numeric import STAGES, Numeric, numeric, output_attribute
 from symnet.objectives import Objective
@@ -41,18 +42,24 @@ def assemble(
     dtype: str,
     target: str,
     wrt_inputs: bool = False,
+    hvp: bool = False,
 ) -> Assembled:
-    """The module for a derived and rewritten program; `evaluation` where use needs another one."""
+    """The module for a derived and rewritten program; `evaluation` where use needs another one.
+
+    hvp: with the derivatives along a direction.
+    """
     made = numeric(model, program, evaluation, target=target, wrt_inputs=wrt_inputs)
-    more = [line for line in made.imports if line != "import math"]
+    curved, imports = higher(model, target, made.helpers) if hvp else ("", ())
+    more = [line for line in (*made.imports, *imports) if line != "import math"]
     parts = [
         header(model, program, dtype, target),
         import_block(more),
         "\n".join(constants(model, made, dtype)) + "\n\n",
         made.training.source + "\n",
         made.evaluation + "\n",
+        *([curved + "\n"] if hvp else []),
         emit_optimizers().rstrip() + "\n\n",
-        fragments().rstrip() + "\n",
+        fragments(hvp).rstrip() + "\n",
     ]
     before = sum(part.count("\n") + 1 for part in parts[: parts.index(made.training.source + "\n")])
     blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)

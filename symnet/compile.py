@@ -28,22 +28,29 @@ DTYPES = ("float32", "float64")
 TARGETS = ("auto", "numpy", "numexpr")
 
 
-def compile(model: Model, dtype: str = "float32", target: str = "auto", wrt_inputs: bool = False) -> Network:
+def compile(
+    model: Model, dtype: str = "float32", target: str = "auto", wrt_inputs: bool = False, hvp: bool = False
+) -> Network:
     """Derive the gradients of `model` and generate its module.
 
     dtype: "float32" or "float64", of every float array.
     target: "numpy", "numexpr", or "auto", which chooses for each kernel by a fixed cost model.
     wrt_inputs: `loss_and_grads` also gives the gradient by each float input, under the input's name (the names
     of parameters have dots, so the two never meet).
-    Raises DefinitionError for an unknown dtype or target.
+    hvp: the module also has `hvp(params, x, y, v)`, the Hessian of the loss times a direction `v` in the trainable
+    parameters, and `jvp(params, x, v)`, the output and its derivative along `v`.
+    Raises DefinitionError for an unknown dtype or target, and for hvp without a loss.
     """
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
     choice("compile(dtype=)", dtype, DTYPES)
     choice("compile(target=)", target, TARGETS)
     flag("compile(wrt_inputs=)", wrt_inputs)
+    flag("compile(hvp=)", hvp)
+    if hvp and not model.loss:
+        raise DefinitionError(f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)")
     program = network(model, wrt_inputs)
-    built = assemble(model, program, evaluation(model), dtype=dtype, target=target, wrt_inputs=wrt_inputs)
+    built = assemble(model, program, evaluation(model), dtype=dtype, target=target, wrt_inputs=wrt_inputs, hvp=hvp)
     return Network(model, program, built.source, built.blocks, built.arrays, dtype, wrt_inputs)
 
 

@@ -33,6 +33,7 @@ Evaluation, _evaluate_forward, _evaluate_loss = Workspace, _forward, _loss
 class Numeric:
     """training, evaluation: their code; the latter only names the former where the two are the same.
 
+    helpers: the functions that they define besides.
     noise: the attributes of a workspace that hold noise.  input_gradients: by the name of an input, the attribute
     that holds the gradient by it.
     """
@@ -40,6 +41,7 @@ class Numeric:
     training: Emitted
     evaluation: str
     imports: tuple[str, ...]
+    helpers: tuple[str, ...]
     noise: tuple[str, ...]
     input_gradients: dict[str, str]
 
@@ -61,7 +63,7 @@ def numeric(
         naming=Naming(arguments={"backward": "g", "state": "s"}),
         checked=checked_labels(model),
     )
-    imports, second = training.imports, ALIASES
+    imports, helpers, second = training.imports, training.helpers, ALIASES
     if evaluation is not None:
         naming = Naming("Evaluation", "_evaluate_", defined=training.helpers)
         emitted = generate(
@@ -72,11 +74,12 @@ def numeric(
             naming=naming,
             checked=checked_labels(model),
         )
-        imports, second = (*imports, *emitted.imports), emitted.source
+        imports, helpers = (*imports, *emitted.imports), (*helpers, *emitted.helpers)
+        second = emitted.source
     if not nexts:
         second += "_state = None  # there are no buffers\n"
     noise = tuple(training.names[t.name] for t in model.noise)
-    return Numeric(training, second, tuple(dict.fromkeys(imports)), noise, by_inputs)
+    return Numeric(training, second, tuple(dict.fromkeys(imports)), helpers, noise, by_inputs)
 
 
 def checked_labels(model: Model) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_measured_errors_are_those_of_single_samples() -> None:
 def test_errors_shrink_as_the_bound_says() -> None:
     rows = audit(deep("sigmoid", 6), drawn(deep("sigmoid", 6)))
     norms = [row.norm for row in rows]
-    assert all(a is not None and b is not None and a < b for a, b in zip(norms, norms[1:], strict=False))
+    assert all(a is not None and b is not None and a < b for a, b in itertools.pairwise(norms))
 
 
 @pytest.fixture

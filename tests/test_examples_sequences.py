@@ -20,10 +20,11 @@ FOLDER = ROOT / "examples"
 sys.path.insert(0, str(FOLDER))
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import sequence_figures  # noqa: E402
+
 import english  # noqa: E402
 import patches  # noqa: E402
 import rows  # noqa: E402
-import sequence_figures  # noqa: E402
 import write  # noqa: E402
 
 TINY = write.Recipe(steps=40, batch=8, window=16, learning_rate=5e-3)

@@ -1,4 +1,4 @@
-"""Differences, the complex step, forward and reverse mode, compared; equations over whole arrays; the worked example."""
+"""Differences, the complex step, forward and reverse mode; equations over whole arrays; the worked example."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from symnet.verify.ways import STEPS, TINY, compare, table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 
-import three_ways  # noqa: E402
+import three_ways
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

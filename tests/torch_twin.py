@@ -39,6 +39,15 @@ def run(network: Network, params: Mapping[str, np.ndarray]) -> tuple[float, np.n
     """(loss, output, gradient by trainable parameter) as PyTorch computes them."""
     model = network.model
     p = {q.name: torch.tensor(params[q.name], requires_grad=q.trainable) for q in model.parameters}
+    loss, output = passed(network, p)
+    wanted = [q.name for q in model.parameters if q.trainable]
+    grads = torch.autograd.grad(loss, [p[name] for name in wanted])
+    return float(loss.detach()), output.detach().numpy(), {n: g.numpy() for n, g in zip(wanted, grads, strict=True)}
+
+
+def passed(network: Network, p: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """(loss, output) of a pass through the network, which PyTorch can differentiate."""
+    model = network.model
     values = {name: torch.as_tensor(array) for name, array in network.x.items()}
     owners: dict[Any, dict[str, str]] = {}
     for placed in model.layers:
@@ -51,9 +60,7 @@ def run(network: Network, params: Mapping[str, np.ndarray]) -> tuple[float, np.n
     for q in model.parameters if model.l2 else ():
         if q.regularize:
             loss = loss + model.l2 / 2 * (p[q.name] ** 2).sum()
-    wanted = [q.name for q in model.parameters if q.trainable]
-    grads = torch.autograd.grad(loss, [p[name] for name in wanted])
-    return float(loss.detach()), output.detach().numpy(), {n: g.numpy() for n, g in zip(wanted, grads, strict=True)}
+    return loss, output
 
 
 def _layer(network: Network, name: str, layer: Any, inputs: list[Tensor], p: dict[str, Tensor]) -> Tensor:

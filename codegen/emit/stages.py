@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from types import MappingProxyType
 
+from codegen.emit.error_function import ERF
 from codegen.emit.layout import Headline, headed
 from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
@@ -23,16 +24,6 @@ def windows(array, shape, steps):
     """
     strides = [sum(array.strides[a] * s for a, s in walk.items()) for walk in steps]
     return as_strided(array, shape, strides)
-'''
-
-ERF = '''\
-def erf(x, out):
-    """The error function, to the precision of float64; a few numbers at a time."""
-    flags, access = ["buffered", "external_loop"], [["readonly"], ["writeonly"]]
-    with np.nditer([x, out], flags, access, buffersize=128) as blocks:
-        for block, result in blocks:
-            result[...] = list(map(math.erf, block.tolist()))
-    return out
 '''
 
 

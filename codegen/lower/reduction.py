@@ -23,6 +23,8 @@ from codegen.rewrite.shape import plain_indices
 from codegen.rewrite.substitute import number
 from codegen.view import Reshape, View, aligned, natural
 
+SMALLEST = sympy.Rational(1, 10**30)
+"""Less than any sum of exponentials one of which is 1, and a normal number in float32."""
 MOST_TAPS = 64
 UFUNC: dict[str, Literal["add", "maximum", "multiply"]] = {"sum": "add", "max": "maximum", "prod": "multiply"}
 
@@ -147,13 +149,16 @@ def _logsumexp(equation: Equation, storage: Storage) -> list[Step]:
     shifted = View(storage.buffer(f"{equation.target}.shifted", extents_of(order, equation.extents)), (), order)
     outer = tuple((a, equation.extents[a]) for a in axes)
     steps.append(Reduce("maximum", peak, source, reduced))
+    logarithm = sympy.log(slot(0)) + slot(1)
     if may_be_empty(equation, storage):
-        # An empty row has maximum -inf; -inf - (-inf) would be nan.
+        # An empty row has maximum -inf, and -inf - (-inf) would be nan; its sum is 0, and has no logarithm.
+        sure = sympy.log(Maximum(slot(0), SMALLEST)) + slot(1)
+        logarithm = sympy.Piecewise((sure, slot(0) > 0), (-sympy.oo, True))
         finite = sympy.Piecewise((infinite_slot(0), infinite_slot(0) > -sympy.oo), (sympy.Integer(0), True))
         steps.append(Compute(peak, finite, (peak,), outer))
     steps.append(Compute(shifted, sympy.exp(slot(0) - slot(1)), (source, aligned(peak, order)), everything))
     steps.append(Reduce("add", target, shifted, reduced))
-    steps.append(Compute(target, sympy.log(slot(0)) + slot(1), (target, peak), outer))
+    steps.append(Compute(target, logarithm, (target, peak), outer))
     return steps
 
 

@@ -21,7 +21,8 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of
-from codegen.lower.contraction import Group, is_product, kernel_operand, product_steps, two_factors, writes_whole
+from codegen.lower.contraction import is_product, two_factors, writes_whole
+from codegen.lower.operands import Group, operand_of, product_steps
 from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.plan import Copy, Step
 from codegen.view import FULL, Reshape, Slice, Take, View, Windows, transposed
@@ -106,7 +107,7 @@ def _forward(equation: Equation, storage: Storage, p: Pattern, coefficient: symp
         return None
     inside = indices_of(p.kernel.at)
     groups: list[Group] = [*((n,) if n in inside else None for n in outer), rows, p.taps]
-    left = kernel_operand(equation, storage, p.kernel, groups)
+    left = operand_of(equation, storage, p.kernel, groups)
     out: list[Group] = [*((n,) for n in outer), rows, p.places]
     return product_steps(equation, storage, (left, factor), out, target, (), coefficient)
 
@@ -116,7 +117,7 @@ def _kernel_gradient(equation: Equation, storage: Storage, p: Pattern, coefficie
     outer = (p.position, *p.groups)
     columns = tuple(n for n in target if n not in p.groups and n not in p.taps)
     groups: list[Group] = [*((n,) for n in outer), p.places, columns]
-    right = kernel_operand(equation, storage, p.kernel, groups)
+    right = operand_of(equation, storage, p.kernel, groups)
     factor = _factor(equation, storage, p, outer)
     if factor is None:
         return None

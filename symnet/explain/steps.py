@@ -81,7 +81,9 @@ def derivations(program: Program) -> dict[str, tuple[Step, ...]]:
     ready = prepare(program)
     axes: Axes = {}
     recognised(ready.program, axes)
-    context = Context(program, shown, glyphs(program), ready, axes)
+    solved = gathered(shown)
+    merged = simplify(merge_contributions(solved))
+    context = Context(program, shown, solved, merged, glyphs(program), ready, axes)
     bars = sorted((t for t in complete if primal(t, program.table) != t), key=complete.__getitem__)
     return {bar: tuple(_steps_to(bar, context)) for bar in bars}
 
@@ -93,10 +95,12 @@ def largest(found: Iterable[Step]) -> float:
 
 @dataclass(frozen=True)
 class Context:
-    """A program with its gradients, as derived and as shown; its symbols; and its matrix notation."""
+    """A program with its gradients, as derived, as shown, solved, and merged; its symbols; its matrix notation."""
 
     program: Program
     shown: Program
+    solved: Program
+    merged: Program
     signs: Glyphs
     ready: Prepared
     axes: Axes
@@ -156,7 +160,7 @@ def _steps_to(bar: str, context: Context) -> Iterable[Step]:
     yield from _contributions(readers, name, context, trial, derived)
     small = derived.defining(bar) if derived is not None else ()
     mine = context.shown.defining(bar)
-    solved = gathered(context.shown).defining(bar)
+    solved = context.solved.defining(bar)
     if solved != mine:
         after = gathered(derived).defining(bar) if derived is not None else ()
         difference = trial.against_last(after, derived) if derived is not None else None
@@ -213,9 +217,8 @@ def _as_one(equations: Iterable[Equation]) -> tuple[Equation, ...]:
 
 def _merged(bar: str, context: Context, trial: Trial, derived: Program | None, several: bool) -> Iterable[Step]:
     """All contributions together, bodies simplified."""
-    before = gathered(context.shown)
-    merged = simplify(merge_contributions(before)).defining(bar)
-    if merged == before.defining(bar):
+    merged = context.merged.defining(bar)
+    if merged == context.solved.defining(bar):
         return
     difference = None
     if derived is not None:

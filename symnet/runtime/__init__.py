@@ -24,11 +24,20 @@ FRAGMENTS = (
 )
 """The files that are spliced, in this order."""
 
+CURVATURE = "curvature"
+"""The file that is spliced after `evaluate` where hvp and jvp are asked for."""
+
 
 @cache
-def fragments() -> str:
-    """The text of every fragment, without its imports; its docstring becomes a heading."""
-    return "\n\n".join(_splice(name) for name in FRAGMENTS)
+def fragments(hvp: bool = False) -> str:
+    """The text of every fragment, without its imports; its docstring becomes a heading.
+
+    hvp: with the derivatives along a direction.
+    """
+    after = FRAGMENTS.index("evaluate") + 1
+    more = (CURVATURE,) if hvp else ()
+    names = (*FRAGMENTS[:after], *more, *FRAGMENTS[after:])
+    return "\n\n".join(_splice(name) for name in names)
 
 
 def import_block(more: Iterable[str] = ()) -> str:

@@ -84,5 +84,30 @@ Evaluation, _evaluate_forward, _evaluate_loss = Workspace, _forward, _loss
 """The same as in use: without noise, with running statistics.  A class and functions of their own where a layer
 tells training from evaluation."""
 
+TANGENTS: dict[str, str] = {"": "tangent"}
+"""{output: attribute of its tangent in `Tangents`}, by "" where there is one output.  This and the four names that
+follow are there in modules compiled with hvp=True."""
+
+
+class Tangents(Workspace):
+    """Every array that `_tangent` writes."""
+
+    def __init__(self, N: int, dtype: Any = DTYPE) -> None:
+        super().__init__(N, dtype)
+        self.tangent = np.zeros((N, 1), dtype)
+
+
+class Curvature(Workspace):
+    """Every array that `_hvp` writes."""
+
+
+def _tangent(p: dict[str, np.ndarray], w: Workspace) -> None:
+    """From the inputs in `w` to `w.output` and its tangent; `p` holds the direction of x as t_x."""
+
+
+def _hvp(p: dict[str, np.ndarray], w: Workspace, g: dict[str, np.ndarray]) -> None:
+    """Write the Hessian of the loss times the direction into `g`; `p` holds the direction of x as t_x."""
+
+
 OPTIMIZERS: dict[str, tuple[Callable[..., None], tuple[str, ...], int, float]] = {}
 """{name: (update, state arrays, number of scratch arrays, default learning rate)}."""

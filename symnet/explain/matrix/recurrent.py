@@ -64,7 +64,9 @@ def unfolded(statements: Iterable[Statement], program: Program, found: Mapping[s
         for item in items:
             if isinstance(item, Formula) and item.target.tensor == cotangent_name(source):
                 known[item.target.tensor] = _scaled_error(item, found[name])
-    dropped = set(known)
+    # What stays in index notation reads errors by name, so they keep their definition.
+    left = {r.tensor for s in items if not isinstance(s, Formula) for e in s.equations for r in e.reads}
+    dropped = set(known) - left
     for item in items:
         if isinstance(item, Formula) and item.target.tensor not in known and _is_outright(item.node, program):
             known[item.target.tensor] = item
