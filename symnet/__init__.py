@@ -63,6 +63,7 @@ from symnet.losses import (
     PerceptronLoss,
     SquaredError,
 )
+from symnet.train.scipy_optimizers import Fit, fit_scipy
 
 __all__ = [
     "GRU",
@@ -88,6 +89,7 @@ __all__ = [
     "Divide",
     "Dropout",
     "Embedding",
+    "Fit",
     "Flatten",
     "Formula",
     "FormulaError",
@@ -121,6 +123,7 @@ __all__ = [
     "compile",
     "concat",
     "elu",
+    "fit_scipy",
     "gelu",
     "gelu_tanh",
     "inception",

@@ -34,7 +34,7 @@ class Fit:
 
     params: the best parameters and the buffers, in the network's dtype.  iterations, evaluations (of loss and
     gradient), products (of the Hessian with a vector): how many it took.  converged: whether the gradient's norm
-    came below the tolerance, or no step could lower the loss further; message: SciPy's words for how it ended.
+    came down to the tolerance; message: how it ended.
     history: {"loss": [...], "gradient_norm": [...]}, at the start and after each iteration.
     """
 
@@ -70,7 +70,7 @@ def fit_scipy(
     on_iteration: called with (iteration, loss, norm of the gradient) after each.
     Best with sn.compile(dtype="float64"): in float32 the loss is too coarse for the last steps.
     Raises DefinitionError for a network without a loss, without hvp where it needs it, or without trainable
-    parameters; DataError for data or parameters that do not fit; SymnetError where SciPy is missing.
+    parameters, or where SciPy is missing; DataError for data or parameters that do not fit.
     """
     if not isinstance(net, Network):
         raise DefinitionError(f"fit_scipy: expected what sn.compile returns, got {type(net).__name__}")
@@ -182,7 +182,7 @@ def _minimised(
         found = optimize.minimize(
             problem.value, problem.start, method=method, jac=True, callback=noted, options=options, **hessian
         )
-        message, converged = str(found.message), bool(found.success)
+        message, converged = str(found.message), False
     except _Finished:
         message, converged = f"the norm of the gradient is at most {tolerance:g}", True
     return Fit(
