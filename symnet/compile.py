@@ -15,7 +15,7 @@ from codegen.equation import Program
 from codegen.plan import Buffer
 from symnet.assemble import assemble
 from symnet.derive.network import derived, evaluation, network
-from symnet.errors import DefinitionError
+from symnet.errors import DefinitionError, errors_of
 from symnet.explain import notebook
 from symnet.explain.gradients import gradients
 from symnet.explain.latex import document
@@ -48,7 +48,9 @@ def compile(
     flag("compile(wrt_inputs=)", wrt_inputs)
     flag("compile(hvp=)", hvp)
     if hvp and not model.loss:
-        raise DefinitionError(f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)")
+        raise DefinitionError(
+            f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)"
+        )
     program = network(model, wrt_inputs)
     built = assemble(model, program, evaluation(model), dtype=dtype, target=target, wrt_inputs=wrt_inputs, hvp=hvp)
     return Network(model, program, built.source, built.blocks, built.arrays, dtype, wrt_inputs)
@@ -90,7 +92,7 @@ class Network:
     def latex(
         self, notation: str = "index", layout: str = "denominator", wrt: str | None = None, steps: bool = False
     ) -> str:
-        """The derived gradients as plain text with `$$` blocks.
+        """The derived gradients as Markdown with formulas in ```math fences.
 
         notation: "index" or "matrix".  layout: "denominator" or "numerator", of derivatives in matrix notation.
         wrt: the tensor to differentiate by; by default all trainable parameters.
@@ -127,6 +129,8 @@ class Network:
         """Train with `module.train` and its options; returns (params, history).
 
         params: where to start; by default `module.init_params(seed)`.
+        Raises DataError for data or an option that the network cannot use.
         """
         start = self.module.init_params(options.get("seed", 0)) if params is None else params
-        return self.module.train(start, x, y, **options)
+        with errors_of(self.module):
+            return self.module.train(start, x, y, **options)

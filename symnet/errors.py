@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import codegen.errors
 
@@ -45,3 +46,12 @@ def located(where: str) -> Iterator[None]:
         raise FormulaError(f"{where}: {error}") from error
     except codegen.errors.ShapeError as error:
         raise ShapeError(f"{where}: {error}") from error
+
+
+@contextmanager
+def errors_of(module: ModuleType) -> Iterator[None]:
+    """The generated module's own DataError, which knows nothing of symnet, becomes symnet's."""
+    try:
+        yield
+    except module.DataError as error:
+        raise DataError(str(error)) from error

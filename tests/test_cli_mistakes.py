@@ -106,7 +106,7 @@ def test_definition_errors_end_every_command(
 
     monkeypatch.setattr(network, "load", broken)
     for name in COMMANDS:
-        more = {"train": D, "predict": (*D, *P)}.get(name, ())
+        more = {"train": D, "predict": (*D, *P), "report": ("-o", "r.html"), "graph": ("-o", "g.svg")}.get(name, ())
         assert fails(capsys, name, "m.toml", *more) == "layer 2: unknown kind 'Dens'; did you mean 'Dense'?"
 
 

@@ -102,7 +102,7 @@ class Session:
         net = self.namespace.get(source) or compile_model(load(source))
         text = net.latex().split(f"\n## {chapter}\n", 1)[1].split("\n## ", 1)[0]
         found = re.search(
-            rf"^### {re.escape(section)}(?: \(\w+\))?\n+\$\$\n(.*?)\n\$\$", text, re.MULTILINE | re.DOTALL
+            rf"^### {re.escape(section)}(?: \(\w+\))?\n+```math\n(.*?)\n```", text, re.MULTILINE | re.DOTALL
         )
         assert found, f"{self.name}: nothing called '{section}' under '{chapter}' of {source}"
         lines = tuple(found[1].splitlines())

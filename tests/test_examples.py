@@ -18,7 +18,17 @@ sys.path.insert(0, str(FOLDER))
 import filters  # noqa: E402
 import train  # noqa: E402
 
-SCRIPTS = {"train.py", "filters.py", "three_ways.py", "english.py", "write.py", "rows.py", "patches.py"}
+SCRIPTS = {
+    "train.py",
+    "filters.py",
+    "three_ways.py",
+    "english.py",
+    "write.py",
+    "rows.py",
+    "patches.py",
+    "second_order.py",
+    "perceptron.py",
+}
 MODELS = sorted(path.name for path in FOLDER.iterdir() if path.suffix in {".py", ".toml"} and path.name not in SCRIPTS)
 
 LEAST_ACCURACY = {

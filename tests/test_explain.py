@@ -120,7 +120,7 @@ def test_documents_match_their_golden_files(golden: Golden) -> None:
 @pytest.mark.parametrize("make", [mlp, cnn])
 def test_documents_use_only_standard_commands(make: Callable[[], Program]) -> None:
     text = document(with_gradients(make()))
-    maths = re.findall(r"\$\$(.*?)\$\$", text, re.DOTALL)
+    maths = re.findall(r"```math\n(.*?)```", text, re.DOTALL)
     assert maths
     for block in maths:
         assert set(re.findall(r"\\(?:[A-Za-z]+|.)", block)) <= {*WORDS.split()}

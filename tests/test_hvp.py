@@ -74,9 +74,7 @@ def torch_products(
     grads = torch.autograd.grad(value, list(leaves.values()), create_graph=True)
     slope = sum((g * torch.tensor(v[n])).sum() for n, g in zip(v, grads, strict=True))
     found = torch.autograd.grad(slope, list(leaves.values()), allow_unused=True)
-    products = {
-        n: np.zeros_like(v[n]) if h is None else h.detach().numpy() for n, h in zip(v, found, strict=True)
-    }
+    products = {n: np.zeros_like(v[n]) if h is None else h.detach().numpy() for n, h in zip(v, found, strict=True)}
     primal = tuple(torch.tensor(params[n]) for n in v)
     along = tuple(torch.tensor(v[n]) for n in v)
     _, tangent = torch.autograd.functional.jvp(

@@ -99,8 +99,8 @@ def shown(document: Document) -> str:
 def test_katex_takes_matrix_notation(kind: str) -> None:
     texts = [gradients(model(kind), "matrix", layout).markdown() for layout in LAYOUTS]
     texts += [gradients(model(kind), steps=True).markdown()] if kind in ("Dense", "Conv2D", "SimpleRNN") else []
-    blocks = [b for text in texts for b in re.findall(r"\$\$(.*?)\$\$", text, re.DOTALL)]
-    rest = [re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL) for text in texts]
+    blocks = [b for text in texts for b in re.findall(r"```math\n(.*?)```", text, re.DOTALL)]
+    rest = [re.sub(r"```math\n.*?```", "", text, flags=re.DOTALL) for text in texts]
     inline = [b for text in rest for b in re.findall(r"\$([^$]+)\$", text)]
     assert refused(dict.fromkeys(blocks + inline)) == []
 

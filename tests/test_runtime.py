@@ -14,7 +14,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from runtime_module import LOSSES, module, source
-from symnet.runtime import FRAGMENTS
+from symnet.runtime import CURVATURE, FRAGMENTS
 
 DIGITS = load_digits()
 X = (DIGITS.data / 16).astype(np.float32)
@@ -55,7 +55,7 @@ def test_the_text_is_formatted_and_uses_every_import(tmp_path: Path) -> None:
 
 def test_every_fragment_is_spliced() -> None:
     folder = Path(__file__).parent.parent / "symnet" / "runtime"
-    assert {path.stem for path in folder.glob("*.py")} == {*FRAGMENTS, "head", "__init__"}
+    assert {path.stem for path in folder.glob("*.py")} == {*FRAGMENTS, CURVATURE, "head", "__init__"}
 
 
 # --- functions

@@ -20,10 +20,11 @@ ERF_BOTTOM = (
 
 
 def erf(x, out):
-    """The error function: of float64 to its precision, of float32 to 5e-7, relatively too; a block at a time."""
+    """The error function: for float32 within 5e-7, relatively; else to float64's precision."""
     single = x.dtype == np.float32
     size = 4096 if single else 128
-    flags, access = ["buffered", "external_loop", "zerosize_ok"], [["readonly"], ["writeonly"]]
+    flags = ["buffered", "external_loop", "zerosize_ok"]
+    access = [["readonly"], ["writeonly"]]
     scratch = np.empty((3, size if single else 0), np.float32)
     with np.nditer([x, out], flags, access, buffersize=size) as blocks:
         for block, result in blocks:
@@ -35,7 +36,7 @@ def erf(x, out):
 
 
 def erf_single(x, out, bound, square, value):
-    """x*P(x**2)/Q(x**2) on -4..4, beyond which a float32 is 1; the last three arguments are scratch."""
+    """x*P(x**2)/Q(x**2) on -4..4, and 1 or -1 beyond; the last three arguments are scratch."""
     np.minimum(x, 4, out=bound)
     np.maximum(bound, -4, out=bound)
     np.multiply(bound, bound, out=square)

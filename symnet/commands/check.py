@@ -6,9 +6,10 @@ import argparse
 
 from codegen.arguments import bind_sizes
 from symnet.commands.arguments import Parser, UsageError, add_model, add_target, whole
-from symnet.commands.network import compiled, errors_of, load_model
+from symnet.commands.network import compiled, load_model
 from symnet.commands.progress import working
 from symnet.derive.network import trainable
+from symnet.errors import errors_of
 from symnet.files import check_output, write_atomic
 from symnet.graph import Model
 from symnet.verify.arrays import points

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +12,7 @@ from symnet.compile import Network
 from symnet.compile import compile as compile_model
 from symnet.data import Signature
 from symnet.definition import load
-from symnet.errors import CheckpointError, DataError, DefinitionError
+from symnet.errors import CheckpointError, DefinitionError
 from symnet.files import read_arrays
 from symnet.graph import Model
 from symnet.suggest import did_you_mean
@@ -34,15 +32,6 @@ def compiled(model: Model, *, dtype: str, target: str) -> Network:
     """The compiled network; says on a terminal that it is being made."""
     with working(f"deriving and compiling {model.name}"):
         return compile_model(model, dtype=dtype, target=target)
-
-
-@contextmanager
-def errors_of(module: ModuleType) -> Iterator[None]:
-    """The generated module's own DataError, which knows nothing of symnet, becomes symnet's."""
-    try:
-        yield
-    except module.DataError as error:
-        raise DataError(str(error)) from error
 
 
 def signature(module: ModuleType) -> Signature:

@@ -10,9 +10,9 @@ import numpy as np
 
 from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target
 from symnet.commands.measure import outputs
-from symnet.commands.network import compiled, errors_of, load_model, read_params, signature
+from symnet.commands.network import compiled, load_model, read_params, signature
 from symnet.data import load_data
-from symnet.errors import SymnetError
+from symnet.errors import SymnetError, errors_of
 from symnet.files import check_output, write_atomic
 from symnet.suggest import did_you_mean
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, one_of, real, whole
 from symnet.commands.measure import Measures, measure
-from symnet.commands.network import compiled, errors_of, load_model, read_params, signature
+from symnet.commands.network import compiled, load_model, read_params, signature
 from symnet.commands.progress import training
 from symnet.data import Data, load_data, split
+from symnet.errors import errors_of
 from symnet.files import check_output, write_arrays
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")

@@ -29,7 +29,7 @@ class Document:
     chapters: tuple[Chapter, ...]
 
     def markdown(self) -> str:
-        """Plain text with `$$` blocks."""
+        """Markdown with formulas in ```math fences."""
         return written(self.title, self.legend, self.chapters)
 
     def tex(self) -> str:

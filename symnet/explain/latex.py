@@ -1,11 +1,13 @@
 """A program as a document: forward equations, loss and gradients, grouped by layer.
 
-`document` is plain text with `$$` blocks (Markdown with KaTeX or MathJax);
+`document` is Markdown with formulas in ```math fences, which GitHub and GitLab hand to their renderer untouched
+(between `$$` Markdown would read backslashes and underscores first);
 `tex` is a stand-alone file that needs nothing but amsmath.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -105,7 +107,7 @@ def legend(program: Program) -> Legend:
 
 
 def document(program: Program, model: Network | None = None) -> str:
-    """The document as plain text with `$$` blocks.
+    """The document as Markdown with formulas in ```math fences.
 
     Args:
         program: forward, loss and (after derivation) backward equations.
@@ -115,13 +117,13 @@ def document(program: Program, model: Network | None = None) -> str:
 
 
 def written(title: str, key: Legend, content: Iterable[Chapter]) -> str:
-    """A legend and chapters as plain text with `$$` blocks."""
-    parts = [f"# {title}", "## Notation", *_legend_text(key)]
+    """A legend and chapters as Markdown with formulas in ```math fences."""
+    parts = [f"# {title}", "## Notation", *map(portable, _legend_text(key))]
     for chapter in content:
         parts.append(f"## {chapter.title}")
         for section in chapter.sections:
-            formulas = [f"$$\n{block(section)}\n$$"] if section.lines else []
-            parts += [f"### {section.title}", *formulas, *section.notes]
+            formulas = [fenced(block(section))] if section.lines else []
+            parts += [f"### {section.title}", *formulas, *map(portable, section.notes)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -149,9 +151,19 @@ def written_tex(title: str, key: Legend, content: Iterable[Chapter]) -> str:
 
 
 def block(section: Section) -> str:
-    """A section's statements as one aligned environment, for use between `$$`."""
+    """A section's statements as one aligned environment."""
     lines = " \\\\\n".join(rf"{left} & {right}" for left, right in section.lines)
     return f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
+
+
+def fenced(formula: str) -> str:
+    """A formula on lines of its own in Markdown."""
+    return f"```math\n{portable(formula)}\n```"
+
+
+def portable(text: str) -> str:
+    """Without the one command that GitHub refuses."""
+    return re.sub(r"\\operatorname\*?\{((?:[^{}]|\{[^{}]*\})*)\}", r"\\mathop{\\mathrm{\1}}", text)
 
 
 def _name(model: Network | None) -> str:

@@ -172,7 +172,7 @@ class Layer(metaclass=Strict):
         inputs = self.arguments(nodes, named)
         name = self.name or self.kind.lower()
         site = Site(name, name, inputs[0].layout, roles=self.roles(nodes, named))
-        tensors = tuple(replace(n.tensor, name=f"in{k}.{n.tensor.name}") for k, n in enumerate(inputs))
+        tensors = tuple(replace(n.tensor, name=f"in{k}.{n.tensor.name or 'x'}") for k, n in enumerate(inputs))
         declared = self.declare(site, tensors)
         with located(f"{self.kind} '{name}'"):
             recurrences(Program((*tensors, *declared.tensors), declared.equations))  # refuses what no loop can run

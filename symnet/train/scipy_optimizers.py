@@ -25,6 +25,8 @@ from symnet.options import choice, integer, number, strict
 METHODS = {"newton-cg": "Newton-CG", "l-bfgs": "L-BFGS-B"}
 """What SciPy calls each method."""
 
+NO_STEP = "no further step changes the parameters"
+
 Params = dict[str, np.ndarray]
 
 
@@ -65,7 +67,8 @@ def fit_scipy(
 
     method: "newton-cg", for a network compiled with hvp=True, or "l-bfgs".
     params: where to start; by default `init_params(seed)`.  They are not changed.
-    tolerance: stop when the Euclidean norm of the gradient is at most this.
+    tolerance: stop when the Euclidean norm of the gradient is at most this.  SciPy's Newton-CG takes no direction
+    whose curvature p . Hp is below 7e-16 (p is as long as the gradient), so it ends near 1e-8 at the latest.
     seed: of the first parameters and of the noise, where the network has any: it stays the same throughout.
     on_iteration: called with (iteration, loss, norm of the gradient) after each.
     Best with sn.compile(dtype="float64"): in float32 the loss is too coarse for the last steps.
@@ -182,7 +185,8 @@ def _minimised(
         found = optimize.minimize(
             problem.value, problem.start, method=method, jac=True, callback=noted, options=options, **hessian
         )
-        message, converged = str(found.message), False
+        message = NO_STEP if found.success else str(found.message)
+        converged = False
     except _Finished:
         message, converged = f"the norm of the gradient is at most {tolerance:g}", True
     return Fit(

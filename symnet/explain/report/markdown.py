@@ -1,11 +1,11 @@
-"""A report as Markdown, as GitHub and many editors show it: formulas between `$$`, the graph in Mermaid."""
+"""A report as Markdown, as GitHub and many editors show it: formulas in ```math fences, the graph in Mermaid."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from symnet.explain.graph import mermaid
+from symnet.explain.latex import fenced, portable
 from symnet.explain.report.content import Report
 from symnet.explain.report.costs import at
 from symnet.explain.report.derivation import told
@@ -18,7 +18,7 @@ def markdown(report: Report) -> str:
     """The document."""
     parts = [f"# {plain(report.name)}", plain(report.lead), "## Graph", f"```mermaid\n{mermaid(report.graph)}```"]
     notes = (*report.legend.conventions, *report.matrix_notes)
-    parts += ["## Notation", "\n".join(f"- {_simple(line)}" for line in notes)]
+    parts += ["## Notation", "\n".join(f"- {portable(line)}" for line in notes)]
     symbols = [(f"${sign}$", f"`{name}`", f"${shape}$" if shape else "") for sign, name, shape in report.legend.symbols]
     parts += [_table(("symbol", "tensor", "shape"), symbols), "## Layers", _layers(report)]
     for chapter in report.chapters:
@@ -36,21 +36,16 @@ def plain(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+!|" and not c.isalnum() else c for c in text)
 
 
-def _simple(text: str) -> str:
-    """Without the one command that GitHub refuses."""
-    return re.sub(r"\\operatorname\*?\{((?:[^{}]|\{[^{}]*\})*)\}", r"\\mathop{\\mathrm{\1}}", text)
-
-
 def _row(row: Row) -> Iterable[str]:
-    inner = f"{_simple(row.left)} & {_simple(row.right)}"
-    yield f"$$\n\\begin{{aligned}}\n{inner}\n\\end{{aligned}} \\tag{{{row.number}}}\n$$"
+    inner = f"{row.left} & {row.right}"
+    yield fenced(f"\\begin{{aligned}}\n{inner}\n\\end{{aligned}} \\tag{{{row.number}}}")
     uses = ", ".join(f"({n})" for n in row.uses)
     note = f"`{row.target}` {row.shape}" + (f", from {uses}" if uses else "")
     yield note + (f", computed within ({row.inside})" if row.inside and not row.code else "")
     if row.matrix:
-        yield f"In matrices:\n\n$$\n{_simple(row.matrices)}\n$$"
+        yield f"In matrices:\n\n{fenced(row.matrices)}"
     if row.steps:
-        lines = [f"{k}. ${_simple(s.latex)}$ ({_simple(told(s))})" for k, s in enumerate(row.steps, start=1)]
+        lines = [f"{k}. ${portable(s.latex)}$ ({portable(told(s))})" for k, s in enumerate(row.steps, start=1)]
         yield "<details><summary>Step by step</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
     for code in row.code:
         yield "```python\n" + "\n".join(code.lines) + "\n```"

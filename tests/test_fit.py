@@ -1,0 +1,51 @@
+"""`net.fit`: training from Python, with the errors of this package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import symnet as sn
+
+
+@pytest.fixture(scope="module")
+def net() -> sn.Network:
+    x = sn.Input((3,), name="x")
+    return sn.compile(sn.Model(x, sn.Dense(2)(x), loss=sn.CrossEntropy(), name="small"))
+
+
+def data(count: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(0).normal(size=(count, 3))
+    return x, (x[:, 0] > 0).astype(int)
+
+
+def test_fit_learns(net: sn.Network) -> None:
+    x, y = data()
+    params, history = net.fit(x, y, epochs=30, learning_rate=0.05)
+    assert history["loss"][-1] < history["loss"][0] / 2
+    assert np.mean(net.module.predict(params, x) == y) > 0.9
+
+
+def test_fit_starts_where_it_is_told(net: sn.Network) -> None:
+    x, y = data()
+    start = net.module.init_params(3)
+    first, _ = net.fit(x, y, epochs=1, params=start)
+    again, _ = net.module.train(start, x, y, epochs=1)
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, again[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"x": np.zeros((4, 2))}, "expected shape"),
+        ({"y": np.array([0, 1, 2, 5])}, "labels from 0 to 1"),
+        ({"x": np.full((4, 3), np.nan)}, "finite"),
+        ({"optimizer": "adm"}, "did you mean 'adam'"),
+        ({"epochs": 0}, "epochs"),
+    ],
+)
+def test_mistakes_are_data_errors(net: sn.Network, options: dict[str, object], message: str) -> None:
+    arguments = {"x": np.zeros((4, 3)), "y": np.zeros(4, int), "epochs": 1} | options
+    with pytest.raises(sn.DataError, match=message):
+        net.fit(**arguments)
