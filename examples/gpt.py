@@ -8,11 +8,12 @@ they read and with a normalization in front of them; as in GPT-2, gelu is the ap
 """
 
 import symnet as sn
+from symnet.layers import Node
 
 WINDOW, WIDTH, HEADS, BLOCKS = 64, 96, 4, 3
 
 
-def block(h):
+def block(h: Node) -> Node:
     """One block: (N, T, WIDTH) -> (N, T, WIDTH)."""
     h = sn.residual(h, sn.LayerNorm(), sn.MultiHeadAttention(HEADS, causal=True))
     return sn.residual(h, sn.LayerNorm(), sn.Dense(4 * WIDTH, activation="gelu_tanh"), sn.Dense(WIDTH))

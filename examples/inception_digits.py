@@ -9,9 +9,10 @@ both ways unchanged, and at the branches it is cut into one piece for each.
 """
 
 import symnet as sn
+from symnet.layers import Node
 
 
-def wide(h):
+def wide(h: Node) -> Node:
     """Branches of 8, 12, 6 and 6 channels side by side: 32, as many as it reads."""
     return sn.inception(h, filters=(8, 8, 12, 4, 6, 6))
 

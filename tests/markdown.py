@@ -6,7 +6,7 @@ A fenced block may follow a comment of the form `<!-- key: value -->`:
     file: NAME        the block is written to this file before what follows
     excerpt: WHERE    the block's pieces occur in this file, or in the source of this network
     latex: NET > CHAPTER > SECTION > ROW        the block is what `NET.latex()` has there: the
-                      whole section, or the row that begins with ROW
+                      whole section, or the row that begins with ROW; `NET matrix` in matrix notation
     not run           a command that is only shown, such as an installation
 
 A line `...` in an output or an excerpt stands for any number of lines, and ` ...` at a line's end for its rest.

@@ -99,8 +99,9 @@ class Session:
 
     def _latex(self, where: str) -> tuple[str, ...]:
         source, chapter, section, *row = where.split(" > ")
+        source, _, notation = source.partition(" ")
         net = self.namespace.get(source) or compile_model(load(source))
-        text = net.latex().split(f"\n## {chapter}\n", 1)[1].split("\n## ", 1)[0]
+        text = net.latex(notation or "index").split(f"\n## {chapter}\n", 1)[1].split("\n## ", 1)[0]
         found = re.search(
             rf"^### {re.escape(section)}(?: \(\w+\))?\n+```math\n(.*?)\n```", text, re.MULTILINE | re.DOTALL
         )

@@ -22,7 +22,7 @@ ERF_BOTTOM = (
 def erf(x, out):
     """The error function: for float32 within 5e-7, relatively; else to float64's precision."""
     single = x.dtype == np.float32
-    size = 4096 if single else 128
+    size = 512 if single else 128
     flags = ["buffered", "external_loop", "zerosize_ok"]
     access = [["readonly"], ["writeonly"]]
     scratch = np.empty((3, size if single else 0), np.float32)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from symnet.compile import Network
-from symnet.errors import DataError, DefinitionError
+from symnet.errors import DefinitionError, errors_of
 from symnet.options import choice, integer, number, strict
 
 METHODS = {"newton-cg": "Newton-CG", "l-bfgs": "L-BFGS-B"}
@@ -85,12 +85,10 @@ def fit_scipy(
     if method == "newton-cg" and not hasattr(net.module, "hvp"):
         raise DefinitionError('fit_scipy(method="newton-cg"): expected a network compiled with sn.compile(hvp=True)')
     optimize = _scipy()
-    try:
+    with errors_of(net.module):
         start = net.module.init_params(seed) if params is None else params
         problem = _Problem(net.module, x, y, start, seed)
         return _minimised(optimize, problem, METHODS[method], max_iterations, tolerance, on_iteration)
-    except net.module.DataError as error:
-        raise DataError(str(error)) from None
 
 
 def _scipy() -> Any:
