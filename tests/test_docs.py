@@ -38,6 +38,8 @@ from symnet.train.optimizers import OPTIMIZERS
 ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
 NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
+PAGES = (*FILES, ROOT / "CHANGELOG.md", ROOT / "examples" / "README.md")
+PAGE_NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 
 @dataclass
@@ -185,7 +187,7 @@ def _difference(name: str, block: Block, actual: tuple[str, ...]) -> str:
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)")
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
+@pytest.mark.parametrize("path", PAGES, ids=PAGE_NAMES)
 def test_links_lead_somewhere(path: Path) -> None:
     prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for target, anchor in LINK.findall(prose):
@@ -203,9 +205,14 @@ LISTED = {
         "losses": {cls.__name__ for cls in LOSSES.values()},
         "activations": ACTIVATIONS,
         "optimizers": {o.name for o in OPTIMIZERS},
+        "options of compile": {f"{name}=True" for name in ("hvp", "wrt_inputs")},
     },
     "docs/equations.md": {"functions": FUNCTIONS, "reductions": REDUCTIONS},
-    "docs/architecture.md": {"passes": {name for name, _ in PASSES}},
+    "docs/architecture.md": {
+        "passes": {name for name, _ in PASSES},
+        "lowering": {path.name for path in ROOT.glob("codegen/lower/*.py")} - {"__init__.py", "storage.py"},
+        "environment": {"SYMNET_CHECK_PASSES=1"},
+    },
 }
 
 
@@ -215,7 +222,7 @@ def test_lists_are_complete(name: str, what: str) -> None:
     assert [item for item in LISTED[name][what] if f"`{item}`" not in text] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
+@pytest.mark.parametrize("path", PAGES, ids=PAGE_NAMES)
 def test_text_is_portable(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"(?<![\w.])/(work|tmp|home|root)/", text)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sympy
 
+import symnet as sn
 from codegen.affine import Affine
 from codegen.equation import Equation, Guard, Program, Quotient, Read, slot
 from codegen.scalars import Expm1, Log1p, Sigmoid
 from networks import affine, cnn, mlp, tensor
+from symnet.derive.network import derived
 from symnet.derive.reverse import gradient
 from symnet.explain.formula import equation as latex_of
 from symnet.explain.scalar import decimal, scalar
@@ -135,3 +139,11 @@ def test_masked_reduction_and_floor() -> None:
     )
     expected = r"s_{n,t} = \mathop{\mathrm{logsumexp}}\limits_{\substack{r \\ r \le t}} e_{n,\lfloor r/2 \rfloor}"
     assert latex_of(item, program.table, glyphs(program)) == expected
+
+
+def test_a_parameter_that_is_called_like_an_output_keeps_its_symbol_in_its_gradient() -> None:
+    x = sn.Input((3,), name="x")
+    layer = sn.Formula("h[n,k] = a[k]*tanh(x[n,k])", params={"a": "k"}, name="mine")(x)
+    signs = glyphs(derived(sn.Model(x, layer, loss=sn.MeanSquaredError())))
+    assert signs["mine.a"] != signs["mine"]
+    assert signs["d_mine.a"] == replace(signs["mine.a"], partial=True)

@@ -71,7 +71,9 @@ class Single:
         self.ufunc = ufunc
 
     def __call__(self, *args: Any, out: np.ndarray, **options: Any) -> Any:
-        kinds = [type(a) if isinstance(a, int | float) else a.dtype for a in args]
+        kinds = [
+            np.dtype(bool) if isinstance(a, bool) else type(a) if isinstance(a, int | float) else a.dtype for a in args
+        ]
         computed = self.ufunc.resolve_dtypes((*kinds, None))
         assert np.dtype(np.float64) not in computed, f"{self.ufunc.__name__}{tuple(map(str, kinds))}"
         return self.ufunc(*args, out=out, **options)

@@ -54,6 +54,13 @@ def rename_indices(equation: Equation, names: dict[str, str]) -> Equation:
     return substitute_indices(equation, values, box, tuple(names.get(n, n) for n in equation.over))
 
 
+def same_right_side(first: Equation, second: Equation) -> bool:
+    """True when two defining equations compute the same values at the same places of their targets."""
+    if first.accumulate or second.accumulate or len(first.box) != len(second.box):
+        return False
+    return _canonical(first) == _canonical(second)
+
+
 def _canonical(equation: Equation) -> object:
     """The equation's right side with its indices named by position."""
     e = rename_indices(equation, {name: f"#{k}" for k, (name, _) in enumerate(equation.box)})

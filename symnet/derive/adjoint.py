@@ -38,6 +38,7 @@ from codegen.equation import (
 )
 from codegen.errors import FormulaError
 from codegen.rewrite.shape import inside, shapes_of
+from codegen.rewrite.share import same_right_side
 from codegen.rewrite.substitute import substitute_indices
 from symnet.derive.partial import partial, through_output
 
@@ -105,7 +106,11 @@ def derivative_of(equation: Equation, k: int, program: Program) -> tuple[sympy.E
         rewritten = through_output(equation.body, k, output)
         if rewritten is not None:
             return rewritten, [(output, Read(equation.target, equation.at))]
-    return plain_derivative(equation, k)
+    derivative, named = plain_derivative(equation, k)
+    if whole and derivative.has(equation.body) and slots_of(equation.body) and not equation.body.is_Symbol:
+        # The exponential is its own derivative, of however many reads: exp(e - lse) is the output itself.
+        return derivative.xreplace({equation.body: output}), [*named, (output, Read(equation.target, equation.at))]
+    return derivative, named
 
 
 def plain_derivative(equation: Equation, k: int) -> tuple[sympy.Expr, Named]:
@@ -190,6 +195,9 @@ def _logsumexp(equation: Equation, program: Program) -> Weight:
         guards=equation.guards + inside(reached, equation.extents, shapes_of(program)),
         accumulate=False,
     )
+    known = next((e for e in program.equations if same_right_side(e, softmax)), None)
+    if known is not None and len(program.defining(known.target)) == 1:
+        return Weight(factor=Read(known.target, at))  # attention weights are their own softmax
     return Weight(tensor, softmax, Read(name, at))
 
 

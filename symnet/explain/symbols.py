@@ -89,7 +89,18 @@ def glyphs(program: Program) -> dict[str, Glyph]:
     """The symbol of every tensor of `program`, no two alike."""
     table, owners = program.table, {e.origin for e in program.equations if e.origin}
     floats = [t.name for t in program.tensors if t.kind == "input" and t.name != "target" and "." not in t.name]
-    drawn = {name: _glyph(name, program, owners, lone_input=len(floats) == 1) for name in table}
+    values = [name for name in table if primal(name, table) == name]
+    found = _distinct({name: _glyph(name, program, owners, lone_input=len(floats) == 1) for name in values})
+
+    def drawn(name: str) -> Glyph:
+        source = primal(name, table)
+        return found[name] if source == name else _cotangent(drawn(source), table[source])
+
+    return _distinct({name: drawn(name) for name in table})
+
+
+def _distinct(drawn: Mapping[str, Glyph]) -> dict[str, Glyph]:
+    """The same symbols; those of several tensors with the tensor's whole name."""
     uses = Counter(drawn.values())
     return {n: g if uses[g] == 1 else replace(g, tags=(n,)) for n, g in drawn.items()}
 
@@ -110,11 +121,7 @@ def primal(name: str, table: Mapping[str, Tensor]) -> str:
 
 
 def _glyph(name: str, program: Program, owners: set[str], lone_input: bool) -> Glyph:
-    table = program.table
-    source = primal(name, table)
-    if source != name:
-        return _cotangent(_glyph(source, program, owners, lone_input), table[source])
-    tensor = table[name]
+    tensor = program.table[name]
     if tensor.kind == "input" and "." not in name:
         return Glyph("x" if lone_input and name != "target" else letter(name))
     mine = owner(name, owners)
