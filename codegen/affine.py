@@ -106,11 +106,11 @@ class Affine:
         return iter(self.terms)
 
     def __str__(self) -> str:
-        """`i*2 + u - 1` as `2*i + u - 1`; names in order, the constant last."""
-        text = ""
-        for name, c in self.terms:
-            piece = name if abs(c) == 1 else f"{abs(c)}*{name}"
-            text += (f" - {piece}" if text else f"-{piece}") if c < 0 else (f" + {piece}" if text else piece)
-        if not text:
-            return str(self.const)
-        return text if not self.const else f"{text} {'-' if self.const < 0 else '+'} {abs(self.const)}"
+        """`i*2 + u - 1` as `2*i + u - 1`; names in order, the constant last, or first where all names are subtracted."""
+        pieces = [(c, name if abs(c) == 1 else f"{abs(c)}*{name}") for name, c in self.terms]
+        if self.const or not pieces:
+            leads = self.const > 0 and all(c < 0 for c, _ in pieces)
+            pieces.insert(0 if leads else len(pieces), (self.const, str(abs(self.const))))
+        first, *rest = pieces
+        text = f"-{first[1]}" if first[0] < 0 else first[1]
+        return text + "".join(f" {'-' if c < 0 else '+'} {piece}" for c, piece in rest)
