@@ -41,9 +41,10 @@ class Network:
 
 
 def parameters(model: sn.Model, seed: int = 0) -> Arrays:
-    """Random parameters, the biases too."""
+    """Random parameters, the biases too, and buffers of ones."""
     rng = np.random.default_rng(seed)
-    return {p.name: rng.normal(0, 0.5, [e.const for e in p.tensor.shape]) for p in model.parameters}
+    drawn = {p.name: rng.normal(0, 0.5, [e.const for e in p.tensor.shape]) for p in model.parameters}
+    return drawn | {b.name: np.ones([e.const for e in b.tensor.shape]) for b in model.buffers}
 
 
 def with_data(
@@ -52,15 +53,19 @@ def with_data(
     seed: int = 1,
     one_hot: bool = False,
     sizes: Mapping[str, int] | None = None,
+    tokens: int = 2,
     **more: Any,
 ) -> Network:
-    """A network with continuous random inputs and fitting targets.  one_hot: integer labels for a squared loss."""
+    """A network with continuous random inputs and fitting targets.  one_hot: integer labels for a squared loss.
+
+    tokens: how many values integer inputs have.
+    """
     rng = np.random.default_rng(seed)
     known = {"N": samples, **(sizes or {})}
     x: Arrays = {}
     for tensor in model.inputs:
         shape = [extent.evaluate(known) for extent in tensor.shape]
-        x[tensor.name] = rng.normal(size=shape) if tensor.dtype == "float" else rng.integers(0, 2, shape)
+        x[tensor.name] = rng.normal(size=shape) if tensor.dtype == "float" else rng.integers(0, tokens, shape)
         if tensor.dtype == "bool":
             x[tensor.name] = x[tensor.name].astype(bool)
     shape = [extent.evaluate(known) for extent in model.target.shape]

@@ -97,3 +97,33 @@ def expected(case: Case, params: Arrays, x: Arrays, y: np.ndarray, timed: bool) 
         output.detach().numpy(),
         {name: grad.numpy() for name, grad in zip(leaves, grads, strict=True)},
     )
+
+
+def masked(scores: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """The softmax over what is seen, 0 where nothing is."""
+    least = torch.where(seen, scores, torch.tensor(-1e9, dtype=scores.dtype))
+    weights = torch.softmax(least, -1)
+    return torch.where(seen, weights, torch.zeros_like(weights))
+
+
+def heads(number: int, causal: bool = False, key: str = "query", value: str = "query") -> Twin:
+    """torch's own multi-head attention on the parameters; a row that sees nothing gets 0."""
+
+    def twin(v: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        q, k, w = v["query"], v[key], v[value]
+        n, t, e = q.shape
+        weights = v["in_proj_weight"].chunk(3)
+        biases = v["in_proj_bias"].chunk(3) if "in_proj_bias" in v else (None,) * 3
+        parts = [torch.nn.functional.linear(x, a, b) for x, a, b in zip((q, k, w), weights, biases, strict=True)]
+        split = [p.reshape(n, p.shape[1], number, e // number).transpose(1, 2) for p in parts]
+        scores = split[0] @ split[1].transpose(2, 3) / (e // number) ** 0.5
+        seen = torch.ones(scores.shape, dtype=torch.bool)
+        if causal:
+            seen = seen & torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+        if "mask" in v:
+            mask = v["mask"]
+            seen = seen & (mask[:, None, None, :] if mask.ndim == 2 else mask[:, None])
+        context = (masked(scores, seen) @ split[2]).transpose(1, 2).reshape(n, t, e)
+        return torch.nn.functional.linear(context, v["out_proj.weight"], v.get("out_proj.bias"))
+
+    return twin

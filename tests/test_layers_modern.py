@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import symnet as sn
-from modern import Case, compiled, expected
+from modern import Case, compiled, expected, heads, masked
 
 Values = Mapping[str, Tensor]
 
@@ -22,36 +22,6 @@ def scored(v: Values, key: str, value: str, seen: Tensor | None = None) -> Tenso
     if seen is not None:
         scores = scores.masked_fill(~seen, -torch.inf)
     return torch.nan_to_num(torch.softmax(scores, -1)) @ v[value] if seen is None else masked(scores, seen) @ v[value]
-
-
-def masked(scores: Tensor, seen: Tensor) -> Tensor:
-    """The softmax over what is seen, 0 where nothing is."""
-    least = torch.where(seen, scores, torch.tensor(-1e9, dtype=scores.dtype))
-    weights = torch.softmax(least, -1)
-    return torch.where(seen, weights, torch.zeros_like(weights))
-
-
-def heads(number: int, causal: bool = False, key: str = "query", value: str = "query") -> object:
-    """torch's own multi-head attention on the parameters; a row that sees nothing gets 0."""
-
-    def twin(v: Values) -> Tensor:
-        q, k, w = v["query"], v[key], v[value]
-        n, t, e = q.shape
-        weights = v["in_proj_weight"].chunk(3)
-        biases = v["in_proj_bias"].chunk(3) if "in_proj_bias" in v else (None,) * 3
-        parts = [F.linear(x, a, b) for x, a, b in zip((q, k, w), weights, biases, strict=True)]
-        split = [p.reshape(n, p.shape[1], number, e // number).transpose(1, 2) for p in parts]
-        scores = split[0] @ split[1].transpose(2, 3) / (e // number) ** 0.5
-        seen = torch.ones(scores.shape, dtype=torch.bool)
-        if causal:
-            seen = seen & torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-        if "mask" in v:
-            mask = v["mask"]
-            seen = seen & (mask[:, None, None, :] if mask.ndim == 2 else mask[:, None])
-        context = (masked(scores, seen) @ split[2]).transpose(1, 2).reshape(n, t, e)
-        return F.linear(context, v["out_proj.weight"], v.get("out_proj.bias"))
-
-    return twin
 
 
 def sinusoid(v: Values) -> Tensor:

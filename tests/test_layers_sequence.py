@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,23 @@ def test_compiled_agrees_with_pytorch(case: Sequence) -> None:
     assert abs(loss - expected_loss) < 1e-12
     for name, grad in grads.items():
         np.testing.assert_allclose(grad, expected_grads[name], rtol=0, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_step_is_the_first_of_several(kind: str) -> None:
+    def module(steps: int) -> ModuleType:
+        x = sn.Input((steps, 3), name="x")
+        layer = getattr(sn, kind)(2, bidirectional=True)
+        return sn.compile(sn.Model(x, layer(x), loss=sn.SquaredError()), dtype="float64").module
+
+    one, several = module(1), module(3)
+    params, x = one.init_params(0), np.random.default_rng(0).normal(size=(2, 3, 3))
+    first, many = one.forward(params, x[:, :1]), several.forward(params, x)
+    np.testing.assert_allclose(first[..., :2], many[:, :1, :2], atol=1e-15)
+    np.testing.assert_allclose(one.forward(params, x[:, 2:])[..., 2:], many[:, 2:, 2:], atol=1e-15)
+    _, grads = one.loss_and_grads(params, x[:, :1], first + 1)
+    assert not grads[f"{kind.lower()}_1.weight_hh"].any()
+    assert grads[f"{kind.lower()}_1.weight_ih"].any()
 
 
 def test_names_and_shapes_are_those_of_pytorch() -> None:

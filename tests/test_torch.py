@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -16,27 +15,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 import torch
 
 import torch_twin
-
-TOLERANCE = 1e-9
-"""Of a gradient: the largest error over the largest entry (but at least 1e-3)."""
-
-
-def error(found: np.ndarray, expected: np.ndarray) -> float:
-    assert found.shape == expected.shape
-    return float(np.abs(found - expected).max(initial=0.0) / max(np.abs(expected).max(initial=0.0), 1e-3))
-
-
-def agree(module: object, case: Network) -> None:
-    """Loss, output and every gradient of a module are those of PyTorch."""
-    params = parameters(case.model)
-    expected_loss, expected_output, expected = torch_twin.run(case, params)
-    loss, grads = module.loss_and_grads(params, case.x, case.y)
-    assert list(grads) == list(expected)
-    assert abs(loss - expected_loss) <= TOLERANCE * max(abs(expected_loss), 1e-3)
-    assert abs(module.loss(params, case.x, case.y) - loss) <= 1e-15 * max(abs(loss), 1e-3)
-    assert error(module.forward(params, case.x), expected_output) < TOLERANCE
-    errors = {name: error(grads[name], expected[name]) for name in expected}
-    assert all(e < TOLERANCE for e in errors.values()), errors
+from agreement import TOLERANCE, agree, error
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 import symnet as sn
 from batch import Network
 from corpus_formulas import FORMULAS
+from modern import heads
 
 # One thread: the arrays are tiny, and the tests may run beside others.
 torch.set_num_threads(1)
@@ -82,9 +84,29 @@ def _layer(network: Network, name: str, layer: Any, inputs: list[Tensor], p: dic
             return torch.cat(inputs, layer.axis)
         case sn.Formula():
             return network.formulas[name](torch, *inputs, **p)
-    for other in inputs[1:]:
-        x = _JOINTS[type(layer)](x, other)
-    return x
+    if type(layer) in _PICTURED:
+        return _last(_PICTURED[type(layer)](layer, _first(x, last), p), last and type(layer) not in _POOLED)
+    if type(layer) in _JOINTS:
+        return functools.reduce(_JOINTS[type(layer)], inputs)
+    return _sequence(layer, inputs, p)
+
+
+def _sequence(layer: Any, inputs: list[Tensor], p: dict[str, Tensor]) -> Tensor:
+    """Layers of sequences, which may have a mask as their second input."""
+    x = inputs[0]
+    match layer:
+        case sn.Embedding():
+            return F.embedding(x, p["weight"])
+        case sn.SimpleRNN() | sn.GRU() | sn.LSTM():
+            return _recurrent(layer, x, inputs[1] if len(inputs) > 1 else None, p)
+        case sn.MultiHeadAttention():
+            given = dict(zip(("query", "mask"), inputs, strict=False))
+            return heads(layer.num_heads, layer.causal)({**given, **p})
+        case sn.LayerNorm():
+            return F.layer_norm(x, x.shape[-layer.axes :], p["weight"], p.get("bias"), layer.eps)
+        case sn.RMSNorm():
+            return F.rms_norm(x, x.shape[-1:], p["weight"], layer.eps)
+    raise TypeError(f"{type(layer).__name__} has no twin here")
 
 
 _JOINTS: Mapping[type, Callable[[Tensor, Tensor], Tensor]] = {
@@ -93,6 +115,70 @@ _JOINTS: Mapping[type, Callable[[Tensor, Tensor], Tensor]] = {
     sn.Multiply: torch.mul,
     sn.Divide: torch.div,
 }
+
+
+def _recurrent(layer: Any, x: Tensor, mask: Tensor | None, p: dict[str, Tensor]) -> Tensor:
+    """PyTorch's cells step by step: where the mask is false the state stays as it is, and the value is 0."""
+    cell = torch.rnn_relu_cell if getattr(layer, "activation", "tanh") == "relu" else _CELLS[type(layer)]
+    parts, ends = [], []
+    for suffix in layer.suffixes:
+        own = [p.get(f"{name}{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        state = tuple(x.new_zeros(len(x), layer.units) for _ in layer.states)
+        steps = range(x.shape[1])
+        values = {}
+        for t in reversed(steps) if suffix else steps:
+            new = cell(x[:, t], state if len(state) > 1 else state[0], *own)
+            new = new if isinstance(new, tuple) else (new,)
+            seen = x.new_ones(len(x), 1, dtype=torch.bool) if mask is None else mask[:, t, None]
+            state = tuple(torch.where(seen, a, b) for a, b in zip(new, state, strict=True))
+            values[t] = torch.where(seen, state[0], 0.0)
+        parts.append(torch.stack([values[t] for t in steps], 1))
+        ends.append(state[0])
+    return torch.cat(parts if layer.return_sequences else ends, -1)
+
+
+_CELLS: Mapping[type, Callable[..., Any]] = {
+    sn.SimpleRNN: torch.rnn_tanh_cell,
+    sn.GRU: torch.gru_cell,
+    sn.LSTM: torch.lstm_cell,
+}
+
+
+def _transposed(layer: Any, x: Tensor, p: dict[str, Tensor]) -> Tensor:
+    own = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
+    return _activated(layer, F.conv_transpose2d(x, p["weight"], p.get("bias"), *own))
+
+
+def _separable(layer: Any, x: Tensor, p: dict[str, Tensor]) -> Tensor:
+    each = _convolution(layer, x, {"weight": p["depthwise.weight"]}, x.shape[1])
+    return _activated(layer, F.conv2d(each, p["pointwise.weight"], p.get("bias")))
+
+
+def _repeated(layer: Any, x: Tensor, p: dict[str, Tensor]) -> Tensor:
+    rows, columns = _pair(layer.size, 2)
+    return x.repeat_interleave(rows, 2).repeat_interleave(columns, 3)
+
+
+def _trainable_pool(layer: Any, x: Tensor, p: dict[str, Tensor]) -> Tensor:
+    z = F.avg_pool2d(x, *_pool(layer)) * p["weight"][:, None, None] + p["bias"][:, None, None]
+    return _activated(layer, z)
+
+
+_PICTURED: Mapping[type, Callable[[Any, Tensor, dict[str, Tensor]], Tensor]] = {
+    sn.DepthwiseConv2D: lambda layer, x, p: _activated(layer, _convolution(layer, x, p, x.shape[1])),
+    sn.SeparableConv2D: _separable,
+    sn.ConvTranspose2D: _transposed,
+    sn.UpSampling2D: _repeated,
+    sn.TrainablePool2D: _trainable_pool,
+    sn.BatchNorm2D: lambda layer, x, p: F.batch_norm(x, None, None, p["weight"], p.get("bias"), True, eps=layer.eps),
+    sn.GroupNorm: lambda layer, x, p: F.group_norm(x, layer.groups, p["weight"], p.get("bias"), layer.eps),
+    sn.GlobalAvgPool2D: lambda layer, x, p: x.mean((2, 3)),
+    sn.GlobalMaxPool2D: lambda layer, x, p: F.adaptive_max_pool2d(x, 1).flatten(1),
+}
+"""Layers of pictures, as functions of a picture with channels first."""
+
+_POOLED = (sn.GlobalAvgPool2D, sn.GlobalMaxPool2D)
+"""Those that leave no picture."""
 
 
 def _activated(layer: Any, z: Tensor) -> Tensor:
@@ -109,7 +195,7 @@ def _last(x: Tensor, last: bool) -> Tensor:
     return x.movedim(1, -1) if last else x
 
 
-def _convolution(layer: Any, x: Tensor, p: dict[str, Tensor]) -> Tensor:
+def _convolution(layer: Any, x: Tensor, p: dict[str, Tensor], groups: int | None = None) -> Tensor:
     rank = x.ndim - 2
     size, stride, dilation = (_pair(o, rank) for o in (layer.kernel_size, layer.stride, layer.dilation))
     ends: list[int] = []  # of the last axis first, as F.pad takes them
@@ -122,7 +208,8 @@ def _convolution(layer: Any, x: Tensor, p: dict[str, Tensor]) -> Tensor:
         else:
             ends += [0 if layer.padding == "valid" else _pair(layer.padding, rank)[axis]] * 2
     convolve = F.conv1d if rank == 1 else F.conv2d
-    return convolve(F.pad(x, ends), p["weight"], p.get("bias"), stride=stride, dilation=dilation, groups=layer.groups)
+    groups = groups or layer.groups
+    return convolve(F.pad(x, ends), p["weight"], p.get("bias"), stride=stride, dilation=dilation, groups=groups)
 
 
 def _pool(layer: Any) -> tuple[Any, Any, Any]:
@@ -136,13 +223,22 @@ def _pair(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
 def _loss(model: sn.Model, output: Tensor, y: Tensor) -> Tensor:
     match model.loss:
         case sn.CrossEntropy():
-            return F.cross_entropy(output.movedim(model.class_axis or -1, 1), y)
+            logits = output.movedim(model.class_axis or -1, 1)
+            return _mean(model, F.cross_entropy(logits, y, reduction="none"))
         case sn.BinaryCrossEntropy():
-            return F.binary_cross_entropy_with_logits(output, y)
+            return _mean(model, F.binary_cross_entropy_with_logits(output, y, reduction="none"))
     if not y.is_floating_point():
         y = F.one_hot(y, output.shape[-1]).to(output.dtype)
-    squares = (output - y.reshape(output.shape)) ** 2
+    y = y.reshape(output.shape)
+    if isinstance(model.loss, sn.Huber):
+        return _mean(model, F.huber_loss(output, y, reduction="none", delta=model.loss.delta))
+    squares = (output - y) ** 2
     if isinstance(model.loss, sn.MeanSquaredError):
-        return squares.mean()
+        return _mean(model, squares)
     steps = [n for n, extent in zip(output.shape, model.output.shape, strict=True) if not extent.is_constant]
     return squares.sum() / math.prod(steps)  # a mean over the batch, and over time where its length is symbolic
+
+
+def _mean(model: sn.Model, terms: Tensor) -> Tensor:
+    """The mean of all terms; of sum_over_time that of each step, summed."""
+    return terms.mean() if model.loss.reduction == "mean" else terms.transpose(0, 1).flatten(1).mean(1).sum()

@@ -224,7 +224,8 @@ class Normaliser:
             self.stage,
             self.origin,
         )
-        check_reads(self.context.source, equation, self.shapes, at)
+        fresh = {t.program_name for t in self.context.locals.values() if t.fresh}
+        check_reads(self.context.source, equation, self.shapes, fresh - self.defined, at)
         self.defined.add(target.name)
         self.equations.append(equation)
 

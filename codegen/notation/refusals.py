@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 
 import sympy
@@ -36,14 +36,19 @@ def check_left(
             )
 
 
-def check_reads(source: Source, equation: Equation, shapes: Shapes, at: int) -> None:
-    """Refuse reads that are always outside, and under max, argmax and logsumexp what would be ambiguous."""
+def check_reads(source: Source, equation: Equation, shapes: Shapes, recurrent: Collection[str], at: int) -> None:
+    """Refuse reads that are always outside, and under max, argmax and logsumexp what would be ambiguous.
+
+    recurrent: tensors that are read before the text has defined them; their steps before the first are 0.
+    """
     extents = equation.extents
     for read in equation.reads:
         for axis, (subscript, extent) in enumerate(zip(read.at, shapes[read.tensor], strict=True)):
             if not isinstance(subscript, Affine):
                 continue
             low, high = subscript.bounds(extents)
+            if read.tensor in recurrent and _is_shift(subscript, extent, extents):
+                continue  # a step before the first, of a recurrence with no more steps than that
             if (low - extent).is_nonnegative() or (-high - 1).is_nonnegative():
                 raise source.fault(
                     at,
@@ -65,6 +70,11 @@ def is_inside(subscript: Affine, extent: Affine, extents: Mapping[str, Affine]) 
     """Whether a subscript provably stays from 0 to extent - 1."""
     low, high = subscript.bounds(extents)
     return low.is_nonnegative() and (extent - 1 - high).is_nonnegative()
+
+
+def _is_shift(subscript: Affine, extent: Affine, extents: Mapping[str, Affine]) -> bool:
+    """Whether a subscript is an index that runs over the whole axis, moved by a constant."""
+    return any((subscript - Affine.of(name)).is_constant and extents.get(name) == extent for name in subscript.names)
 
 
 def _escapes(equation: Equation, read: Read, shapes: Shapes) -> bool:

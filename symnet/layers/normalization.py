@@ -36,9 +36,10 @@ class Normalization(Layer, abstract=True):
         shift = f" + bias[{parameter}]" if self.use_bias else ""
         return (
             f"mu[{kept}] = mean[{over}](x[{read}])\n"
-            f"var[{kept}] = mean[{over}]((x[{read}] - mu[{kept}])**2)\n"
+            f"centred[{at}] = x[{read}] - mu[{kept}]\n"
+            f"var[{kept}] = mean[{over}](centred[{at}]**2)\n"
             f"scale[{kept}] = 1/sqrt(var[{kept}] + {float(self.eps)!r})\n"
-            f"y[{at}] = (x[{read}] - mu[{kept}])*scale[{kept}]*weight[{parameter}]{shift}"
+            f"y[{at}] = centred[{at}]*scale[{kept}]*weight[{parameter}]{shift}"
         )
 
     def parameters(self, subscripts: str) -> dict[str, str]:
