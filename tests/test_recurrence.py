@@ -1,0 +1,90 @@
+"""Recurrences in the generated source: one loop forward, one backward, and the products outside them."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import symnet as sn
+from codegen.affine import Affine
+from codegen.equation import Program, Tensor
+from codegen.errors import FormulaError
+from codegen.notation import elaborate
+from codegen.schedule import Recurrence, schedule
+from symnet.derive.network import network
+
+
+def elman() -> sn.Model:
+    x = sn.Input(("T", 3), name="x")
+    h = sn.SimpleRNN(4, name="rnn")(x)
+    return sn.Model(x, sn.Dense(2, name="out")(h), loss=sn.CrossEntropy(), name="elman")
+
+
+def function(source: str, name: str) -> tuple[str, str]:
+    """(what stands in loops, what stands outside) of one function of a module."""
+    body = re.search(rf"def {name}\(.*?\n(?=\n\n)", source, re.DOTALL)
+    assert body
+    lines = body.group().splitlines()
+    inside, looping = [], False
+    outside = []
+    for line in lines:
+        if line.startswith("    for "):
+            looping = True
+        elif line.strip() and not line.startswith("        ") and looping and not line.startswith("    )"):
+            looping = False
+        (inside if looping else outside).append(line)
+    return "\n".join(inside), "\n".join(outside)
+
+
+def test_one_loop_forward_with_the_input_projection_outside() -> None:
+    inside, outside = function(sn.compile(elman()).source, "_forward")
+    assert inside.count("for t in range(T):") == 1
+    assert "rnn.weight_hh" in inside and "rnn.weight_ih" not in inside and "out.weight" not in inside
+    assert "rnn.weight_ih" in outside and "out.weight" in outside
+
+
+def test_one_loop_backward_with_the_weight_gradients_outside() -> None:
+    inside, outside = function(sn.compile(elman()).source, "_backward")
+    assert inside.count("for t in reversed(range(T)):") == 1
+    assert 'g["' not in inside
+    for name in ("rnn.weight_ih", "rnn.weight_hh", "rnn.bias_ih", "rnn.bias_hh", "out.weight"):
+        assert f'g["{name}"]' in outside
+
+
+def test_code_does_not_grow_with_the_length() -> None:
+    def lines(steps: int | str) -> int:
+        x = sn.Input((steps, 3), name="x")
+        model = sn.Model(x, sn.Dense(2)(sn.LSTM(4)(x)), loss=sn.CrossEntropy())
+        return len(sn.compile(model).source.splitlines())
+
+    assert abs(lines(1000) - lines(10)) < 20  # longer numbers break a few lines
+    assert abs(lines("T") - lines(10)) < 40
+
+
+def test_one_module_runs_short_and_long_sequences() -> None:
+    net = sn.compile(elman())
+    params = net.module.init_params(0)
+    for steps in (10, 1000):
+        x = np.random.default_rng(0).normal(size=(2, steps, 3))
+        loss, grads = net.module.loss_and_grads(params, x, np.zeros((2, steps), int))
+        assert np.isfinite(loss) and all(np.isfinite(g).all() for g in grads.values())
+    header = net.source.partition('"""')[2].partition('"""')[0]
+    assert re.search(r"forward +[\d,]+\*N\*T", header)
+
+
+def test_schedule_keeps_what_is_outside_the_cycle_outside() -> None:
+    items = schedule(network(elman()))
+    loops = [item for item in items if isinstance(item, Recurrence)]
+    assert [loop.backward for loop in loops] == [False, True]
+    assert {e.target for e in loops[0].equations} == {"rnn.z", "rnn"}
+    assert all("rnn.weight_ih" not in {r.tensor for r in e.reads} for loop in loops for e in loop.equations)
+
+
+def test_both_directions_in_one_cycle_are_refused() -> None:
+    x = Tensor("x", (Affine.of("N"), Affine.of("T")), "float", "input")
+    done = elaborate("h[n,t] = x[n,t] + h[n,t-1] + h[n,t+1]", {"x": x})
+    program = Program((x, *done.tensors), done.equations, ("N", "T"))
+    with pytest.raises(FormulaError, match="two directions need two recurrences"):
+        schedule(program)
