@@ -106,7 +106,7 @@ class Affine:
         return iter(self.terms)
 
     def __str__(self) -> str:
-        """`i*2 + u - 1` as `2*i + u - 1`; names in order, the constant last, or first where all names are subtracted."""
+        """`2*i + u - 1`: names in order, the constant last, or first where all names are subtracted."""
         pieces = [(c, name if abs(c) == 1 else f"{abs(c)}*{name}") for name, c in self.terms]
         if self.const or not pieces:
             leads = self.const > 0 and all(c < 0 for c, _ in pieces)

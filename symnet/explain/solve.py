@@ -88,12 +88,19 @@ def _unstrided(equation: Equation, program: Program) -> Equation:
     if equation.reduce != "sum":
         return equation
     for axis, subscript in enumerate(equation.at):
-        if isinstance(subscript, Affine) and not subscript.plain:
+        if isinstance(subscript, Affine) and not subscript.plain and not _is_grouped(subscript, equation, program):
             for name, step in subscript.terms:
                 if step > 1 and _is_solvable(equation, name, axis, program):
                     equation = _solved(equation, name, axis, program)
                     break
     return equation
+
+
+def _is_grouped(subscript: Affine, equation: Equation, program: Program) -> bool:
+    """A row-major pair such as `4*q + k` whose indices are axes of the cotangent: it reads best as it stands."""
+    indices = [n for n in subscript.names if n in equation.extents]
+    strong = [r for r in equation.reads if r.strong]
+    return len(indices) > 1 and all(any(Affine.of(n) in r.at for r in strong) for n in indices)
 
 
 def _is_solvable(equation: Equation, name: str, axis: int, program: Program) -> bool:
