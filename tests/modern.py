@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 import symnet as sn
-
-# One thread: the arrays are tiny, and the tests may run beside others.
-torch.set_num_threads(1)
+from torch_or_skip import torch
 
 Arrays = dict[str, np.ndarray]
 Twin = Callable[[Mapping[str, torch.Tensor]], torch.Tensor]

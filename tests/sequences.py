@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 import symnet as sn
 from codegen.interpret import interpret
 from symnet.derive.reverse import gradient
-
-# One thread: the arrays are tiny, and the tests may run beside others.
-torch.set_num_threads(1)
+from torch_or_skip import torch
 
 Arrays = dict[str, np.ndarray]
 BATCH, STEPS, FEATURES, UNITS = 2, 3, 2, 2

@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 
 import symnet as sn
+import torch_twin
 from batch import Network, parameters, with_data
 from corpus import TARGETS, network
 from layer_models import LAYERS, model
 from sequences import STEPS, Sequence
-
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-
-import torch_twin  # noqa: E402
+from torch_or_skip import torch
 
 TOLERANCE = 1e-9
 Arrays = dict[str, np.ndarray]

@@ -8,17 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 import symnet as sn
 from batch import Network
 from corpus_formulas import FORMULAS
 from modern import heads
-
-# One thread: the arrays are tiny, and the tests may run beside others.
-torch.set_num_threads(1)
+from torch_or_skip import F, Tensor, torch
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
