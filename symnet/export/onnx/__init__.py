@@ -1,0 +1,1 @@
+"""Networks in the ONNX format, for inference: one operator or a few for each equation."""
