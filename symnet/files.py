@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import secrets
@@ -84,8 +85,19 @@ def _replace(goal: Path, data: bytes) -> None:
         if goal.exists():
             os.chmod(temporary, goal.stat().st_mode & 0o7777)
         os.replace(temporary, goal)
+        _sync_folder(goal.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk, where the system allows that: Windows does not open folders."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:

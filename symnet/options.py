@@ -7,7 +7,7 @@ import keyword
 import math
 import re
 from abc import ABCMeta
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
@@ -27,14 +27,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def bound(owner: str, function: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def bound(
+    owner: str,
+    function: Callable[..., object],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    also: Sequence[str] = (),
+) -> None:
     """Refuse unknown, missing and superfluous options of `owner` before `function` is called.
 
+    also: the options that `owner` takes and does not hand on.
     Raises DefinitionError with the nearest known option.
     """
     signature = inspect.signature(function)
     named = [n for n, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    known = [n for n in named if n != "self"]
+    known = [n for n in (*named, *also) if n != "self"]
     has_var_keywords = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
     for name in kwargs:
         if name not in known and not has_var_keywords:
