@@ -23,6 +23,7 @@ FROZEN = {frozen}
 INITIALIZERS = {{"dense_1.weight": ("glorot_uniform", 64, {outputs}), "dense_1.bias": ("zeros", 64, {outputs})}}
 INPUTS = {{"image": ((64,), "float")}}
 NOISE = ()
+WEIGHTED = False
 INPUT_GRADIENTS = {{}}
 TARGET = {target}
 DECISION = {decision!r}
@@ -31,6 +32,15 @@ OUTPUTS = {{}}
 RANGES = {{}}
 LIMITS = {{}}
 TARGETS = {{}}
+ROWS = "independent"
+
+
+def _flops(N):
+    return 6 * 64 * {outputs} * N
+
+
+def _bytes(N):
+    return 8 * (64 + 3 * {outputs}) * N
 
 
 class Workspace:

@@ -49,3 +49,40 @@ def test_mistakes_are_data_errors(net: sn.Network, options: dict[str, object], m
     arguments = {"x": np.zeros((4, 3)), "y": np.zeros(4, int), "epochs": 1} | options
     with pytest.raises(sn.DataError, match=message):
         net.fit(**arguments)
+
+
+def test_every_option_reaches_the_loop(net: sn.Network) -> None:
+    x, y = data()
+    seen: list[dict[str, object]] = []
+    options = {
+        "epochs": 2,
+        "batch_size": 16,
+        "schedule": "linear",
+        "warmup": 2,
+        "rates": {"dense_1.bias": 0.0},
+        "augment": lambda x, rng: x + rng.normal(0, 0.1, x.shape).astype(x.dtype),
+        "clip": 1.0,
+        "learning_rate": 0.1,
+        "on_step": seen.append,
+    }
+    fitted, history = net.fit(x, y, **options)
+    trained, expected = net.module.train(net.module.init_params(0), x, y, **options)
+    assert history == expected and not fitted["dense_1.bias"].any()
+    np.testing.assert_array_equal(fitted["dense_1.weight"], trained["dense_1.weight"])
+    assert [event["learning_rate"] for event in seen[:3]] == pytest.approx([0.05, 0.1, 0.1])
+
+
+def test_a_source_and_the_state_of_an_event(net: sn.Network) -> None:
+    x, y = data()
+
+    class Source:
+        samples = 64
+
+        def batches(self, batch_size: int, rng: np.random.Generator) -> object:
+            for start in range(0, 64, batch_size):
+                yield x[start : start + batch_size], y[start : start + batch_size]
+
+    states: list[dict[str, object]] = []
+    straight = net.fit(Source(), None, epochs=2, on_step=lambda event: states.append(event["state"]()))
+    again = net.module.train(net.module.init_params(0), Source(), None, epochs=2, resume=states[2])
+    assert straight[1] == again[1]

@@ -14,7 +14,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from runtime_module import LOSSES, module, source
-from symnet.runtime import CURVATURE, FRAGMENTS
+from symnet.runtime import CURVATURE, FRAGMENTS, WEIGHTS
 
 DIGITS = load_digits()
 X = (DIGITS.data / 16).astype(np.float32)
@@ -55,7 +55,7 @@ def test_the_text_is_formatted_and_uses_every_import(tmp_path: Path) -> None:
 
 def test_every_fragment_is_spliced() -> None:
     folder = Path(__file__).parent.parent / "symnet" / "runtime"
-    assert {path.stem for path in folder.glob("*.py")} == {*FRAGMENTS, CURVATURE, "head", "__init__"}
+    assert {path.stem for path in folder.glob("*.py")} == {*FRAGMENTS, *WEIGHTS, CURVATURE, "head", "__init__"}
 
 
 # --- functions
@@ -228,7 +228,8 @@ def test_hooks_see_every_step_and_can_stop(net: ModuleType) -> None:
         on_step=steps.append,
         on_epoch=lambda record: epochs.append(record) or record["epoch"] == 2,
     )
-    assert len(steps) == 6 and steps[-1].keys() == {"epoch", "epochs", "step", "steps", "loss"}
+    assert len(steps) == 6
+    assert steps[-1].keys() == {"epoch", "epochs", "step", "steps", "loss", "learning_rate", "state"}
     assert (steps[-1]["epoch"], steps[-1]["step"], steps[-1]["steps"]) == (2, 3, 3)
     assert len(epochs) == 2 and set(epochs[0]["params"]) == set(net.PARAMETERS)
 

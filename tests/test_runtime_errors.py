@@ -116,7 +116,8 @@ def test_bad_params(net: ModuleType, change: dict[str, Any], message: str) -> No
         ({"seed": -1}, "seed"),
         ({"patience": 0}, "patience"),
         ({"clip": 0}, "clip"),
-        ({"workers": 2}, "workers: expected 1"),
+        ({"workers": 0}, "workers: expected a number of processes from 1"),
+        ({"workers": "many"}, "workers: expected a number of processes from 1, or \"auto\", got 'many'"),
         ({"validation": X}, "validation: expected a pair"),
         ({"learning_rate": 1e38, "optimizer": "sgd"}, "training diverged"),
     ],
@@ -156,6 +157,13 @@ def test_train_predict_check(folder: Path) -> None:
     assert np.load(folder / "y.npy").shape == (40,)
     checked = run(folder, "check")
     assert checked.returncode == 0 and checked.stdout.count("ok") == 2
+    again = ["train", "--data", "data.npz", "--epochs", "3", "--params", "params.npz", "--warmup", "4"]
+    assert run(folder, *again, "--schedule", "step,drops=1").returncode == 0
+    assert (folder / "params.npz").read_bytes() != first
+    wrong = run(folder, *again, "--schedule", "cosin")
+    assert (
+        wrong.returncode == 2 and wrong.stderr == "linear: error: schedule: unknown 'cosin'; did you mean 'cosine'?\n"
+    )
     assert sorted(p.name for p in folder.iterdir()) == ["data.npz", "linear.py", "params.npz", "y.npy"]
 
 

@@ -107,3 +107,72 @@ def test_another_batch_size_and_back() -> None:
         params = {name: array - 0.1 * grads[name] for name, array in params.items()}
     for name, array in step.params().items():
         np.testing.assert_allclose(array, params[name], rtol=1e-10, atol=1e-12)
+
+
+# --- batches like the one before take a shorter way
+
+
+def scores(loss: sn.losses.Loss, **options: str) -> sn.Model:
+    x = sn.Input((5,), name="x")
+    return sn.Model(x, sn.Dense(3, name="out")(x), loss=loss, name="scores")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", [sn.CrossEntropy(), sn.MeanSquaredError(), sn.KLDivergence(), sn.BinaryCrossEntropy()])
+def test_the_short_way_is_the_long_way(loss: sn.losses.Loss, dtype: str) -> None:
+    module = sn.compile(scores(loss), dtype=dtype).module
+    rng = np.random.default_rng(0)
+    short = module.make_step(module.init_params(0), batch_size=4)
+    long = module.make_step(module.init_params(0), batch_size=4)
+    labels = loss.kind == "CrossEntropy"
+    for size, kind in ((4, "f4"), (4, "f8"), (4, "i1"), (4, "?"), (3, "f4"), (4, "f4"), (4, "f4")):
+        x = rng.normal(size=(size, 5)).astype(kind)
+        y = rng.integers(0, 3, size).astype(rng.choice(["i8", "u1", "i4"])) if labels else rng.random((size, 3))
+        y = y if labels or loss.kind != "KLDivergence" else y / y.sum(1, keepdims=True)
+        long._like = None
+        assert short(x, y) == long(x, y)
+    for name, array in long.params().items():
+        np.testing.assert_array_equal(array, short.params()[name])
+
+
+HUGE = np.finfo(np.float32).max
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.full((4, 5), np.nan), np.zeros(4, int), "expected finite numbers, got nan"),
+        (np.full((4, 5), np.inf, np.float32), np.zeros(4, int), "expected finite numbers, got inf"),
+        (np.full((4, 5), 1e300), np.zeros(4, int), "expected finite numbers, got inf"),
+        (np.zeros((4, 5), complex), np.zeros(4, int), "expected float values"),
+        (np.zeros((4, 5)), np.array([0, 1, 2, 3]), "labels from 0 to 2, got 0 to 3"),
+        (np.zeros((4, 5)), np.array([0, 1, 2, -1]), "labels from 0 to 2, got -1 to 2"),
+        (np.zeros((4, 5)), np.array([0, 1, 2, -1], np.int8), "labels from 0 to 2, got -1 to 2"),
+        (np.zeros((4, 5)), np.array([0, 1, 2, 2**64 - 1], np.uint64), "labels from 0 to 2"),
+        (np.zeros((4, 5)), np.zeros(4), "labels are whole numbers"),
+        (np.zeros((4, 5)), np.zeros(4, bool), "expected int values"),
+        (np.zeros((4, 5)), np.zeros((4, 1), int), "expected whole numbers"),
+        (np.zeros((4, 6)), np.zeros(4, int), "expected shape"),
+        (np.zeros((4, 5)).tolist(), [0, 0, 0, 3], "labels from 0 to 2"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_the_short_way_lets_nothing_pass(x: np.ndarray, y: np.ndarray, message: str) -> None:
+    module = sn.compile(scores(sn.CrossEntropy())).module
+    step = module.make_step(module.init_params(0), batch_size=4)
+    step(np.ones((4, 5)), np.zeros(4, int))
+    before = step.params()
+    with pytest.raises(module.DataError, match=message):
+        step(x, y)
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, step.params()[name])
+    assert step(np.full((4, 5), HUGE, np.float32) * np.float32(1e-20), np.zeros(4, int)) >= 0
+
+
+def test_the_short_way_sees_targets_that_are_not_finite() -> None:
+    module = sn.compile(scores(sn.MeanSquaredError())).module
+    step = module.make_step(module.init_params(0), batch_size=4)
+    step(np.ones((4, 5)), np.zeros((4, 3)))
+    with pytest.raises(module.DataError, match="y: expected finite numbers, got nan"):
+        step(np.ones((4, 5)), np.full((4, 3), np.nan))
+    step(np.ones((4, 5)), np.array([0, 1, 2, 1]))  # labels for one-hot rows

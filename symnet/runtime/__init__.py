@@ -16,8 +16,18 @@ FRAGMENTS = (
     "parameters",
     "noise",
     "evaluate",
+    "schedules",
+    "fast",
+    "vectors",
+    "parts",
+    "shared",
+    "processes",
+    "workers",
+    "worker",
     "step",
     "progress",
+    "batches",
+    "resume",
     "loop",
     "gradient_check",
     "program",
@@ -27,16 +37,25 @@ FRAGMENTS = (
 CURVATURE = "curvature"
 """The file that is spliced after `evaluate` where hvp and jvp are asked for."""
 
+WEIGHTS = ("unweighted", "weights")
+"""The file that is spliced before `evaluate`, without and with weights of samples."""
+
 
 @cache
-def fragments(hvp: bool = False) -> str:
+def fragments(hvp: bool = False, weighted: bool = False) -> str:
     """The text of every fragment, without its imports; its docstring becomes a heading.
 
-    hvp: with the derivatives along a direction.
+    hvp: with the derivatives along a direction.  weighted: with weights of samples.
     """
-    after = FRAGMENTS.index("evaluate") + 1
+    at = FRAGMENTS.index("evaluate")
     more = (CURVATURE,) if hvp else ()
-    names = (*FRAGMENTS[:after], *more, *FRAGMENTS[after:])
+    names = (
+        *FRAGMENTS[:at],
+        WEIGHTS[weighted],
+        "evaluate",
+        *more,
+        *FRAGMENTS[at + 1 :],
+    )
     return "\n\n".join(_splice(name) for name in names)
 
 

@@ -27,6 +27,7 @@ from symnet.runtime.head import (
     _tangent,
 )
 from symnet.runtime.noise import _draw_noise_of
+from symnet.runtime.weights import _put_weights
 
 
 def jvp(params: dict[str, Any], x: Any, v: dict[str, Any]) -> tuple[Any, Any]:
@@ -43,17 +44,23 @@ def jvp(params: dict[str, Any], x: Any, v: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def hvp(
-    params: dict[str, Any], x: Any, y: Any, v: dict[str, Any], seed: int = 0
+    params: dict[str, Any],
+    x: Any,
+    y: Any,
+    v: dict[str, Any],
+    seed: int = 0,
+    sample_weight: Any = None,
 ) -> dict[str, np.ndarray]:
     """The Hessian of the loss on one batch times `v`: what the gradient changes by as `params` becomes params + h*v.
 
     v: {name: array of the parameter's shape}, for every trainable parameter; so is the result, whose arrays are the
-    caller's own.  The loss is that of `loss_and_grads` with the same `seed`.  Raises DataError.
+    caller's own.  The loss is that of `loss_and_grads` with the same `seed` and weights.  Raises DataError.
     """
     p = _as_params(params) | _as_directions(v)
     g = {name: np.zeros(PARAMETERS[name], DTYPE) for name in v}
     with _loaded(x, Curvature) as w:
         _put_targets(_targets_of(w), y)
+        _put_weights(w, sample_weight)
         _draw_noise_of(w, seed)
         _hvp(p, w, g)
     return {name: g[name] for name in PARAMETERS if name in g}

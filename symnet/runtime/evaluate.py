@@ -35,6 +35,7 @@ from symnet.runtime.head import (
     _loss,
 )
 from symnet.runtime.noise import _draw_noise_of
+from symnet.runtime.weights import _put_weights
 
 CHUNK = 256  # samples that `predict` passes through the network at a time
 
@@ -143,23 +144,31 @@ def _right(w: Workspace) -> dict[str, tuple[int, int]]:
 
 
 def loss(
-    params: dict[str, Any], x: Any, y: Any, seed: int = 0, training: bool = True
+    params: dict[str, Any],
+    x: Any,
+    y: Any,
+    seed: int = 0,
+    training: bool = True,
+    sample_weight: Any = None,
 ) -> float:
     """The loss on one batch: exactly the function that `loss_and_grads` differentiates.
 
-    seed:      decides the noise, where the network has any.
-    training:  False for the loss as in use: without noise, with running statistics.
+    seed:           decides the noise, where the network has any.
+    training:       False for the loss as in use: without noise, with running statistics.
+    sample_weight:  a factor for each sample's loss, in a module compiled with weighted=True.
     Raises DataError.
     """
     p = _as_params(params)
     if not training:
         with _loaded(x, Evaluation) as w:
             _put_targets(_targets_of(w), y)
+            _put_weights(w, sample_weight)
             _evaluate_forward(p, w)
             _evaluate_loss(p, w)
             return float(w.loss)
     with _loaded(x, Workspace) as w:
         _put_targets(_targets_of(w), y)
+        _put_weights(w, sample_weight)
         _draw_noise_of(w, seed)
         _forward(p, w)
         _loss(p, w)
@@ -167,12 +176,13 @@ def loss(
 
 
 def loss_and_grads(
-    params: dict[str, Any], x: Any, y: Any, seed: int = 0
+    params: dict[str, Any], x: Any, y: Any, seed: int = 0, sample_weight: Any = None
 ) -> tuple[float, dict[str, np.ndarray]]:
     """The loss on one batch, and its gradient by every trainable parameter: {name: array of the parameter's shape}.
 
     In a module compiled with wrt_inputs=True the gradient by every float input, too.  `seed` decides the noise,
-    where the network has any.  `params` is not changed, and the arrays are the caller's own.  Raises DataError.
+    where the network has any; `sample_weight` is as for `loss`.  `params` is not changed, and the arrays are the
+    caller's own.  Raises DataError.
     """
     p = _as_params(params)
     g = {
@@ -182,6 +192,7 @@ def loss_and_grads(
     }
     with _loaded(x, Workspace) as w:
         _put_targets(_targets_of(w), y)
+        _put_weights(w, sample_weight)
         _draw_noise_of(w, seed)
         _forward(p, w)
         _loss(p, w)

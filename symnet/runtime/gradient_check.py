@@ -26,6 +26,7 @@ from symnet.runtime.head import (
     RANGES,
     TARGET,
     TARGETS,
+    WEIGHTED,
     Workspace,
     _backward,
     _forward,
@@ -33,6 +34,7 @@ from symnet.runtime.head import (
 )
 from symnet.runtime.noise import _draw_noise
 from symnet.runtime.parameters import init_params
+from symnet.runtime.weights import _put_weights
 
 _WIDTHS = (
     1e-5,
@@ -53,7 +55,8 @@ def check(
 
     Everything is computed in float64, where a right gradient comes out below 1e-6.  The error of an entry is
     relative to the largest entry of its tensor's gradient (but at least 1e-3).  Of each tensor `entries`
-    entries are tried, drawn by `seed`, as are the noise, and the parameters and the data that are not given.
+    entries are tried, drawn by `seed`, as are the noise, the weights, and the parameters and the data that are not
+    given.
     The gradients by inputs are tried too, where the module has them.  Raises DataError.
     """
     rng = np.random.default_rng(seed)
@@ -80,6 +83,8 @@ def check(
         _put_input(getattr(w, name), name, array)
     targets = _targets_of(w)
     _put_targets(targets, _draw_targets(rng, targets) if y is None else y)
+    if WEIGHTED:
+        _put_weights(w, rng.random(len(w.sample_weight)))
 
     g = {
         name: np.zeros_like(array)

@@ -26,6 +26,9 @@ INITIALIZERS: dict[str, tuple[str, int, int]] = {}
 NOISE: tuple[str, ...] = ()
 """The attributes of a workspace that training fills from [0, 1) before each forward pass."""
 
+WEIGHTED = False
+"""Whether the loss has a weight for each sample, the attribute `sample_weight` of a workspace."""
+
 INPUT_GRADIENTS: dict[str, str] = {}
 """{name of an input: attribute of the workspace that `_backward` fills with the gradient by it}."""
 
@@ -54,13 +57,29 @@ OUTPUTS: dict[str, tuple[str, str | None, int]] = {}
 TARGETS: dict[str, tuple[str, tuple[tuple[int | str, ...], str, int | None]]] = {}
 """Where there are several outputs: {name of one with a loss: (attribute of the workspace, its TARGET)}."""
 
+ROWS = "independent"
+"""How the loss depends on the samples of a batch: "independent", it is the mean of losses that each depend on one
+sample; "normalised", it is one but for statistics of the batch; "entangled"."""
+
+
+def _flops(N: int) -> int:
+    """Floating-point operations of a step."""
+    return 0 * N
+
+
+def _bytes(N: int) -> int:
+    """Bytes of a workspace."""
+    return 0 * N
+
 
 class Workspace:
-    """Every array that the passes of training write; one attribute for each input, `target`, `output` and `loss`."""
+    """Every array that the passes of training write; one attribute for each input, `target`, `output` and `loss`,
+    and where `WEIGHTED` `sample_weight`."""
 
     def __init__(self, N: int, dtype: Any = DTYPE) -> None:
         self.x = self.output = np.empty((N, 1), dtype)
         self.target = np.empty((N, 1), dtype)
+        self.sample_weight = np.ones(N, dtype)
         self.loss = np.zeros((), dtype)
 
 

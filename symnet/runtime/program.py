@@ -19,6 +19,7 @@ from symnet.runtime.gradient_check import check
 from symnet.runtime.head import INPUTS, MODEL, OPTIMIZERS, OUTPUTS, TARGETS
 from symnet.runtime.loop import train
 from symnet.runtime.parameters import init_params
+from symnet.runtime.schedules import SCHEDULES
 
 
 def save_params(path: str | Path, params: dict[str, Any]) -> None:
@@ -88,6 +89,12 @@ def _samples(path: str, *, labelled: bool) -> tuple[Any, Any]:
     ]
 
 
+def _workers(text: str) -> int | str:
+    if text != "auto" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number or auto, got {text!r}")
+    return text if text == "auto" else int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=f"The network {MODEL}.")
     commands = parser.add_subparsers(
@@ -116,9 +123,20 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--optimizer", default="adam", help=", ".join(OPTIMIZERS))
     sub.add_argument("--learning-rate", type=float)
     sub.add_argument(
+        "--schedule",
+        default="constant",
+        help=f"of the learning rate: {', '.join(SCHEDULES)}, with options as in step,drops=3",
+    )
+    sub.add_argument(
+        "--warmup", type=int, default=0, help="steps in which the rate rises at first"
+    )
+    sub.add_argument(
         "--patience", type=int, help="stop after this many epochs without improvement"
     )
     sub.add_argument("--clip", type=float, help="the greatest length of the gradient")
+    sub.add_argument(
+        "--workers", type=_workers, default=1, help="processes to use, or auto"
+    )
     sub.add_argument("--seed", type=int, default=0)
     sub = commands.add_parser(
         "predict", help="labels (or values) for the array x of an .npz file"
@@ -162,8 +180,11 @@ def _train_command(options: argparse.Namespace) -> int:
         "batch_size",
         "optimizer",
         "learning_rate",
+        "schedule",
+        "warmup",
         "patience",
         "clip",
+        "workers",
         "seed",
     )
     chosen = {name: getattr(options, name) for name in names}

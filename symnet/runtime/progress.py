@@ -22,8 +22,10 @@ class _Progress:
         now = time.monotonic()
         if now >= self._next:  # ten times a second is enough
             self._next = now + 0.1
-            done = 20 * record["step"] // record["steps"]
-            bar = f"[{'#' * done}{'.' * (20 - done)}]"
+            bar = f"step {record['step']:,}"
+            if record["steps"] is not None:
+                done = min(20 * record["step"] // record["steps"], 20)
+                bar = f"[{'#' * done}{'.' * (20 - done)}]"
             self._write(
                 f"{self._clear}{_place(record)} {bar} loss {record['loss']:.4f}"
             )
