@@ -201,3 +201,12 @@ def test_the_derivative_of_a_maximum_needs_its_symbolic_index_first() -> None:
 def test_the_passes_are_these() -> None:
     tested = ["gather", "merge", "inline", "dead", "share", "simplify", "stabilise"]
     assert [name for name, _ in PASSES] == tested, "a new pass needs a test above"
+
+
+def test_inline_leaves_what_would_divide_a_branch_by_zero() -> None:
+    """SymPy would make 1/where(u, x, 0) a complex infinity in the second branch."""
+    dropped = equation("h", (n, i), [read("x", n, i)], sympy.Piecewise((slot(0), slot(0) > 1), (0, True)), n=N, i=4)
+    inverse = equation("y", (n, i), [read("h", n, i)], 1 / slot(0), n=N, i=4)
+    made = program([tensor(name, N, 4) for name in ("x", "h", "y")], dropped, inverse)
+    assert [e.target for e in after("inline", made, "h").equations] == ["h", "y"]
+    assert not any(e.body.has(sympy.zoo) for e in PASS["inline"](made, frozenset({"y"})).equations)

@@ -51,7 +51,9 @@ def _substituted(
         read = equation.reads[k]
         definition = definitions.get(read.tensor)
         if definition is not None and _worthwhile(definition, equation, read, readers, program):
-            equation = _insert(equation, k, definition)
+            inserted = _insert(equation, k, definition)
+            # SymPy applies a power or a logarithm to each branch, and has no signed infinity for 1/0 or log(0).
+            equation = equation if inserted.body.has(sympy.zoo, sympy.nan) else inserted
     return compact(equation)
 
 

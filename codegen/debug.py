@@ -1,0 +1,82 @@
+"""What is watched while programs are rewritten, by the environment variable SYMNET_DEBUG.
+
+0  nothing (the default)
+1  the checker runs after every pass, and commands show tracebacks
+2  and a program that a pass changed is printed on stderr
+3  and the interpreter computes the program before and after on small random arrays
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+import numpy as np
+
+from codegen.affine import Affine
+from codegen.check import check
+from codegen.equation import Dtype, Program, Tensor
+from codegen.errors import CodegenError
+from codegen.interpret import interpret
+from codegen.notation import show
+
+VARIABLE = "SYMNET_DEBUG"
+LEVELS = {1: "checker", 2: "programs", 3: "interpreter"}
+SIZES = (2, 3, 4, 5, 6, 7)
+"""The values of a program's size symbols, in their order, for the interpreter."""
+TOLERANCE = 1e-9
+
+
+class PassError(CodegenError):
+    """A pass that changed what a program means: a defect of the pass, never of a user's network."""
+
+
+def level() -> int:
+    """The level that the environment asks for.  Raises CodegenError for anything but 0..3."""
+    text = os.environ.get(VARIABLE, "0") or "0"
+    if text not in {"0", *map(str, LEVELS)}:
+        raise CodegenError(f"{VARIABLE}={text}: expected 0, 1 (checker), 2 (programs) or 3 (interpreter)")
+    return int(text)
+
+
+def watch(name: str, before: Program, after: Program, keep: frozenset[str]) -> None:
+    """Look at what the pass `name` made, as closely as the level says.
+
+    Raises what `check` raises for an ill-formed program, PassError for a tensor of `keep` or a result whose
+    values changed.
+    """
+    wanted = level()
+    if wanted >= 1:
+        check(after)
+    if wanted >= 2 and after != before:
+        print(f"--- after {name}", *map(show, after.equations), sep="\n", file=sys.stderr)
+    if wanted >= 3 and after != before:
+        _judge(name, before, after, keep)
+
+
+def _judge(name: str, before: Program, after: Program, keep: frozenset[str]) -> None:
+    sizes = dict(zip(before.sizes, SIZES, strict=False))
+    arrays = _drawn(before.tensors, sizes)
+    old, new = (interpret(p, arrays, sizes) for p in (before, after))
+    results = {t.name for t in before.tensors if t.kind == "result"}
+    for tensor in sorted((keep | results) & old.keys() & new.keys()):
+        if not np.allclose(new[tensor], old[tensor], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
+            by = float(np.nanmax(np.abs(np.asarray(new[tensor], float) - np.asarray(old[tensor], float))))
+            raise PassError(
+                f"the pass '{name}' changed '{tensor}' by {by:.1e} (sizes {sizes}):\n"
+                + "\n".join(f"    {show(e)}" for e in after.defining(tensor))
+            )
+
+
+def _drawn(tensors: Iterable[Tensor], sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    """Random arrays for inputs and parameters; integers are 0 or 1."""
+    rng = np.random.default_rng(0)
+
+    def drawn(shape: tuple[Affine, ...], dtype: Dtype) -> np.ndarray:
+        extents = tuple(e.evaluate(sizes) for e in shape)
+        if dtype == "float":
+            return rng.uniform(0.25, 1.75, extents)  # away from the poles of logarithms and roots
+        return rng.integers(0, 2, extents) if dtype == "int" else rng.integers(0, 2, extents).astype(bool)
+
+    return {t.name: drawn(t.shape, t.dtype) for t in tensors if t.kind in ("input", "parameter")}

@@ -1,0 +1,65 @@
+"""The levels of SYMNET_DEBUG: what each says, and that it finds a pass that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+import symnet as sn
+from codegen import pipeline
+from codegen.equation import Program
+from codegen.errors import CodegenError
+from symnet.cli import main
+
+
+def _model() -> sn.Model:
+    x = sn.Input((3,), name="x")
+    return sn.Model(x, sn.Dense(2, activation="tanh", name="fc")(x), loss=sn.SquaredError())
+
+
+def _with(monkeypatch: pytest.MonkeyPatch, level: str, **passes: pipeline.Pass) -> None:
+    monkeypatch.setenv("SYMNET_DEBUG", level)
+    changed = tuple((name, passes.get(name, apply)) for name, apply in pipeline.PASSES)
+    monkeypatch.setattr(pipeline, "PASSES", changed)
+
+
+def _halved(program: Program, keep: frozenset[str]) -> Program:
+    """A pass with a defect: the loss comes out halved."""
+    return program.with_equations(
+        e.with_(body=e.body / 2) if e.target == "loss" and not e.accumulate else e for e in program.equations
+    )
+
+
+def _unbound(program: Program, keep: frozenset[str]) -> Program:
+    """A pass with a defect: an equation loses its box."""
+    return program.with_equations(e.with_(box=()) if e.target == "fc" else e for e in program.equations)
+
+
+def test_a_sound_pipeline_passes_every_level(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = sn.compile(_model()).source
+    for level in ("1", "2", "3"):
+        _with(monkeypatch, level)
+        assert sn.compile(_model()).source == source
+    assert "--- after inline\n" in capsys.readouterr().err
+
+
+def test_the_checker_finds_an_ill_formed_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with(monkeypatch, "1", inline=_unbound)
+    with pytest.raises((CodegenError, sn.SymnetError), match="fc"):
+        sn.compile(_model())
+
+
+def test_the_interpreter_finds_a_changed_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with(monkeypatch, "1", dead=_halved)
+    sn.compile(_model())  # well-formed: the checker cannot know
+    _with(monkeypatch, "3", dead=_halved)
+    with pytest.raises(CodegenError, match="the pass 'dead' changed 'loss'"):
+        sn.compile(_model())
+
+
+def test_unknown_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SYMNET_DEBUG", "9")
+    assert main(["summary", "nothing.toml"]) == 2
+    with pytest.raises(CodegenError, match="SYMNET_DEBUG=9: expected 0, 1"):
+        sn.compile(_model())
