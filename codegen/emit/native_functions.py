@@ -1,0 +1,95 @@
+"""The functions that compiled kernels call: the text that a generated module defines for them."""
+
+HELPERS = '''\
+try:
+    import numba
+    from numba.extending import overload
+except ImportError:
+    raise ImportError("this module's kernels need numba: pip install numba") from None
+
+
+def kernel(function):
+    """Compiled at its first call; the machine code is kept beside a module that is a file."""
+    flags = {"reassoc", "contract", "arcp", "afn", "nsz"}
+    return numba.njit(
+        function, nogil=True, error_model="numpy", fastmath=flags, cache=IS_FILE
+    )
+
+
+IS_FILE = "__file__" in globals() and Path(__file__).is_file()
+
+
+@kernel
+def max_(a, b):
+    """The larger one; NaN where either is."""
+    return b if a < b or b != b else a
+
+
+@kernel
+def min_(a, b):
+    """The smaller one; NaN where either is."""
+    return b if a > b or b != b else a
+
+
+def exp_(x):
+    """exp(x), in float32 by a polynomial that processors compute for many x at once."""
+
+
+def tanh_(x):
+    """tanh(x), in float32 by a quotient of polynomials."""
+
+
+@overload(exp_, inline="always")
+def exp_of(x):
+    return exp_single if x == numba.float32 else lambda x: math.exp(x)
+
+
+@overload(tanh_, inline="always")
+def tanh_of(x):
+    return tanh_single if x == numba.float32 else lambda x: math.tanh(x)
+
+
+def exp_single(x):
+    """2**n * P(r) where x = n*log(2) + r; 0 where float32 has no normal number."""
+    single = np.float32
+    bounded = min(max(x, single(-87.336)), single(88.722))
+    n = np.floor(bounded * single(1.44269504) + single(0.5))
+    r = bounded - n * single(0.693359375) + n * single(2.12194440e-4)
+    p = single(1.9875691500e-4)
+    p = p * r + single(1.3981999507e-3)
+    p = p * r + single(8.3334519073e-3)
+    p = p * r + single(4.1665795894e-2)
+    p = p * r + single(1.6666665459e-1)
+    p = p * r + single(5.0000001201e-1)
+    p = p * r * r + r + single(1)
+    half = np.int32(n) >> np.int32(1)  # 2**n itself may be no normal number
+    power = np.int32((half + np.int32(127)) << np.int32(23)).view(single)
+    rest = np.int32((np.int32(n) - half + np.int32(127)) << np.int32(23)).view(single)
+    value = p * power * rest
+    value = single(0) if x < single(-87.336) else value
+    value = single(np.inf) if x > single(88.7228) else value
+    return x if x != x else value
+
+
+def tanh_single(x):
+    """x*P(x**2)/Q(x**2) on -7.9..7.9, beyond which tanh is 1 or -1 in float32."""
+    single = np.float32
+    b = min(max(x, single(-7.90531110763549805)), single(7.90531110763549805))
+    s = b * b
+    p = single(-2.76076847742355e-16)
+    p = p * s + single(2.00018790482477e-13)
+    p = p * s + single(-8.60467152213735e-11)
+    p = p * s + single(5.12229709037114e-08)
+    p = p * s + single(1.48572235717979e-05)
+    p = p * s + single(6.37261928875436e-04)
+    p = p * s + single(4.89352455891786e-03)
+    q = single(1.19825839466702e-06)
+    q = q * s + single(1.18534705686654e-04)
+    q = q * s + single(2.26843463243900e-03)
+    q = q * s + single(4.89352518554385e-03)
+    return x if x != x else b * p / q
+'''
+"""What the kernels call, beside `math` and `Path`, which every module has.
+
+The coefficients are the published ones of Cephes (exp) and Eigen (tanh).
+"""

@@ -1,0 +1,300 @@
+"""What a compiled kernel computes at one point: trees of operations as lines of scalar Python.
+
+Numbers are made the arrays' own type, `real`: a literal 2.0 would turn float32 into float64 there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from codegen.emit.layout import WIDTH
+from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
+from codegen.emit.ufuncs import Operand
+from codegen.equation import Dtype
+
+Order = Mapping[str, Sequence[str]]
+
+INFIX: Mapping[str, str] = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+RELATIONS: Mapping[str, str] = {
+    "greater": ">",
+    "greater_equal": ">=",
+    "less": "<",
+    "less_equal": "<=",
+    "equal": "==",
+    "not_equal": "!=",
+}
+FUNCTIONS: Mapping[str, str] = {
+    "exp": "exp_",
+    "tanh": "tanh_",
+    "maximum": "max_",
+    "minimum": "min_",
+    "log": "math.log",
+    "log1p": "math.log1p",
+    "expm1": "math.expm1",
+    "sqrt": "math.sqrt",
+    "abs": "abs",
+    "sin": "math.sin",
+    "cos": "math.cos",
+    "tan": "math.tan",
+    "sinh": "math.sinh",
+    "cosh": "math.cosh",
+    "arctan": "math.atan",
+    "erf": "math.erf",
+}
+STEMS = {
+    "add": "total",
+    "subtract": "difference",
+    "multiply": "product",
+    "divide": "quotient",
+    "negative": "opposite",
+    "abs": "size",
+}
+"""What a variable that holds the result of an operation is called."""
+
+KNOWN = {*INFIX, *RELATIONS, *FUNCTIONS, "negative", "square", "where", "logical_and", "logical_or", "logical_not"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One step of a kernel: its tree, the leaf that is its result, and whether that goes to its array."""
+
+    tree: Tree
+    result: str
+    stored: bool
+
+
+@dataclass
+class PointWriter:
+    """The values at one point of the box.
+
+    arguments: what the kernel is given, text by parameter.  lines: one assignment each.
+    names: of the values that have a variable: functions of others, what occurs more than once, and results that
+    later parts read.
+    """
+
+    known: Mapping[str, Operand]
+    order: Order
+    axes: tuple[str, ...]
+    arguments: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    names: dict[Tree, str] = field(default_factory=dict)
+
+    def write(self, part: Part, later: bool) -> None:
+        """One part; `later`: others read its result."""
+        leaf = Leaf(part.result)
+        element = self.element(leaf) if part.stored else ""
+        if not later:
+            return self.assign(element, part.tree)
+        name = self._variable(f"{stem(self.known[part.result].text)}_at")
+        self.assign(name, part.tree)
+        self.names[leaf] = name
+        if part.stored:
+            self.lines.append(f"{element} = {name}")
+        return None
+
+    def assign(self, goal: str, tree: Tree) -> None:
+        """The lines that end with `goal = tree`."""
+        for part in operations(tree):
+            if part != tree and self._deserves_name(part, tree):
+                self._define(part)
+        self._line(goal, tree)
+
+    def _deserves_name(self, part: Node, whole: Tree) -> bool:
+        if self._is_boolean(part):
+            return False
+        called = part.ufunc in FUNCTIONS and part.ufunc not in ("maximum", "minimum", "abs")
+        return called or _occurrences(whole)[part] > 1
+
+    def _define(self, part: Node) -> None:
+        name = self._variable(STEMS.get(part.ufunc, part.ufunc))
+        self._line(name, part)
+        self.names[part] = name
+
+    def _variable(self, stem: str) -> str:
+        """A name that nothing has yet."""
+        return free(stem, {*self.arguments, *self.names.values(), *self.axes, "real"})
+
+    def _line(self, goal: str, tree: Tree) -> None:
+        """`goal = tree`; while that is too long a line, its longest part gets a variable before it."""
+        room = WIDTH - 4 * (len(self.axes) + 1) - len(goal) - len(" = ")
+        while len(text := self._value(tree)) > room:
+            parts = [p for p in operations(tree) if p not in self.names and p != tree and not self._is_boolean(p)]
+            if not parts:
+                break
+            self._define(max(parts, key=lambda p: (len(t := self._value(p)) <= room, len(t))))
+        self.lines.append(f"{goal} = {text}")
+
+    def text(self, tree: Tree) -> str:
+        """A float expression, by its name if it has one."""
+        return self.names[tree] if tree in self.names else self._value(tree)
+
+    def _value(self, tree: Tree) -> str:
+        if self._is_boolean(tree):
+            return f"real({self.condition(tree)})"
+        if isinstance(tree, Scalar):
+            return self._number(tree)
+        if isinstance(tree, Leaf):
+            element = self.element(tree)
+            return element if self._dtype(tree) == "float" else f"real({element})"
+        written = self._operator(tree.ufunc, tree.args)
+        return written or f"{FUNCTIONS[tree.ufunc]}({', '.join(self.text(a) for a in tree.args)})"
+
+    def _operator(self, ufunc: str, args: tuple[Tree, ...]) -> str | None:
+        """An operation with a sign of its own; None for a function."""
+        match ufunc:
+            case "negative":
+                return f"-{self._factor(args[0])}"
+            case "square":
+                inner = self._factor(args[0])
+                return f"{inner} * {inner}"
+            case "where":
+                return f"({self.text(args[1])} if {self.condition(args[0])} else {self.text(args[2])})"
+            case "multiply" if self._is_boolean(args[0]) or self._is_boolean(args[1]):
+                mask, value = args if self._is_boolean(args[0]) else args[::-1]
+                return f"({self.text(value)} if {self.condition(mask)} else real(0))"
+            case "add":
+                return f"{self.text(args[0])} + {self.text(args[1])}"
+            case "subtract":
+                return f"{self.text(args[0])} - {self._term(args[1])}"
+            case "multiply":
+                return f"{self._factor(args[0])} * {self._factor(args[1])}"
+            case "divide":
+                return f"{self._factor(args[0])} / {self._divisor(args[1])}"
+        return None
+
+    def condition(self, tree: Tree) -> str:
+        """A truth value."""
+        if isinstance(tree, Leaf):
+            return self.element(tree)
+        if isinstance(tree, Scalar):
+            return tree.text if tree.dtype == "bool" else f"{tree.text} != 0"
+        if tree.ufunc in RELATIONS:
+            return f"{self._side(tree.args[0])} {RELATIONS[tree.ufunc]} {self._side(tree.args[1])}"
+        if tree.ufunc == "logical_not":
+            return f"not ({self.condition(tree.args[0])})"
+        word = "and" if tree.ufunc == "logical_and" else "or"
+        return f" {word} ".join(f"({self.condition(a)})" for a in tree.args)
+
+    def _side(self, tree: Tree) -> str:
+        """One side of a comparison: integers stay integers."""
+        if isinstance(tree, Leaf):
+            return self.element(tree)
+        return tree.text if isinstance(tree, Scalar) and _is_number(tree.text) else self.text(tree)
+
+    def _dtype(self, leaf: Leaf) -> Dtype:
+        return self.known[leaf.symbol].dtype if leaf.symbol in self.known else "int"
+
+    def _is_boolean(self, tree: Tree) -> bool:
+        if isinstance(tree, Leaf):
+            return self._dtype(tree) == "bool"
+        return isinstance(tree, Node) and tree.ufunc in BOOLEAN
+
+    def _term(self, tree: Tree) -> str:
+        text = self.text(tree)
+        return f"({text})" if _looks_like(tree, "add", "subtract", "negative") and " " in text else text
+
+    def _factor(self, tree: Tree) -> str:
+        text = self.text(tree)
+        loose = _looks_like(tree, "add", "subtract", "negative") and tree not in self.names
+        return f"({text})" if loose else text
+
+    def _divisor(self, tree: Tree) -> str:
+        text = self.text(tree)
+        loose = _looks_like(tree, "add", "subtract", "negative", "multiply", "divide", "square")
+        return f"({text})" if loose and tree not in self.names and text[0] != "(" else text
+
+    def _number(self, scalar: Scalar) -> str:
+        return f"real({scalar.text})" if _is_number(scalar.text) else f"real({self.argument(scalar.text, 'number')})"
+
+    def element(self, leaf: Leaf) -> str:
+        """The element of an array at this point, an index, or a value that is at hand."""
+        if leaf in self.names:
+            return self.names[leaf]
+        if leaf.symbol in self.axes:
+            return leaf.symbol
+        places = ", ".join(axis or "0" for axis in self.order[leaf.symbol]) or "()"
+        operand = self.known[leaf.symbol]
+        return f"{self.argument(operand.text)}[{places}]"
+
+    def argument(self, text: str, called: str = "") -> str:
+        """The parameter for this text of the caller's."""
+        for name, given in self.arguments.items():
+            if given == text:
+                return name
+        name = self._variable(called or stem(text))
+        self.arguments[name] = text
+        return name
+
+
+def leaves(tree: Tree) -> set[str]:
+    if isinstance(tree, Leaf):
+        return {tree.symbol}
+    return {leaf for arg in tree.args for leaf in leaves(arg)} if isinstance(tree, Node) else set()
+
+
+def operations(tree: Tree) -> list[Node]:
+    """Every operation of a tree once, arguments before what is made of them."""
+    if not isinstance(tree, Node):
+        return []
+    found = {node: None for arg in tree.args for node in operations(arg)}
+    return list(found | {tree: None})
+
+
+def _occurrences(tree: Tree) -> Counter[Tree]:
+    """How often each operation is an argument of another; of a square, twice."""
+    return Counter(arg for node in operations(tree) for arg in node.args * (1 + (node.ufunc == "square")))
+
+
+def _looks_like(tree: Tree, *ufuncs: str) -> bool:
+    return isinstance(tree, Node) and tree.ufunc in ufuncs
+
+
+def free(stem: str, taken: Collection[str]) -> str:
+    """`stem`, numbered from its second use on."""
+    name, k = stem, 1
+    while name in taken:
+        k += 1
+        name = f"{stem}_{k}"
+    return name
+
+
+def stem(text: str) -> str:
+    """A parameter's name for an array that the caller writes as `w.dense_1_z[...]` or `p["dense_1.bias"]`."""
+    inner = text.split('"')[1] if '"' in text else text.split(".", 1)[-1]
+    name = "".join(c if c.isalnum() or c == "_" else " " for c in inner).split(" ")
+    return name[0] if '"' not in text else "_".join(part for part in name if part)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text in ("np.inf", "-np.inf")
+    return True
+
+
+def broken(line: str, indent: int) -> list[str]:
+    """An assignment, its choice between two values on lines of their own where it is too long."""
+    pad = " " * indent
+    goal, _, value = line.partition(" = ")
+    choice = value.startswith("(") and value.endswith(")") and value.count(" if ") == value.count(" else ") == 1
+    if len(pad) + len(line) <= WIDTH or not choice or _closes(value) < len(value) - 1:
+        return [pad + line]
+    yes, _, rest = value[1:-1].partition(" if ")
+    condition, _, no = rest.partition(" else ")
+    inner = f"{yes} if {condition} else {no}"
+    if len(pad) + 4 + len(inner) <= WIDTH:
+        return [f"{pad}{goal} = (", f"{pad}    {inner}", f"{pad})"]
+    return [f"{pad}{goal} = (", *(f"{pad}    {part}" for part in (yes, f"if {condition}", f"else {no}")), f"{pad})"]
+
+
+def _closes(text: str) -> int:
+    """Where the bracket that opens `text` is closed."""
+    depth = 0
+    for k, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if depth == 0:
+            return k
+    return len(text)
