@@ -1,37 +1,47 @@
 """From a program of equations to Python source, read from top to bottom.
 
-    program -> PASSES -> time_major -> lower -> reuse -> emit -> source
+    program -> PASSES -> time_major -> lower -> borders -> (fuse) -> reuse -> emit -> source
 
 Every pass takes a program and returns one that means the same; the interpreter
-is the judge of that, and the checker runs after each pass when
-SYMNET_CHECK_PASSES is set in the environment.
+is the judge of that (SYMNET_DEBUG=3 calls it after each pass; see debug.py).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 
-from codegen.check import check
+from codegen.debug import watch
+from codegen.emit.native import expressible
 from codegen.emit.stages import DEFAULT, Emitted, Naming, emit
-from codegen.equation import Program
+from codegen.equation import Program, all_reads
 from codegen.lower import lower
+from codegen.lower.borders import borders
+from codegen.lower.fuse import fuse
 from codegen.lower.reuse import reuse
 from codegen.rewrite.batch_last import batch_last, rows_of_inputs
 from codegen.rewrite.dead import remove_dead
 from codegen.rewrite.gather import gather
+from codegen.rewrite.hoist import hoisted
 from codegen.rewrite.inline import inline
 from codegen.rewrite.layout import Orders, composed, reordered
 from codegen.rewrite.merge import merge_contributions
+from codegen.rewrite.one_hot import one_hot_products
+from codegen.rewrite.reduced_first import reduced_first
 from codegen.rewrite.scalars import simplify, stabilise
 from codegen.rewrite.share import share_equal
+from codegen.rewrite.softmax import softmaxes
 from codegen.rewrite.time_major import time_major
+from codegen.rewrite.turned import turned
 
 Pass = Callable[[Program, frozenset[str]], Program]
 
 
 def _gather(program: Program, keep: frozenset[str]) -> Program:
-    return program.with_equations(gather(e, program) for e in program.equations)
+    # What follows an arg max keeps its left side: a slice for each point of the window, as `lower/pooling.py` wants it.
+    follows = (not e.over and any(g.op == "==" and g.reads for g in e.guards) for e in program.equations)
+    return program.with_equations(
+        e if kept else gather(e, program) for e, kept in zip(program.equations, follows, strict=True)
+    )
 
 
 PASSES: tuple[tuple[str, Pass], ...] = (
@@ -47,12 +57,23 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 
 def rewrite(program: Program, keep: frozenset[str] = frozenset()) -> Program:
     """`program` after all passes; tensors in `keep` and results stay defined."""
-    checking = bool(os.environ.get("SYMNET_CHECK_PASSES"))
-    for _, apply in PASSES:
-        program = apply(program, keep)
-        if checking:
-            check(program)
+    for name, apply in PASSES:
+        before, program = program, apply(program, keep)
+        watch(name, before, program, keep)
     return program
+
+
+def prepared(program: Program, keep: frozenset[str]) -> Program:
+    """`program` with what its code is to compute once named; tensors in `keep` stay defined."""
+    shared = softmaxes(program)
+    if shared is program:
+        return program
+    read = {r.tensor for e in program.equations for r in all_reads(e)}
+    # Of what somebody read, logarithms and values of the backward pass may have lost their last reader.
+    lost = {e.target for e in program.equations if e.stage == "backward" or e.reduce == "logsumexp"} & read
+    kept = {e.target for e in shared.equations} - (lost - keep)
+    program = inline(share_equal(merge_contributions(shared)), kept)
+    return remove_dead(simplify(program), kept)
 
 
 def generate(
@@ -64,26 +85,35 @@ def generate(
     attributes: Mapping[str, str] | None = None,
     checked: frozenset[str] = frozenset(),
     naming: Naming = DEFAULT,
+    recipes: tuple[str, ...] = (),
 ) -> Emitted:
     """Source of a rewritten program: a Workspace class and one function a stage.
 
     stages: docstring of each stage's function, in order of emission.
-    target: "numpy", "numexpr" or "auto" (a fixed cost model chooses for each kernel).
+    target: "numpy", "numexpr", "numba" or "auto" (a fixed cost model chooses NumPy or numexpr for each kernel).
     results: key in `g` of result tensors (default: their names).
-    attributes: further names under which the workspace holds tensors; these stay intact
-    after their stage.
+    attributes: names under which the workspace holds tensors, possibly their own; these stay
+    intact after their stage.
     checked: integer tensors whose values the caller has checked to be valid wherever they are
     subscripts; a read through any other is guarded, and 0 outside its tensor.
     naming: of the class, the functions and their arguments.
+    recipes: "columns", "shifts", "stacks": those to prefer for window products, whatever they cost.
     """
     keep = frozenset((attributes or {}).values())
+    program = prepared(program, keep)
     pictures = batch_last(program)
     program = rows_of_inputs(program, pictures)
     orders: Orders = {f"{n}.rows" if program.table[n].kind == "input" else n: order for n, order in pictures.items()}
     program = reordered(program, orders)
+    rows = reduced_first(program)
+    program, orders = reordered(program, rows), composed(orders, rows)
     steps = time_major(program)
     program, orders = reordered(program, steps), composed(orders, steps)
-    plan = reuse(lower(program, checked), program, keep)
+    program = hoisted(one_hot_products(program, checked))
+    plan = borders(lower(program, checked, keep, recipes))
+    if target == "numba":
+        plan = fuse(plan, program, keep, expressible)
+    plan = reuse(plan, program, keep)
     return emit(
         program,
         plan,
@@ -93,4 +123,5 @@ def generate(
         stages=stages,
         orders=orders,
         naming=naming,
+        turned=turned(program, results or {}),
     )

@@ -54,11 +54,12 @@ class Compute:
 
 @dataclass(frozen=True)
 class MatMul:
-    """`out = left @ right` over the last two axes, the others broadcast."""
+    """`out = left @ right` over the last two axes, the others broadcast; `rows`: row times row, summed."""
 
     out: View
     left: View
     right: View
+    rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ class Fill:
 
 @dataclass(frozen=True)
 class Gather:
-    """`out = flat source at positions` (positions valid by construction)."""
+    """`out = flat source at positions` (positions valid by construction); `rows`: of its first axis."""
 
     out: View
     source: View
     positions: View
+    rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,22 +128,34 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Kernel:
+    """One loop over the box that all steps have: at each point they run one after another.
+
+    stored: which results go to their arrays; the others are only values for the steps that follow.
+    """
+
+    steps: tuple[Compute, ...]
+    stored: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
 class Note:
     """No work: the steps that follow compute this equation."""
 
     equation: Equation
 
 
-Step = Compute | MatMul | Reduce | ArgMax | Copy | Fill | Gather | ScatterAdd | Loop | Note
+Step = Compute | MatMul | Reduce | ArgMax | Copy | Fill | Gather | ScatterAdd | Loop | Kernel | Note
 
 
 @dataclass(frozen=True)
 class Block:
-    """The steps of one equation; `noted`: of several, each announced by a Note."""
+    """The steps of one equation; `noted`: of several, each announced by a Note.  remark: how they go about it."""
 
     equation: Equation
     steps: tuple[Step, ...]
     noted: bool = False
+    remark: str = ""
 
 
 @dataclass
@@ -151,10 +165,19 @@ class Plan:
     setup: list[Buffer | Alias] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
 
+    @property
+    def storage(self) -> dict[str, str]:
+        """For each tensor that is a view, the array in which it lies in the end."""
+        found: dict[str, str] = {}
+        for item in self.setup:
+            if isinstance(item, Alias):
+                found[item.name] = found.get(item.view.base, item.view.base)
+        return found
+
 
 def views_of(step: Step) -> tuple[View, ...]:
     """Every view that a step reads or writes."""
-    if isinstance(step, Loop):
+    if isinstance(step, Loop | Kernel):
         return tuple(v for inner in step.steps for v in views_of(inner))
     values = (getattr(step, f.name) for f in fields(step))
     return tuple(
@@ -162,10 +185,43 @@ def views_of(step: Step) -> tuple[View, ...]:
     )
 
 
+def accesses(step: Step) -> tuple[tuple[View, bool], ...]:
+    """(view, whether it is written) in the order in which a step uses them: it reads, then writes `out`.
+
+    Of a loop, what one round does.
+    """
+    if isinstance(step, Loop):
+        return tuple(access for inner in step.steps for access in accesses(inner))
+    if isinstance(step, Kernel):
+        return _accesses_of(step)
+    out = getattr(step, "out", None)
+    if not isinstance(out, View):
+        return ()
+    views = list(views_of(step))
+    views.remove(out)  # one of them: a kernel may read where it writes
+    adds = isinstance(step, ScatterAdd) or getattr(step, "accumulate", False)
+    return (*((view, False) for view in views), *([(out, False)] if adds else []), (out, True))
+
+
+def _accesses_of(kernel: Kernel) -> tuple[tuple[View, bool], ...]:
+    """What a kernel reads and writes: a value that an earlier step of it computed is at hand."""
+    found: list[tuple[View, bool]] = []
+    computed: set[View] = set()
+    for step, stored in zip(kernel.steps, kernel.stored, strict=True):
+        found += [access for access in accesses(step)[:-1] if access[0] not in computed]
+        computed.add(step.out)
+        if stored:
+            found.append((step.out, True))
+    return tuple(found)
+
+
 def mapped(step: Step, change: Callable[[View], View]) -> Step:
     """The step with every view changed."""
     if isinstance(step, Loop):
         return replace(step, steps=tuple(mapped(inner, change) for inner in step.steps))
+    if isinstance(step, Kernel):
+        inner = (mapped(each, change) for each in step.steps)
+        return replace(step, steps=tuple(each for each in inner if isinstance(each, Compute)))
     changes: dict[str, object] = {}
     for f in fields(step):
         value = getattr(step, f.name)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.emit.stages import Emitted
 from codegen.equation import Program
 from codegen.pipeline import generate, rewrite
 
@@ -16,13 +17,14 @@ from codegen.pipeline import generate, rewrite
 class Generated:
     """Loaded numeric code of one program, all its equations in one stage.
 
-    names: the globals of its module.  outputs: the tensors that `results` returns.
+    names: the globals of its module.  outputs: the tensors that `results` returns.  emitted: with its memory plan.
     """
 
     program: Program
     source: str
     names: dict[str, Any]
     outputs: tuple[str, ...]
+    emitted: Emitted
 
     def workspace(self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> Any:
         """A workspace that holds the inputs."""
@@ -55,6 +57,7 @@ def load(
     rewriting: bool = True,
     dtype: str = "float64",
     checked: frozenset[str] = frozenset(),
+    recipes: tuple[str, ...] = (),
 ) -> Generated:
     """The generated code of `program`, which keeps `outputs`."""
     program = program.with_equations(e.with_(stage="all") for e in program.equations)
@@ -65,12 +68,12 @@ def load(
     )
     attributes = {f"result_{k}": name for k, name in enumerate(outputs)}
     stages = {"all": "Everything."}
-    emitted = generate(program, stages=stages, target=target, attributes=attributes, checked=checked)
+    emitted = generate(program, stages=stages, target=target, attributes=attributes, checked=checked, recipes=recipes)
     imports = "\n".join(["import numpy as np", *emitted.imports, f"DTYPE = np.{dtype}"])
     source = f"{imports}\n\n\n{emitted.source}"
     names: dict[str, Any] = {}
     exec(compile(source, "<generated>", "exec"), names)  # noqa: S102
-    return Generated(program, source, names, outputs)
+    return Generated(program, source, names, outputs, emitted)
 
 
 def run(

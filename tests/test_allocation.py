@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import symnet as sn
+from corpus import NETWORKS, compiled, network
+from nine import WORKLOADS
 
 BATCH = 256
 BUFFERS = 3 * 8192 * 4 + 16 * 1024
@@ -75,3 +77,44 @@ def test_no_kernel_allocates(name: str) -> None:
     few, many = (peak(module, shape, size) for size in (BATCH, 4 * BATCH))
     assert many < BUFFERS
     assert many - few < 4 * 3 * BATCH * 10 / 2, "less than half of what the smallest tensor, the logits, grows by"
+
+
+SAMPLES = 256
+LIMIT = 64 * 1024
+
+
+def repeated(array: np.ndarray) -> np.ndarray:
+    """The first samples again and again, until there are enough."""
+    return np.concatenate([array] * (-(-SAMPLES // len(array))))[:SAMPLES]
+
+
+def corpus_case(name: str) -> tuple[sn.Network, dict[str, np.ndarray], np.ndarray]:
+    """A network of the corpus, with a batch of some size."""
+    case = network(name)
+    return compiled(name, "numpy"), {k: repeated(v) for k, v in case.x.items()}, repeated(case.y)
+
+
+def largest(net: sn.Network, x: np.ndarray | dict[str, np.ndarray], y: np.ndarray, **options: str) -> int:
+    """The most bytes that a step of `make_step` allocates at any time after the first."""
+    step = net.module.make_step(net.module.init_params(0), batch_size=len(y), **options)
+    step(x, y)
+    tracemalloc.start()
+    try:
+        step(x, y)  # what Python itself keeps
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        step(x, y)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_allocates_nothing_of_size(name: str) -> None:
+    assert largest(*corpus_case(name)) < LIMIT
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_step_of_a_usual_network_allocates_nothing_of_size(name: str) -> None:
+    workload = WORKLOADS[name]
+    assert largest(sn.compile(workload.model()), *workload.batch(), optimizer="adam") < LIMIT

@@ -290,8 +290,8 @@ def test_networks_without_modes_have_one_program() -> None:
     model = sn.Model(x, sn.Dense(2)(sn.Dropout(0.0)(x)), loss=sn.MeanSquaredError())
     assert model.evaluation is model.program
     net = sn.compile(model)
-    assert net.module.Evaluation is net.module.Workspace
-    assert "class Evaluation" not in net.source
+    assert net.module._evaluate_forward is net.module._forward
+    assert "def _evaluate_forward" not in net.source
     assert net.module.BUFFERS == {} == net.module.INPUT_GRADIENTS
     assert net.module.NOISE == ()
     assert list(net.module.loss_and_grads(net.module.init_params(), np.ones((2, 6)), np.ones((2, 2)))[1]) == [

@@ -12,11 +12,13 @@ Numbers are made the arrays' own type, `real`: a literal 2.0 would turn float32 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from codegen.emit.breaking import broken
 from codegen.emit.layout import call
-from codegen.emit.native_point import KNOWN, Order, Part, PointWriter, broken, free, leaves, operations, stem
+from codegen.emit.native_point import KNOWN, Order, Part, PointWriter, free, leaves, operations, stem
 from codegen.emit.optree import tree_of
 from codegen.emit.ufuncs import Operand
 from codegen.equation import Dtype, slot
@@ -25,9 +27,13 @@ from codegen.view import View
 
 
 def expressible(step: Compute) -> bool:
-    """True for a step on floats whose every operation has a form here."""
+    """True for a step that gives floats or truth values and whose every operation has a form here."""
     tree = tree_of(step.body, lambda name: not name.startswith("_"))
-    return step.dtype == "float" and bool(step.axes) and KNOWN.issuperset(node.ufunc for node in operations(tree))
+    return (
+        step.dtype in ("float", "bool")
+        and bool(step.axes)
+        and KNOWN.issuperset(node.ufunc for node in operations(tree))
+    )
 
 
 def worthwhile(kernel: Kernel) -> bool:
@@ -57,9 +63,9 @@ class Kernels:
         known: dict[str, Operand] = {}
         order: dict[str, tuple[str, ...]] = {}
 
-        def leaf(view: View) -> str:
+        def leaf(view: View, spelled: str, dtype: Dtype) -> str:
             symbol = f"_{len(known)}"
-            known[symbol] = Operand(text(view), frozenset(a for a in view.axes if a), dtypes[view.base])
+            known[symbol] = Operand(spelled, frozenset(a for a in view.axes if a), dtype)
             order[symbol] = view.axes
             return symbol
 
@@ -67,11 +73,13 @@ class Kernels:
         for inner, stored in zip(kernel.steps, kernel.stored, strict=True):
             for view in (*inner.operands, *([inner.out] if inner.accumulate else [])):
                 if view not in symbols:
-                    symbols[view] = leaf(view)
+                    symbols[view] = leaf(view, text(view), dtypes[view.base])
             body = inner.body.xreplace({slot(k): slot(int(symbols[v][1:])) for k, v in enumerate(inner.operands)})
             if inner.accumulate:
                 body = slot(int(symbols[inner.out][1:])) + body
-            symbols[inner.out] = leaf(inner.out)
+            # A result that goes to no array has only a name.
+            spelled = text(inner.out) if stored else "w." + re.sub(r"\W", "_", inner.out.base)
+            symbols[inner.out] = leaf(inner.out, spelled, inner.dtype)
             parts.append(Part(tree_of(body, scalars.__contains__), symbols[inner.out], stored))
         return self._statement(parts, known, order, tuple(n for n, _ in kernel.steps[0].axes), indent)
 
@@ -90,10 +98,17 @@ class Kernels:
         array = writer.argument(known[first].text)
         head = [f"{'    ' * (k + 1)}for {axis} in range({array}.shape[{k}]):" for k, axis in enumerate(axes)]
         body = [part for line in writer.lines for part in broken(line, 4 * len(axes) + 4)]
-        text = "\n".join([", ".join(writer.arguments), f"    real = {array}.dtype.type", *head, *body])
+        floats = next((n for n, t in writer.arguments.items() if _is_float(t, known)), None)
+        uses = floats is not None and any("real(" in line for line in writer.lines)
+        prologue = [f"    real = {floats}.dtype.type"] if uses else []
+        text = "\n".join([", ".join(writer.arguments), *prologue, *head, *body])
         if text not in self.names:
             name = f"{self.prefix}{stem(known[parts[-1].result].text)}_kernel"
             unique = self.names[text] = free(name, set(self.names.values()))
             head_lines = ["@kernel", *call(f"def {unique}", list(writer.arguments), 0, ":")]
             self.functions[unique] = "\n".join([*head_lines, *text.splitlines()[1:]]) + "\n"
         return call(self.names[text], list(writer.arguments.values()), indent)
+
+
+def _is_float(text: str, known: Mapping[str, Operand]) -> bool:
+    return any(operand.text == text and operand.dtype == "float" for operand in known.values())

@@ -22,13 +22,13 @@ IS_FILE = "__file__" in globals() and Path(__file__).is_file()
 @kernel
 def max_(a, b):
     """The larger one; NaN where either is."""
-    return b if a < b or b != b else a
+    return b if a < b or np.isnan(b) else a
 
 
 @kernel
 def min_(a, b):
     """The smaller one; NaN where either is."""
-    return b if a > b or b != b else a
+    return b if a > b or np.isnan(b) else a
 
 
 def exp_(x):
@@ -68,7 +68,7 @@ def exp_single(x):
     value = p * power * rest
     value = single(0) if x < single(-87.336) else value
     value = single(np.inf) if x > single(88.7228) else value
-    return x if x != x else value
+    return x if np.isnan(x) else value
 
 
 def tanh_single(x):
@@ -87,7 +87,7 @@ def tanh_single(x):
     q = q * s + single(1.18534705686654e-04)
     q = q * s + single(2.26843463243900e-03)
     q = q * s + single(4.89352518554385e-03)
-    return x if x != x else b * p / q
+    return x if np.isnan(x) else b * p / q
 '''
 """What the kernels call, beside `math` and `Path`, which every module has.
 

@@ -85,21 +85,22 @@ class PointWriter:
         """One part; `later`: others read its result."""
         leaf = Leaf(part.result)
         element = self.element(leaf) if part.stored else ""
+        truth = self.known[part.result].dtype == "bool"
         if not later:
-            return self.assign(element, part.tree)
+            return self.assign(element, part.tree, truth)
         name = self._variable(f"{stem(self.known[part.result].text)}_at")
-        self.assign(name, part.tree)
+        self.assign(name, part.tree, truth)
         self.names[leaf] = name
         if part.stored:
             self.lines.append(f"{element} = {name}")
         return None
 
-    def assign(self, goal: str, tree: Tree) -> None:
-        """The lines that end with `goal = tree`."""
+    def assign(self, goal: str, tree: Tree, truth: bool = False) -> None:
+        """The lines that end with `goal = tree`, a `truth` value or a float."""
         for part in operations(tree):
             if part != tree and self._deserves_name(part, tree):
                 self._define(part)
-        self._line(goal, tree)
+        self._line(goal, tree, truth)
 
     def _deserves_name(self, part: Node, whole: Tree) -> bool:
         if self._is_boolean(part):
@@ -116,10 +117,10 @@ class PointWriter:
         """A name that nothing has yet."""
         return free(stem, {*self.arguments, *self.names.values(), *self.axes, "real"})
 
-    def _line(self, goal: str, tree: Tree) -> None:
+    def _line(self, goal: str, tree: Tree, truth: bool = False) -> None:
         """`goal = tree`; while that is too long a line, its longest part gets a variable before it."""
         room = WIDTH - 4 * (len(self.axes) + 1) - len(goal) - len(" = ")
-        while len(text := self._value(tree)) > room:
+        while len(text := self.condition(tree) if truth else self._value(tree)) > room:
             parts = [p for p in operations(tree) if p not in self.names and p != tree and not self._is_boolean(p)]
             if not parts:
                 break
@@ -273,28 +274,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return text in ("np.inf", "-np.inf")
     return True
-
-
-def broken(line: str, indent: int) -> list[str]:
-    """An assignment, its choice between two values on lines of their own where it is too long."""
-    pad = " " * indent
-    goal, _, value = line.partition(" = ")
-    choice = value.startswith("(") and value.endswith(")") and value.count(" if ") == value.count(" else ") == 1
-    if len(pad) + len(line) <= WIDTH or not choice or _closes(value) < len(value) - 1:
-        return [pad + line]
-    yes, _, rest = value[1:-1].partition(" if ")
-    condition, _, no = rest.partition(" else ")
-    inner = f"{yes} if {condition} else {no}"
-    if len(pad) + 4 + len(inner) <= WIDTH:
-        return [f"{pad}{goal} = (", f"{pad}    {inner}", f"{pad})"]
-    return [f"{pad}{goal} = (", *(f"{pad}    {part}" for part in (yes, f"if {condition}", f"else {no}")), f"{pad})"]
-
-
-def _closes(text: str) -> int:
-    """Where the bracket that opens `text` is closed."""
-    depth = 0
-    for k, character in enumerate(text):
-        depth += (character in "([") - (character in ")]")
-        if depth == 0:
-            return k
-    return len(text)

@@ -10,7 +10,7 @@ one operation that is no ufunc.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import sympy
@@ -52,14 +52,18 @@ BOOLEAN = frozenset(name for name, _ in COMPARISONS.values()) | {"logical_and", 
 """Operations whose result is boolean."""
 
 
-def tree_of(expr: sympy.Basic, is_scalar: Callable[[str], bool]) -> Tree:
-    """The tree of a body; `is_scalar` tells the symbols that are Python numbers."""
-    return _Builder(is_scalar).build(expr)
+NO_AXES: Mapping[str, frozenset[str]] = {}
+
+
+def tree_of(expr: sympy.Basic, is_scalar: Callable[[str], bool], axes: Mapping[str, frozenset[str]] = NO_AXES) -> Tree:
+    """The tree of a body; `is_scalar` tells the symbols that are Python numbers, `axes` the indices of arrays."""
+    return _Builder(is_scalar, axes).build(expr)
 
 
 @dataclass(frozen=True)
 class _Builder:
     is_scalar: Callable[[str], bool]
+    axes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def build(self, expr: sympy.Basic) -> Tree:
         """The tree of one expression."""
@@ -120,9 +124,27 @@ class _Builder:
     def mul(self, expr: sympy.Mul) -> Tree:
         scalars = [f for f in expr.args if self.is_folded(f)]
         factors = sorted((f for f in expr.args if f not in scalars), key=self._order)
+        coefficient = sympy.Mul(*scalars)
+        # Factors of few indices, and the number, are multiplied while they are small.
+        indices = {f: self.indices(f) for f in factors}
+        whole = frozenset().union(*indices.values())
+        small = [f for f in factors if indices[f] < whole]
+        first = indices[small[0]] if small else whole
+        if small and (len(small) > 1 or coefficient != 1) and any(indices[f] == whole for f in factors):
+            joined = [f for f in small if indices[f] <= first or first <= indices[f]]
+            rest = [f for f in factors if f not in joined]
+            large = self.product(rest, sympy.S.One)
+            return Node("multiply", (large, self.product(joined, coefficient)))
+        return self.product(factors, coefficient)
+
+    def indices(self, expr: sympy.Basic) -> frozenset[str]:
+        """The indices of an expression's value."""
+        return frozenset().union(*(self.axes.get(s.name, frozenset()) for s in expr.free_symbols))
+
+    def product(self, factors: list[sympy.Expr], coefficient: sympy.Expr) -> Tree:
+        """The product of factors that are no numbers, and of one that is."""
         above = [f for f in factors if not _is_reciprocal(f)]
         below = [1 / f for f in factors if _is_reciprocal(f)]
-        coefficient = sympy.Mul(*scalars)
         total: Tree | None = None
         for factor in above:
             total = self.build(factor) if total is None else Node("multiply", (total, self.build(factor)))

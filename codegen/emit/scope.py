@@ -27,20 +27,27 @@ DTYPES = {"float": "dtype", "int": "np.int64", "bool": "bool"}
 class Scope:
     """Names of arrays while one module is written.
 
-    results: key in `g` of every result tensor.  arrays: what the workspace allocates.
+    results: key in `g` of every result tensor.  arrays: what the workspace holds, but for views.
     holders: the argument that holds the results among the tensors.
+    views: by attribute, the lines that make it a view of another one.
+    ranges: of the arrays 0, 1, ... the arguments that make them.
+    scratch_used: the scratch arrays handed out since this was last emptied.
     """
 
     program: Program
     results: Mapping[str, str]
     holders: Mapping[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
-    setup: list[str] = field(default_factory=list)
+    views: dict[str, list[str]] = field(default_factory=dict)
     arrays: list[Buffer] = field(default_factory=list)
+    ranges: dict[str, list[str]] = field(default_factory=dict)
+    scratch_used: set[str] = field(default_factory=set)
     made: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
     uses_windows: bool = False
-    scratch_shapes: dict[str, str] = field(default_factory=dict)
+    step: Affine | None = None
+    steps: dict[str, str] = field(default_factory=dict)
+    """Within a loop: its index, and by tensor the name that the loop gives its slice there."""
 
     def base(self, name: str) -> str:
         """The text that reaches tensor or buffer `name` in a stage function."""
@@ -77,32 +84,28 @@ class Scope:
         return self.attribute(free)
 
     def declare(self, item: Buffer | Alias) -> None:
-        """Write the workspace line that makes a buffer or a view of one."""
-        own = f"self.{self.attribute(item.name)}"
+        """Take note of a buffer, or write the workspace line that makes a view of one."""
+        attribute = self.attribute(item.name)
         if isinstance(item, Alias):
-            self.setup.append(f"{own} = {self.spelled(item.view).replace('w.', 'self.', 1)}")
+            source = self.spelled(item.view).replace("w.", "self.", 1)
+            self.views[attribute] = [f"        self.{attribute} = {source}"]
             return
         self.shapes[item.name] = item.shape
         self.arrays.append(item)
-        shape = shape_text(item.shape)
-        dtype = DTYPES[item.dtype]
-        if item.fill is None:
-            self.setup += _assign(own, "np.empty", [shape, dtype])
-        elif item.fill == 0:
-            self.setup += _assign(own, "np.zeros", [shape, dtype])
-        else:
-            self.setup += _assign(own, "np.full", [shape, number_text(item.fill), dtype])
 
     def text(self, view: View) -> str:
         """The expression for a view inside a stage function."""
+        first = view.ops[0] if view.ops else None
+        if isinstance(first, Take) and view.base in self.steps and first.items[0] == self.step:
+            return self.steps[view.base] + "".join(map(op_text, (Take(first.items[1:]), *view.ops[1:])))
         local = all(isinstance(op, Take) for op in view.ops) or not self.base(view.base).startswith("w.")
-        if not view.ops or local or self._names_loop(view):
-            return self.spelled(view)
         # Slices that follow a view are written in place.
         ops = list(view.ops)
         rest: list[Op] = []
         while ops and isinstance(ops[-1], Take):
             rest.insert(0, ops.pop())
+        if local or self._names_loop(View(view.base, tuple(ops))):
+            return self.spelled(view)
         made = self._made(View(view.base, tuple(ops)))
         return made + "".join(op_text(op) for op in rest)
 
@@ -114,7 +117,7 @@ class Scope:
             source = self.spelled(view).replace("w.", "self.", 1)
         if source not in self.made:
             name = self._unused(f"{view.base}.{_suffix(view)}")
-            self.setup += _wrap(f"self.{name} = ", source)
+            self.views[name] = _wrap(f"self.{name} = ", source)
             self.made[source] = f"w.{name}"
         return self.made[source]
 
@@ -144,28 +147,29 @@ class Scope:
         """A scratch array of the workspace, shared by all kernels that need this shape."""
         kind = {"float": "part", "bool": "mask", "int": "whole"}[dtype] + (str(number + 1) if number else "")
         name = self.attribute("_".join([kind, *(_plain(s) for s in shape)]))
-        own = f"self.{name}"
-        if own not in self.scratch_shapes:
-            self.scratch_shapes[own] = shape_text(shape)
+        if name not in self.shapes:
+            self.shapes[name] = tuple(shape)
             self.arrays.append(Buffer(name, tuple(shape), dtype))
-            self.setup += _assign(own, "np.empty", [shape_text(shape), DTYPES[dtype]])
+        self.scratch_used.add(name)
         return f"w.{name}"
+
+    def zipped(self, name: str, arrays: Sequence[str]) -> str:
+        """A list of the workspace with the arrays' entries along their first axis, side by side."""
+        entry = f"list(zip({', '.join(f'self.{a}' for a in arrays)}))"
+        if entry not in self.made:
+            unique = self._unused(name)
+            self.views[unique] = call(f"self.{unique} = list", [f"zip({', '.join(f'self.{a}' for a in arrays)})"], 8)
+            self.made[entry] = f"w.{unique}"
+        return self.made[entry]
 
     def index_values(self, extent: Affine, dtype: Dtype) -> str:
         """An array 0, 1, ... as long as an index's extent."""
         stem = "count" if dtype == "int" else "value"
         name = self.attribute(f"{stem}_{_plain(extent)}")
-        own = f"self.{name}"
-        if own not in self.scratch_shapes:
-            self.scratch_shapes[own] = ""
+        if name not in self.ranges:
             self.arrays.append(Buffer(name, (extent,), dtype))
-            arguments = [size_text(extent)] + ([] if dtype == "int" else ["dtype=dtype"])
-            self.setup += _assign(own, "np.arange", arguments)
+            self.ranges[name] = [size_text(extent)] + ([] if dtype == "int" else ["dtype=dtype"])
         return f"w.{name}"
-
-
-def _assign(own: str, function: str, arguments: list[str]) -> list[str]:
-    return call(f"{own} = {function}", arguments, 8)
 
 
 def _wrap(head: str, source: str) -> list[str]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from types import MappingProxyType
 
+from codegen.emit import native_functions
+from codegen.emit.blocked import BLOCKS
 from codegen.emit.error_function import ERF
 from codegen.emit.layout import Headline, headed
 from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
+from codegen.emit.workspace import PLACES, named, workspace
 from codegen.equation import Equation, Program
+from codegen.memory import Access, Memory, Moment, planned
+from codegen.memory.moments import first_seen
 from codegen.notation import show
-from codegen.plan import Block, Buffer, Plan
+from codegen.plan import Block, Plan, Step, accesses
 
 WINDOWS = '''\
 def windows(array, shape, steps):
@@ -33,12 +39,14 @@ class Naming:
 
     workspace: the class.  prefix: of a stage's function.  arguments: by stage, the dict that it hands out results
     in (otherwise `g`, where it has any).  defined: helpers that the module has already.
+    lesser: another workspace, and the stages that it serves.
     """
 
     workspace: str = "Workspace"
     prefix: str = "_"
     arguments: Mapping[str, str] = field(default_factory=dict)
     defined: tuple[str, ...] = ()
+    lesser: tuple[str, tuple[str, ...]] | None = None
 
 
 DEFAULT = Naming()
@@ -54,16 +62,22 @@ class Emitted:
     imports: module-level import lines beyond numpy.
     blocks: for every equation the first and last line of `source` (from 1) that compute it, its comment
     included; for an equation within a loop over time, the lines in the loop.
-    arrays: what a workspace allocates; views of these are left out.
+    memory: what a workspace allocates.  lesser: the same of a workspace for fewer stages.
+    moments: what the steps of all stages read and write.  kept: arrays that are read from outside.
     helpers: names of the functions that the code calls.  names: the workspace's attribute by tensor.
+    turned: the parameters whose products are faster where they are stored with their columns first.
     """
 
     source: str
     imports: tuple[str, ...]
+    memory: Memory
+    moments: tuple[Moment, ...]
+    kept: frozenset[str]
     blocks: tuple[Lines, ...] = ()
-    arrays: tuple[Buffer, ...] = ()
+    lesser: Memory | None = None
     helpers: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    turned: tuple[str, ...] = ()
 
 
 def emit(
@@ -76,37 +90,49 @@ def emit(
     stages: Mapping[str, str],
     orders: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
     naming: Naming = DEFAULT,
+    turned: Mapping[str, str] = MappingProxyType({}),
     note: Callable[[Equation], str] = show,
 ) -> Emitted:
     """The workspace's class and the stage functions.
 
     results: the key of every result tensor.  naming: of class, functions and arguments.
-    attributes: extra workspace names of tensors ({"output": "dense_1"}).
+    attributes: the workspace's names of tensors that are read from outside ({"output": "dense_1"}).
     stages: docstring of every stage function, in order.
     orders: for tensors stored with their axes in another order, the original axis at each place.
+    turned: the results that may come in storage with their columns first, by parameter.
     """
     scope = Scope(program, results, {e.target: naming.arguments.get(e.stage, "g") for e in program.equations})
-    for attribute in attributes:
-        scope.reserve(attribute)
+    for attribute, tensor in attributes.items():
+        if attribute != tensor or tensor in orders:
+            scope.reserve(attribute)
     for item in plan.setup:
         scope.attribute(item.name)
-    writer = StepWriter.for_plan(plan, scope, target, note)
+    writer = StepWriter.for_plan(plan, scope, target, note, turned.values())
+    writer.kernels.prefix = naming.prefix[1:]
     for item in plan.setup:
         scope.declare(item)
-    functions = [
-        _function(stage, purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, naming, note)
+    functions = {
+        stage: _function(stage, purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, naming, note)
         for stage, purpose in stages.items()
-    ]
-    own = [
-        f"        self.{name} = self.{scope.attribute(tensor)}{_restored(orders.get(tensor))}"
-        for name, tensor in attributes.items()
-    ]
+    }
+    workspaces = _Workspaces(scope, plan.storage, functions, attributes, orders)
+    memory, classes = workspaces.made(naming.workspace, tuple(stages))
+    lesser: Memory | None = None
+    if naming.lesser is not None:
+        lesser, second = workspaces.made(*naming.lesser)
+        classes += "\n\n" + second
     helpers = {
         **({"windows": WINDOWS} if scope.uses_windows else {}),
         **({"erf": ERF} if "erf" in writer.helpers else {}),
+        **({"blocks": BLOCKS} if "blocks" in writer.helpers else {}),
+        **({"arena": PLACES} if memory.places or (lesser and lesser.places) else {}),
     }
+    kernels = writer.kernels.functions
+    if kernels:
+        helpers["kernel"] = native_functions.HELPERS
     parts = [text for name, text in helpers.items() if name not in naming.defined]
-    parts.append(_workspace(naming.workspace, program, scope, own, "numexpr" in writer.helpers))
+    parts += kernels.values()
+    parts.append(classes)
     imports = []
     if scope.uses_windows:
         imports.append("from numpy.lib.stride_tricks import as_strided")
@@ -115,32 +141,85 @@ def emit(
     if "numexpr" in writer.helpers:
         imports.append("import numexpr as ne")
     blocks: list[Lines] = []
-    for text, own_blocks in functions:
+    for function in functions.values():
         before = sum(part.count("\n") + 2 for part in parts)
-        blocks += [(equation, first + before, last + before) for equation, first, last in own_blocks]
-        parts.append(text)
-    return Emitted("\n\n".join(parts), tuple(imports), tuple(blocks), tuple(scope.arrays), tuple(helpers), scope.names)
+        blocks += [(equation, first + before, last + before) for equation, first, last in function.blocks]
+        parts.append(function.source)
+    return Emitted(
+        "\n\n".join(parts),
+        tuple(imports),
+        memory,
+        workspaces.moments(tuple(stages)),
+        workspaces.kept,
+        tuple(blocks),
+        lesser,
+        tuple(helpers),
+        scope.names,
+        tuple(turned),
+    )
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A stage function: its text, the lines of each equation in it, its steps with the scratch arrays of each."""
+
+    source: str
+    blocks: tuple[Lines, ...]
+    steps: tuple[tuple[Step, frozenset[str]], ...]
+
+
+@dataclass(frozen=True)
+class _Workspaces:
+    """Makes workspaces for some or all of the stage functions."""
+
+    scope: Scope
+    storage: Mapping[str, str]
+    functions: Mapping[str, _Function]
+    attributes: Mapping[str, str]
+    orders: Mapping[str, tuple[int, ...]]
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The arrays that hold the tensors with attributes of their own."""
+        return frozenset(self.storage.get(tensor, tensor) for tensor in self.attributes.values())
+
+    def moments(self, stages: Sequence[str]) -> tuple[Moment, ...]:
+        """Everything that happens in these stages, in order."""
+        return tuple(moment for moment in self._all_moments if moment.stage in stages)
+
+    @cached_property
+    def _all_moments(self) -> tuple[Moment, ...]:
+        elsewhere = {t.name for t in self.scope.program.tensors if t.kind in ("parameter", "result")}
+        found: list[Moment] = []
+        for stage, function in self.functions.items():
+            for step, scratch in function.steps:
+                used = [(self.storage.get(view.base, view.base), wrote) for view, wrote in accesses(step)]
+                own = (Access(name, wrote) for name, wrote in used if name not in elsewhere)
+                found.append(Moment(stage, tuple(own), scratch))
+        return tuple(found)
+
+    def made(self, name: str, stages: Sequence[str]) -> tuple[Memory, str]:
+        """The plan and the class of a workspace for these stages."""
+        scope, moments = self.scope, self.moments(stages)
+        inputs = {t.name for t in scope.program.tensors if t.kind == "input"}
+        seen = first_seen(moments).keys() | inputs
+        present = {a: t for a, t in self.attributes.items() if self.storage.get(t, t) in seen}
+        own = [
+            f"        self.{attribute} = self.{scope.attribute(tensor)}{_restored(self.orders.get(tensor))}"
+            for attribute, tensor in present.items()
+            if attribute != scope.attribute(tensor)
+        ]
+        code = "\n".join(self.functions[stage].source for stage in stages)
+        used = {*named("w", code), *named("self", "\n".join(own)), *map(scope.attribute, present.values())}
+        whole = len(stages) == len(self.functions)
+        arrays = [b for b in scope.arrays if whole or b.name in seen or scope.attribute(b.name) in used]
+        memory = planned(arrays, moments, self.kept, inputs | scope.ranges.keys())
+        return memory, workspace(name, scope, memory, moments, own, "w.scalar" in code, None if whole else used)
 
 
 def _restored(order: tuple[int, ...] | None) -> str:
     """The transpose that undoes a storage order."""
     return f".transpose({', '.join(str(order.index(k)) for k in range(len(order)))})" if order else ""
-
-
-def _workspace(name: str, program: Program, scope: Scope, own: list[str], scalars: bool) -> str:
-    arguments = ", ".join(["self", *program.sizes, "dtype=DTYPE"])
-    which = f", for one {' and '.join(program.sizes)}" if program.sizes else ""
-    lines = [
-        f"class {name}:",
-        f'    """Every array a step needs{which}; made once and reused."""',
-        "",
-        f"    def __init__({arguments}):",
-        *(f"        self.{size} = {size}" for size in program.sizes),
-        *(["        self.scalar = np.dtype(dtype).type"] if scalars else []),
-        *(line if line.startswith(" ") else f"        {line}" for line in scope.setup),
-        *own,
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _function(
@@ -150,8 +229,8 @@ def _function(
     writer: StepWriter,
     naming: Naming,
     note: Callable[[Equation], str],
-) -> tuple[str, list[Lines]]:
-    """The text of one stage's function, and the lines of each equation within it."""
+) -> _Function:
+    """One stage's function."""
     program = writer.scope.program
     handed_out = any(program.table[b.equation.target].kind == "result" for b in blocks)
     place = naming.arguments.get(stage, "g" if handed_out else None)
@@ -159,6 +238,7 @@ def _function(
     lines = [f"def {naming.prefix}{stage}({arguments}):", f'    """{purpose}"""']
     body: list[str] = []
     blocks_of_body: list[Lines] = []
+    steps: list[tuple[Step, frozenset[str]]] = []
     for origin, members in groupby(blocks, key=lambda b: b.equation.origin):
         if origin:
             body += ["", f"    # {origin}"]
@@ -166,17 +246,21 @@ def _function(
             start = len(body) + 1
             if not block.noted:
                 body += headed(block.equation, note(block.equation), 4)
+            if block.remark:
+                body.append(f"    # {block.remark}")
             if not block.steps:
                 body.append("    # (the same numbers in another shape: nothing to compute)")
             for step in block.steps:
+                writer.scope.scratch_used.clear()
                 body += writer.write(step, 4)
+                steps.append((step, frozenset(writer.scope.scratch_used)))
             blocks_of_body += _lines(body, start)
     code = [line for line in body if not line.lstrip().startswith("#")]
     used = [n for n in program.sizes if any(re.search(rf"(?<![\w.]){n}\b", line) for line in code)]
     lines += [f"    {n} = w.{n}" for n in used]
     above = len(lines)
     shifted = [(equation, first + above, last + above) for equation, first, last in blocks_of_body]
-    return "\n".join([*lines, *body]) + "\n", shifted
+    return _Function("\n".join([*lines, *body]) + "\n", tuple(shifted), tuple(steps))
 
 
 def _lines(body: list[str], start: int) -> list[Lines]:

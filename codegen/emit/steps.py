@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import sympy
 
 from codegen.affine import Affine
-from codegen.emit import numexpr
-from codegen.emit.layout import call, headed
+from codegen.emit import native, numexpr
+from codegen.emit.blocked import Block, rows_of
+from codegen.emit.contiguous import Layouts, slices_of
+from codegen.emit.layout import WIDTH, call, headed
 from codegen.emit.optree import OUT, Leaf, Node, Scalar, Tree, tree_of
 from codegen.emit.scope import Scope, number_text, op_text, size_text, split_arguments
 from codegen.emit.ufuncs import Operand, UfuncWriter
@@ -22,6 +24,7 @@ from codegen.plan import (
     Copy,
     Fill,
     Gather,
+    Kernel,
     Loop,
     MatMul,
     Note,
@@ -30,7 +33,10 @@ from codegen.plan import (
     ScatterAdd,
     Step,
 )
-from codegen.view import View, aligned
+from codegen.view import Reshape, View, aligned
+
+_TAKEN = ("p", "w", "g", "s", "np")
+"""Names that mean something else in a stage function."""
 
 
 @dataclass
@@ -41,18 +47,25 @@ class StepWriter:
     target: str
     note: Callable[[Equation], str]
     dtypes: Mapping[str, Dtype]
+    layouts: Layouts
     roots: dict[str, str] = field(default_factory=dict)
     helpers: set[str] = field(default_factory=set)
     loops: list[str] = field(default_factory=list)
+    kernels: native.Kernels = field(default_factory=native.Kernels)
 
     @staticmethod
-    def for_plan(plan: Plan, scope: Scope, target: str, note: Callable[[Equation], str]) -> StepWriter:
-        """A writer that knows which names share storage, and the dtype of each."""
-        roots = {item.name: item.view.base for item in plan.setup if isinstance(item, Alias) and not item.view.ops}
+    def for_plan(
+        plan: Plan, scope: Scope, target: str, note: Callable[[Equation], str], turned: Iterable[str] = ()
+    ) -> StepWriter:
+        """A writer that knows which names share storage, and the dtype of each.
+
+        turned: tensors that may be stored with their columns first.
+        """
+        roots = {item.name: item.view.base for item in plan.setup if isinstance(item, Alias)}
         dtypes = {tensor.name: tensor.dtype for tensor in scope.program.tensors}
         for item in plan.setup:
             dtypes.setdefault(item.name, item.dtype if isinstance(item, Buffer) else dtypes[item.view.base])
-        return StepWriter(scope, target, note, dtypes, roots)
+        return StepWriter(scope, target, note, dtypes, Layouts.of(plan, scope, turned), roots)
 
     def write(self, step: Step, indent: int) -> list[str]:
         """The statements of one step."""
@@ -61,7 +74,8 @@ class StepWriter:
             case Compute():
                 return self._compute(step, indent)
             case MatMul():
-                return call("np.matmul", [text(step.left), text(step.right), f"out={text(step.out)}"], indent)
+                function = "np.vecdot" if step.rows else "np.dot" if self.layouts.is_plain(step) else "np.matmul"
+                return call(function, [text(step.left), text(step.right), f"out={text(step.out)}"], indent)
             case Reduce():
                 axes = step.axes[0] if len(step.axes) == 1 else step.axes
                 arguments = [text(step.source), f"axis={axes}", f"out={text(step.out)}"]
@@ -71,26 +85,56 @@ class StepWriter:
             case Copy():
                 return call("np.copyto", [text(step.out), text(step.source)], indent)
             case Fill():
-                return [f"{' ' * indent}{text(step.out)}[...] = {number_text(step.value)}"]
+                part = text(step.out)
+                whole = not part.endswith("]") or part.endswith('"]')
+                return [f"{' ' * indent}{part}{'[...]' if whole else ''} = {number_text(step.value)}"]
             case Gather():
-                flat = self.flat(step.source)
-                arguments = [f"{text(step.positions)}", f"out={text(step.out)}", 'mode="clip"']
-                return call(f"{flat}.take", arguments, indent)
+                source, axis = (text(step.source), ["axis=0"]) if step.rows else (self.flat(step.source), [])
+                arguments = [text(step.positions), *axis, f"out={text(step.out)}", 'mode="clip"']
+                return call(f"{source}.take", arguments, indent)
             case ScatterAdd():
                 return self._scatter(step, indent)
             case Note():
                 return headed(step.equation, self.note(step.equation), indent)
+            case Kernel():
+                return self._looped(step, indent)
             case Loop():
-                steps = f"range({size_text(step.extent)})"
-                head = f"{' ' * indent}for {step.index} in {f'reversed({steps})' if step.backward else steps}:"
-                self.loops.append(step.index)
-                body = [line for inner in step.steps for line in self.write(inner, indent + 4)]
-                self.loops.pop()
-                return [head, *body] if body else []
+                return self._loop(step, indent)
+
+    def _loop(self, loop: Loop, indent: int) -> list[str]:
+        """A loop over the steps' slices, which the workspace has in lists; else over their numbers."""
+        slices = slices_of(loop)
+        bases = [self.scope.base(name) for name in slices or ()]
+        # Numbers are needed where one is part of a formula, or a slice is not one of the workspace.
+        if slices and not self.loops and all(text.startswith("w.") for text in bases):
+            names = [text.removeprefix("w.") for text in bases]
+            target = next(self.scope.base(s.equation.target) for s in loop.steps if isinstance(s, Note))
+            steps = self.scope.zipped(f"{target.removeprefix('w.')}_steps", names)
+            locals_ = [f"{name}_" if name in {*self.scope.program.sizes, *_TAKEN} else name for name in names]
+            self.scope.step, self.scope.steps = Affine.of(loop.index), dict(zip(slices, locals_, strict=True))
+            source = f"reversed({steps})" if loop.backward else steps
+            head = [f"{' ' * indent}for {', '.join(locals_)} in {source}:"]
+            if len(head[0]) > WIDTH:  # as formatters write it: one name a line
+                pad = " " * indent
+                head = [f"{pad}for (", *(f"{pad}    {name}," for name in locals_), f"{pad}) in {source}:"]
+        else:
+            slices = None
+            steps = f"range({size_text(loop.extent)})"
+            head = [f"{' ' * indent}for {loop.index} in {f'reversed({steps})' if loop.backward else steps}:"]
+        self.loops.append(loop.index)
+        body = [line for inner in loop.steps for line in self.write(inner, indent + 4)]
+        self.loops.pop()
+        if slices:
+            self.scope.steps = {}
+        return [*head, *body] if body else []
 
     def flat(self, view: View) -> str:
-        """A one-dimensional view of contiguous storage."""
-        return f"{self.scope.text(view)}.reshape(-1)"
+        """A one-dimensional view of contiguous storage; of the workspace's, made with it."""
+        tensor = self.scope.program.table.get(view.base)
+        text = self.scope.text(view)
+        if tensor is None or view.ops or not text.startswith("w.") or len(tensor.shape) < 2:
+            return f"{text}.reshape(-1)"
+        return self.scope.text(view.then(Reshape((tensor.shape,)), axes=("",)))
 
     def _scatter(self, step: ScatterAdd, indent: int) -> list[str]:
         flat, places = self.flat(step.out), self.scope.text(step.positions)
@@ -115,8 +159,10 @@ class StepWriter:
         if step.accumulate:
             # out += body  is  out = out + body, with the destination as an operand.
             body = OUT + body
-        tree = tree_of(body, lambda name: name in scalars)
         axes = tuple(name for name, _ in step.axes)
+        indices = {f"_{k}": frozenset(a for a in v.axes if a) for k, v in enumerate(operands)}
+        indices |= {OUT.name: frozenset(axes)} | {a: frozenset((a,)) for a in axes}
+        tree = tree_of(body, lambda name: name in scalars, indices)
         extents = dict(step.axes)
         known: dict[str, Operand] = {}
         aliases = set()
@@ -127,7 +173,7 @@ class StepWriter:
             known[f"_{k}"] = Operand(
                 self.scope.text(view), frozenset(a for a in view.axes if a), self.dtypes[view.base]
             )
-            if self._root(view.base) == self._root(step.out.base):
+            if self.root(view.base) == self.root(step.out.base):
                 aliases.add(f"_{k}")
         compared = _compared(tree)
         for name in sorted(_leaves(tree) - set(known)):
@@ -140,28 +186,39 @@ class StepWriter:
             self.helpers.add("erf")
         if numexpr.chosen(tree, known, step, self.target):
             return numexpr.statement(tree, known, self.scope.text(step.out), step.dtype, indent, self.helpers)
-        writer = UfuncWriter(
-            axes,
-            self.scope.text(step.out),
-            known,
-            self._scratch(extents),
-            frozenset(aliases),
-            step.dtype,
-        )
-        lines = writer.write(tree)
-        return [part for line in lines for part in _formatted(line, indent)]
+        out, scratch = self.scope.text(step.out), self._scratch(extents)
+        shared = [v for v in operands if self.root(v.base) == self.root(step.out.base)]
+        rows = None if self.loops else rows_of(step, tree, known, shared)
+        if rows is None:
+            lines = UfuncWriter(axes, out, known, scratch, frozenset(aliases), step.dtype).write(tree)
+            return [part for line in lines for part in _formatted(line, indent)]
+        self.helpers.add("blocks")
+        block = Block(axes[0], rows, {*self.scope.program.sizes, *_TAKEN, "rows"})
+        inner = {name: block.operand(operand) for name, operand in known.items()}
+        out = block.view(out)
+        lines = UfuncWriter(axes, out, inner, block.scratched(scratch), frozenset(aliases), step.dtype).write(tree)
+        head = block.loop(size_text(step.axes[0][1]), out, indent)
+        return [*head, *(part for line in lines for part in _formatted(line, indent + 4))]
 
-    def _root(self, name: str) -> str:
+    def root(self, name: str) -> str:
+        """The array whose storage a tensor lies in."""
         while name in self.roots:
             name = self.roots[name]
         return name
 
-    def _scratch(self, extents: dict[str, Affine]) -> Callable[[tuple[str, ...], Dtype, int], str]:
-        def scratch(axes: tuple[str, ...], dtype: Dtype, number: int) -> str:
+    def _looped(self, step: Kernel, indent: int) -> list[str]:
+        """The call of a compiled loop, where that is worth it."""
+        if len(step.steps) == 1 and not native.worthwhile(step):
+            return self._compute(step.steps[0], indent)
+        scope = self.scope
+        return self.kernels.call_of(step, scope.text, self.dtypes, {*scope.program.sizes, *self.loops}, indent)
+
+    def _scratch(self, extents: dict[str, Affine]) -> Callable[..., str]:
+        def scratch(axes: tuple[str, ...], dtype: Dtype, number: int, first: Affine | None = None) -> str:
             order = tuple(extents)
             tail = order[order.index(axes[0]) :] if axes else ()
             shape = [extents[a] if a in axes else Affine.of(1) for a in tail]
-            return self.scope.scratch(shape, dtype, number)
+            return self.scope.scratch([first, *shape[1:]] if first else shape, dtype, number)
 
         return scratch
 

@@ -5,6 +5,8 @@ arrays of the workspace where two intermediate results live at once.  An operand
 that shares the destination's storage is read by the last call that needs it
 before the destination is written.
 
+A value that is needed twice is computed once, into scratch, and kept there until its last use.
+
 Every call works in one dtype: where floats and integers meet, the integers are
 converted first, into scratch; NumPy would compute in float64 and buffer.  A mask
 may stay one beside an array of floats, where it acts as 0 or 1.
@@ -65,12 +67,17 @@ class UfuncWriter:
     out_dtype: Dtype = "float"
     lines: list[str] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
+    uses: dict[Node, int] = field(default_factory=dict)
+    held: dict[Node, Ref] = field(default_factory=dict)
+    owed: dict[str, int] = field(default_factory=dict)
+    """How many uses the value in a scratch array still has, where it has several."""
 
     def write(self, tree: Tree) -> list[str]:
         """The calls that compute `tree` into the destination."""
         if isinstance(tree, Scalar):
             self.lines.append(f"{self.out}[...] = {tree.text}")
             return self.lines
+        self._count(tree)
         ref = self._value(tree, self.out_dtype, self.out)
         if self.out_dtype == "bool" and ref.dtype != "bool":
             self.lines.append(f"np.not_equal({ref.text}, 0, out={self.out})")
@@ -111,11 +118,30 @@ class UfuncWriter:
         if isinstance(tree, Leaf):
             operand = self.operands[tree.symbol]
             ref = Ref(operand.text, operand.axes, operand.dtype)
+        elif self.uses[tree] > 1 or tree in self.held:
+            ref = self._shared(tree, wanted)
         elif tree.ufunc == "where":
             return self._where(tree, wanted, into)
         else:
             ref = self._call(tree, wanted, into)
         return ref if ref.dtype == "bool" and masks else self._converted(ref, wanted)
+
+    def _count(self, tree: Tree) -> None:
+        """How often each operation's value is needed, once it is computed only once."""
+        if isinstance(tree, Node):
+            self.uses[tree] = self.uses.get(tree, 0) + 1
+            if self.uses[tree] == 1:
+                for argument in tree.args:
+                    self._count(argument)
+
+    def _shared(self, tree: Node, wanted: Dtype) -> Ref:
+        """A value that is needed again: in scratch, which its last use may release."""
+        if tree not in self.held:
+            compute = self._where if tree.ufunc == "where" else self._call
+            ref = self.held[tree] = compute(tree, wanted, None)
+            if ref.scratch is not None:
+                self.owed[ref.scratch] = self.uses[tree]
+        return self.held[tree]
 
     def _converted(self, ref: Ref, wanted: Dtype) -> Ref:
         if RANK[ref.dtype] >= RANK[wanted]:
@@ -169,6 +195,7 @@ class UfuncWriter:
         else:
             second = self._value(no, working)
             reusable = second.scratch is not None and second.axes == axes and second.dtype == working
+            reusable = reusable and second.scratch not in self.owed
             target, scratch = (second.text, second.scratch) if reusable else self._scratch(axes, working)
         if second.text != target:
             self.lines.append(f"np.copyto({target}, {second.text})")
@@ -189,7 +216,11 @@ class UfuncWriter:
             self._free(ref.scratch)
 
     def _free(self, scratch: str | None) -> None:
-        if scratch is not None:
+        if scratch is None:
+            return
+        self.owed[scratch] = self.owed.get(scratch, 1) - 1
+        if not self.owed[scratch]:
+            del self.owed[scratch]
             self.busy.discard(scratch)
 
     def _axes(self, tree: Tree) -> frozenset[str]:

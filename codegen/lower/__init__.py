@@ -4,8 +4,10 @@ recurrence     equations that read each other in a cycle: a loop, its steps lowe
 
 alias          a copy or reshape in storage order: no step at all
 gather         data-dependent reads are fetched first
+pooling        a maximum over one axis of a window, its arg max, its gradient: slices and masks
 contraction    sum of products of two reads: a matrix product
 one_hot        a bracket [c == label[n]]: fill, then add at the labels
+sum of runs    a sum over all axes but those in the middle: a product with ones
 elementwise    no reduction: one fused kernel
 reduction      any other reduction
 scatter        a left side that is not plain
@@ -13,17 +15,22 @@ scatter        a left side that is not plain
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from codegen.affine import Affine
 from codegen.equation import Equation, Program
 from codegen.lower.contraction import contraction
 from codegen.lower.elementwise import alias_of, elementwise
 from codegen.lower.explicit import explicit
 from codegen.lower.factors import two_operands
-from codegen.lower.lookup import gathered, one_hot, scatter_lookup
+from codegen.lower.frames import Rims, torn, wanted
+from codegen.lower.lookup import fetched, gathered, one_hot, scatter_lookup
+from codegen.lower.pooling import mask_name, masked, pooling
 from codegen.lower.recurrence import recurrence
 from codegen.lower.reduction import reduction
 from codegen.lower.scatter import is_sliceable, scatter
 from codegen.lower.storage import Storage
+from codegen.lower.sums import sum_of_runs
 from codegen.lower.window import window_product
 from codegen.plan import Alias, Block, Plan, Step
 from codegen.rewrite.shape import plain_indices
@@ -31,13 +38,32 @@ from codegen.schedule import Recurrence, schedule, shifts
 from codegen.view import View
 
 
-def lower(program: Program, checked: frozenset[str] = frozenset()) -> Plan:
+def lower(
+    program: Program,
+    checked: frozenset[str] = frozenset(),
+    keep: frozenset[str] = frozenset(),
+    recipes: tuple[str, ...] = (),
+) -> Plan:
     """The plan of a rewritten program, equations in order.
 
     checked: integer tensors whose values are known to be valid wherever they are subscripts.
+    keep: tensors that somebody else reads, and so are stored as declared.
+    recipes: names of recipes for window products to prefer, whatever they cost.
     """
-    storage = Storage(program, checked)
+    rims = wanted(program, recipes)
+    while True:
+        storage = Storage(program, checked, masks=masked(program, keep), recipes=recipes)
+        plan, frames = _lowered(program, storage, rims)
+        copied = torn(plan, frames, storage)
+        if not copied:
+            return plan
+        rims = {name: rim for name, rim in rims.items() if name not in copied}
+
+
+def _lowered(program: Program, storage: Storage, rims: Mapping[str, Rims]) -> tuple[Plan, dict[str, str]]:
+    """The plan with some tensors stored in frames of zeros, and the frame of each of these."""
     blocks: list[Block] = []
+    bordered: dict[str, str] = {}
     items = schedule(program)
     loops = [item for item in items if isinstance(item, Recurrence)]
     frames = {name: rim for loop in loops for name, rim in shifts(program, loop.axes).items()}
@@ -46,14 +72,20 @@ def lower(program: Program, checked: frozenset[str] = frozenset()) -> Plan:
         e.target: view for e in program.equations if e.target not in looped and (view := _alias(e, program)) is not None
     }
     for tensor in program.tensors:
-        if tensor.name in frames:
+        if tensor.name in storage.masks:
+            for k in range(1, storage.masks[tensor.name]):
+                storage.buffer(mask_name(tensor.name, k), tensor.shape, "bool")
+        elif tensor.name in frames:
             storage.framed(tensor.name, *frames[tensor.name])
         elif tensor.name in views:
             storage.shapes[tensor.name] = tensor.shape
+        elif tensor.name in rims:
+            bordered[tensor.name] = storage.bordered(tensor.name, *rims[tensor.name])
         else:
             storage.tensor(tensor.name)
     for item in items:
         storage.prelude.clear()
+        storage.remark = ""
         if isinstance(item, Recurrence):
             blocks.append(recurrence(item, storage, lower_equation))
         elif item.target in views:
@@ -61,8 +93,8 @@ def lower(program: Program, checked: frozenset[str] = frozenset()) -> Plan:
             blocks.append(Block(item, ()))
         else:
             steps = lower_equation(item, storage)
-            blocks.append(Block(item, (*storage.prelude, *steps)))
-    return Plan(storage.setup, blocks)
+            blocks.append(Block(item, (*storage.prelude, *steps), remark=storage.remark))
+    return Plan(storage.setup, blocks), bordered
 
 
 def _alias(equation: Equation, program: Program) -> View | None:
@@ -72,9 +104,14 @@ def _alias(equation: Equation, program: Program) -> View | None:
 
 def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
     """The steps of one equation; the decision table of this package."""
-    equation = gathered(explicit(equation, storage), storage)
+    equation = explicit(equation, storage)
+    if (steps := fetched(equation, storage)) is not None:
+        return steps
+    equation = gathered(equation, storage)
     if not all(isinstance(s, Affine) for s in equation.at):
         return scatter_lookup(equation, storage, lower_equation)
+    if (steps := pooling(equation, storage)) is not None:
+        return steps
     if (steps := window_product(equation, storage)) is not None:
         return steps
     if (steps := contraction(equation, storage)) is not None:
@@ -86,6 +123,8 @@ def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
         rule = scatter if is_sliceable(equation, storage) else scatter_lookup
         return rule(equation, storage, lower_equation)
     if (steps := one_hot(equation, storage, lower_equation)) is not None:
+        return steps
+    if (steps := sum_of_runs(equation, storage)) is not None:
         return steps
     return reduction(equation, storage) if equation.over else elementwise(equation, storage)
 

@@ -18,7 +18,7 @@ from codegen.lower.explicit import escapes
 from codegen.lower.scatter import Lower
 from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Fill, Gather, ScatterAdd, Step
-from codegen.rewrite.shape import plain_indices
+from codegen.rewrite.shape import inside, plain_indices
 from codegen.rewrite.substitute import number
 from codegen.view import View
 
@@ -26,23 +26,27 @@ from codegen.view import View
 def gathered(equation: Equation, storage: Storage) -> Equation:
     """The equation with every read that is no view of its tensor replaced by a read of its gathered values."""
 
-    def fetched(read: Read) -> Read:
+    def regular(read: Read) -> Read:
         return read if storage.is_regular(read, equation) else _gathered(read, equation, storage)
 
-    guards = tuple(replace(g, reads=tuple((c, fetched(r)) for c, r in g.reads)) for g in equation.guards)
-    return equation.with_(reads=tuple(map(fetched, equation.reads)), guards=guards)
+    guards = tuple(replace(g, reads=tuple((c, regular(r)) for c, r in g.reads)) for g in equation.guards)
+    return equation.with_(reads=tuple(map(regular, equation.reads)), guards=guards)
 
 
 def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
     """A read of a new array with the values of `read`, 0 where it is outside its box."""
-    names = tuple(n for n in indices_of(read.at) if n in equation.extents)
-    key = ("gathered", read, extents_of(names, equation.extents))
+    token = _row_of(read, equation, storage)
+    # The values lie as the left side has its indices, but a row stays a row.
+    order = [n for n in dict.fromkeys((*indices_of(equation.at), *equation.extents)) if n in indices_of(read.at)]
+    order = [n for n in order if n in equation.extents]
+    row = [s.plain for s in read.at[1:] if isinstance(s, Affine) and s.plain] if token else []
+    names = (*(n for n in order if n not in row), *row)
+    key = ("gathered", read, names, extents_of(names, equation.extents))
     plain = tuple(map(Affine.of, names))
     if key not in storage.prepared:
         stem = "_".join((read.tensor, "at", *(r.tensor for r in reads_of(read.at))))
         out = storage.buffer(stem, extents_of(names, equation.extents), storage.dtypes[read.tensor])
-        places = positions(read.tensor, read.at, names, equation, storage)
-        storage.prelude.append(Gather(View(out), View(read.tensor), View(places)))
+        storage.prelude.append(_fetch(read, View(out), names, token, equation, storage))
         guards = escapes([read], equation, storage)
         if guards:
             box = tuple((n, equation.extents[n]) for n in names)
@@ -52,12 +56,67 @@ def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
     return Read(storage.prepared[key], plain, read.strong)
 
 
+def _fetch(
+    read: Read, out: View, names: tuple[str, ...], token: Read | None, equation: Equation, storage: Storage
+) -> Gather:
+    if token is None:
+        return Gather(out, View(read.tensor), View(positions(read.tensor, read.at, names, equation, storage)))
+    own = names[: len(names) - len(read.at) + 1]
+    if token.tensor in storage.checked and tuple(s.plain for s in token.at if isinstance(s, Affine)) == own:
+        return Gather(out, View(read.tensor), View(token.tensor), rows=True)
+    # Positions in the table seen as one of single rows.
+    rows = Equation("", (), slot(0), (), tuple((n, equation.extents[n]) for n in own))
+    places = positions(f"{read.tensor}.rows", (token,), own, rows, storage, storage.shapes[read.tensor][:1])
+    return Gather(out, View(read.tensor), View(places), rows=True)
+
+
+def _row_of(read: Read, equation: Equation, storage: Storage) -> Read | None:
+    """The token, where `read` is a whole row `table[token[n,t],k]` at tokens read as they are."""
+    token = read.at[0] if read.at else None
+    rest = plain_indices(read.at[1:])
+    if not isinstance(token, Read) or not rest or plain_indices(token.at) is None:
+        return None
+    whole = all(equation.extents.get(n) == e for n, e in zip(rest, storage.shapes[read.tensor][1:], strict=True))
+    full = all(
+        equation.extents.get(s.plain or "") == e
+        for s, e in zip(token.at, storage.shapes[token.tensor], strict=True)
+        if isinstance(s, Affine)
+    )
+    return token if whole and full and not set(rest) & set(indices_of(token.at)) else None
+
+
+def fetched(equation: Equation, storage: Storage) -> list[Step] | None:
+    """`y[n,t,k] = table[token[n,t],k]`: the rows are taken into the target itself."""
+    names = plain_indices(equation.at)
+    if equation.body != slot(0) or equation.over or equation.guards or equation.accumulate or not names:
+        return None
+    read = equation.reads[0]
+    token = _row_of(read, equation, storage)
+    whole = extents_of(names, equation.extents) == storage.shapes[equation.target]
+    if (
+        token is None
+        or not whole
+        or escapes([read], equation, storage)
+        or names[1 - len(read.at) :] != plain_indices(read.at[1:])
+    ):
+        return None
+    return [_fetch(read, View(equation.target), names, token, equation, storage)]
+
+
 def positions(
-    tensor: str, at: tuple[Subscript, ...], names: tuple[str, ...], equation: Equation, storage: Storage
+    tensor: str,
+    at: tuple[Subscript, ...],
+    names: tuple[str, ...],
+    equation: Equation,
+    storage: Storage,
+    shape: tuple[Affine, ...] = (),
 ) -> str:
-    """A buffer over `names` with the flat position of `tensor[at]`, 0 outside the box; computed once."""
-    shape = storage.shapes[tensor]
-    key = ("positions", shape, at, extents_of(names, equation.extents))
+    """A buffer over `names` with the flat position of `tensor[at]`, 0 outside the box; computed once.
+
+    shape: of the tensor, where it has no storage of that name.
+    """
+    shape = shape or storage.shapes[tensor]
+    key = ("positions", shape, at, names, extents_of(names, equation.extents))
     if key not in storage.prepared:
         out = storage.buffer(f"{tensor}.positions", extents_of(names, equation.extents), "int")
         body, reads = _flat_position(at, shape, equation.extents)
@@ -67,7 +126,7 @@ def positions(
             body,
             reads,
             tuple((n, equation.extents[n]) for n in names),
-            guards=escapes([Read(tensor, at)], equation, storage),
+            guards=inside([Read(tensor, at)], equation.extents, {tensor: shape}, storage.checked),
         )
         storage.prelude.append(kernel(gathered(made, storage), storage, View(out, (), names), names))
         storage.prepared[key] = out
@@ -141,7 +200,7 @@ def one_hot(equation: Equation, storage: Storage, lower: Lower) -> list[Step] | 
         if equation.reads[k].tensor not in storage.checked:
             continue  # the label may be out of range
         rest = equation.body.subs(condition, False)
-        gain = sympy.simplify(equation.body.subs(condition, True) - rest)
+        gain = (equation.body.subs(condition, True) - rest).expand()
         if index_symbol(name) in gain.free_symbols or any(
             name in indices_of(equation.reads[j].at) for j in slots_of(gain)
         ):

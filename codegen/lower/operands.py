@@ -63,7 +63,8 @@ def grouped(source: View, groups: Sequence[Group], equation: Equation) -> View |
 def operand_of(equation: Equation, storage: Storage, read: Read, groups: list[Group]) -> View:
     """The factor in place, or copied into columns whose order suits `groups`."""
     view = in_place(equation, storage, read, groups)
-    if view is not None:
+    turned = view is not None and storage.looped and _is_turned_weight(view, storage)
+    if view is not None and not turned:
         return view
     source = storage.view(read, equation)
     present = [g for g in groups if g]
@@ -72,7 +73,8 @@ def operand_of(equation: Equation, storage: Storage, read: Read, groups: list[Gr
     wide = [n for n in _last_axis(read, equation) if n in source.axes]
     inner = max(wide, key=lambda n: (not equation.extents[n].is_constant, equation.extents[n].const), default=inner)
     batch, matrix = present[: len(present) - 2], present[len(present) - 2 :]
-    matrix.sort(key=lambda g: inner in g)
+    if not turned:
+        matrix.sort(key=lambda g: inner in g)
     order = tuple(n for g in (*batch, *matrix) for n in g)
     name = storage.buffer(f"{read.tensor}.columns", extents_of(order, equation.extents))
     source = transposed(source, tuple(source.axes.index(n) for n in order), order)
@@ -81,6 +83,12 @@ def operand_of(equation: Equation, storage: Storage, read: Read, groups: list[Gr
     view = grouped(View(name, (), order), groups, equation)
     assert view is not None
     return view
+
+
+def _is_turned_weight(view: View, storage: Storage) -> bool:
+    """A transposed parameter: small products of a loop are faster with a copy, which is made once."""
+    tensor = storage.program.table.get(view.base)
+    return tensor is not None and tensor.kind == "parameter" and bool(view.ops) and isinstance(view.ops[-1], Transpose)
 
 
 def _last_axis(read: Read, equation: Equation) -> tuple[str, ...]:

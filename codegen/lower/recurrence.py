@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import sympy
+
 from codegen.affine import Affine
 from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor
 from codegen.errors import CodegenError
 from codegen.lower.storage import Storage
-from codegen.plan import Block, Loop, Note, Step, mapped, views_of
+from codegen.plan import Block, Compute, Loop, Note, Step, accesses, mapped, views_of
 from codegen.rewrite.share import rename_indices
 from codegen.schedule import Recurrence
-from codegen.view import FULL, Slice, Take, View, taken
+from codegen.view import FULL, Slice, Take, View, names_of, taken
 
 Lower = Callable[[Equation, Storage], list[Step]]
 
@@ -32,7 +34,7 @@ def recurrence(loop: Recurrence, storage: Storage, lower: Lower) -> Block:
     slices = _Slices(storage, index)
     equations = [_with_index(e, loop.index(e), index) for e in loop.equations]
     stepped = [slices.equation(e, loop.axes[e.target]) for e in equations]
-    inner = replace(storage, program=slices.program(), prelude=[])
+    inner = replace(storage, program=slices.program(), prelude=[], looped=True)
     before: list[Step] = []
     steps: list[Step] = []
     for original, equation in zip(loop.equations, stepped, strict=True):
@@ -63,7 +65,7 @@ class _Slices:
         self.index = index
         self.views: dict[str, View] = {}
         self.tensors: dict[str, Tensor] = {}
-        self.changing: set[str] = set()
+        self.written: set[str] = set()
 
     def program(self) -> Program:
         """The program with the slices among its tensors."""
@@ -76,7 +78,6 @@ class _Slices:
         if target.tensor == equation.target:
             raise CodegenError(f"{equation.target}: axis {axis} of the left side is not the index of the loop")
         box = tuple((n, e) for n, e in equation.box if n != self.index)
-        self.changing.add(target.tensor)
         return equation.with_(
             target=target.tensor,
             at=target.at,
@@ -131,7 +132,16 @@ class _Slices:
 
     def changes(self, step: Step) -> bool:
         """True when a step depends on the step of the loop."""
-        return any(v.base in self.views for v in views_of(step)) or self.index in repr(step)
+        views = views_of(step)
+        if self.written & {v.base for v in views}:
+            return True
+        body = step.body.free_symbols if isinstance(step, Compute) and isinstance(step.body, sympy.Basic) else set()
+        taken = (name for view in views for op in view.ops if isinstance(op, Take) for name in names_of(op))
+        slices = any(v.base in self.views for v in views)
+        if slices or self.index in taken or self.index in {s.name for s in body}:
+            self.written |= {view.base for view, wrote in accesses(step) if wrote}
+            return True
+        return False
 
     def placed(self, view: View) -> View:
         """A view of a slice as a view of the array it is a slice of."""

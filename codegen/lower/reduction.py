@@ -18,6 +18,7 @@ from codegen.functions import Maximum
 from codegen.lower.elementwise import kernel, values
 from codegen.lower.explicit import fill_outside, infinite_slot, may_be_empty, neutral
 from codegen.lower.storage import Storage, affine, extents_of, product
+from codegen.lower.weighted import weighted_sum
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
 from codegen.rewrite.shape import plain_indices
 from codegen.rewrite.substitute import number
@@ -38,6 +39,8 @@ def reduction(equation: Equation, storage: Storage) -> list[Step]:
         return _accumulated(equation, storage)
     if equation.reduce == "logsumexp":
         return _logsumexp(equation, storage)
+    if (steps := weighted_sum(equation, storage)) is not None:
+        return steps
     taps = tap_indices(equation)
     if taps and equation.reduce in ("sum", "max", "argmax"):
         return _tapped(equation, storage, taps)

@@ -2,115 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-
 from codegen.equation import Program
-from codegen.plan import (
-    Alias,
-    ArgMax,
-    Block,
-    Buffer,
-    Compute,
-    Copy,
-    Fill,
-    Gather,
-    Loop,
-    MatMul,
-    Note,
-    Plan,
-    Reduce,
-    ScatterAdd,
-    Step,
-)
-from codegen.view import View
-
-
-def written(step: Step) -> View:
-    """The view a step writes."""
-    assert not isinstance(step, Loop | Note)
-    return step.out
-
-
-def read(step: Step) -> tuple[View, ...]:
-    """The views a step reads."""
-    match step:
-        case Compute():
-            return (*step.operands, step.out) if step.accumulate else step.operands
-        case MatMul():
-            return (step.left, step.right)
-        case Reduce() | ArgMax() | Copy():
-            return (step.source,)
-        case Gather():
-            return (step.source, step.positions)
-        case ScatterAdd():
-            return (step.out, step.positions, *([step.values] if isinstance(step.values, View) else []))
-        case Fill() | Note():
-            return ()
-        case Loop():
-            return tuple(v for s in step.steps for v in read(s))
-
-
-def flat(steps: Iterable[Step]) -> Iterator[Step]:
-    """The steps that do something, loops opened."""
-    for step in steps:
-        if isinstance(step, Loop):
-            yield from flat(step.steps)
-        elif not isinstance(step, Note):
-            yield step
+from codegen.plan import Alias, Buffer, Compute, Plan, accesses
+from codegen.view import Reshape, View
 
 
 def reuse(plan: Plan, program: Program, keep: frozenset[str]) -> Plan:
     """`plan` with buffers replaced by aliases where an elementwise kernel can work in place."""
-    roots = {item.name: item.view.base for item in plan.setup if isinstance(item, Alias)}
-
-    def root(name: str) -> str:
-        while name in roots:
-            name = roots[name]
-        return name
-
-    for number, block in enumerate(plan.blocks):
-        # A kept tensor protects the storage it lives in, which may be that of another one by now.
-        found = _candidate(block, program, {root(name) for name in keep}, root)
-        if found is None:
-            continue
-        target, operand = found
-        later = plan.blocks[number + 1 :]
-        # Views are roots' views: the operand must be dead under every name it has.
-        if any(root(v.base) == root(operand) for b in later for s in flat(b.steps) for v in (*read(s), written(s))):
-            continue
-        earlier = plan.blocks[:number]
-        if any(root(written(s).base) == target for b in earlier for s in flat(b.steps)):
-            continue
-        roots[target] = operand
-    setup = [
-        Alias(item.name, View(roots[item.name])) if isinstance(item, Buffer) and item.name in roots else item
+    steps = [step for block in plan.blocks for step in block.steps]
+    storage = plan.storage
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for k, step in enumerate(steps):
+        for view, _ in accesses(step):
+            first.setdefault(storage.get(view.base, view.base), k)
+            last[storage.get(view.base, view.base)] = k
+    kept = {storage.get(name, name) for name in keep} | {t.name for t in program.tensors if t.kind == "input"}
+    free = {
+        item.name: item
         for item in plan.setup
-    ]
-    return Plan(_after_bases(setup), plan.blocks)
+        if isinstance(item, Buffer) and item.dtype == "float" and item.fill is None
+    }
+    shapes = {t.name: t.shape for t in program.tensors} | {name: item.shape for name, item in free.items()}
+    whole = _reshaped(plan)
+    taken: dict[str, str] = {}
+    """By the array that goes: the tensor whose storage it takes over."""
 
+    def now(name: str) -> str:
+        name = storage.get(name, name)
+        return now(taken[name]) if name in taken else name
 
-def _candidate(
-    block: Block, program: Program, protected: set[str], root: Callable[[str], str]
-) -> tuple[str, str] | None:
-    if len(block.steps) != 1 or not isinstance(block.steps[0], Compute):
-        return None
-    step = block.steps[0]
-    target = step.out.base
-    if step.accumulate or step.out.ops or program.table[target].kind != "value" or step.dtype != "float":
-        return None
-    for operand in step.operands:
-        source = program.table.get(operand.base)
-        if source is None or operand.ops or source.kind != "value" or source.dtype != "float":
+    for k, step in enumerate(steps):
+        if not isinstance(step, Compute) or step.accumulate or step.out.ops or step.out.base not in free:
             continue
-        free = source.shape == program.table[target].shape and root(operand.base) not in protected
-        if free and _only_use(operand.base, step, root):
-            return target, operand.base
-    return None
+        target = step.out.base
+        for operand in step.operands:
+            source = now(operand.base)
+            fits = source in free and source not in kept and operand.base in whole and not operand.ops
+            if not fits or shapes.get(operand.base) != shapes[target] or not first[target] == last[source] == k:
+                continue
+            if all(v == operand for v in step.operands if now(v.base) == source):
+                taken[target] = operand.base
+                last[source] = last[target]
+                kept |= {source} if target in kept else set()
+                break
+    gone = {name: Alias(name, View(source)) for name, source in taken.items()}
+    return Plan(_after_bases([gone.get(item.name, item) for item in plan.setup]), plan.blocks)
 
 
-def _only_use(name: str, step: Compute, root: Callable[[str], str]) -> bool:
-    """Every operand that shares the storage sees it point by point, without a view."""
-    return all(not v.ops for v in step.operands if root(v.base) == root(name))
+def _reshaped(plan: Plan) -> set[str]:
+    """The tensors that are a whole array of the workspace, if perhaps in another shape."""
+    found: set[str] = set()
+    for item in plan.setup:
+        if isinstance(item, Buffer) or (
+            item.view.base in found and all(isinstance(op, Reshape) for op in item.view.ops)
+        ):
+            found.add(item.name)
+    return found
 
 
 def _after_bases(setup: list[Buffer | Alias]) -> list[Buffer | Alias]:

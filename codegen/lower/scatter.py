@@ -24,12 +24,12 @@ def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
     if equation.over:
         return _through_part(equation, storage, lower)
     loops = _loop_indices(equation, storage)
-    padded, low = _frame(equation, storage)
+    padded, low = frame_of(equation, storage)
     name = equation.target
     steps: list[Step] = []
     if padded is not None:
         name = storage.buffer(f"{equation.target}.frame", padded, storage.dtypes[equation.target])
-    exact = padded is None and not equation.accumulate and _tiles(equation, storage)
+    exact = padded is None and not equation.accumulate and tiles(equation, storage)
     fresh = padded is not None or not equation.accumulate
     if fresh and not exact:
         steps.append(Fill(View(name), 0.0))
@@ -73,11 +73,17 @@ def _through_part(equation: Equation, storage: Storage, lower: Lower) -> list[St
 
 
 def _tap_first(equation: Equation) -> tuple[str, ...]:
-    """Free indices, those looped over in front of those they share a subscript with."""
+    """Free indices, those looped over in front of those they share a subscript with.
+
+    A picture stored rows first keeps its order, the taps behind the row: a product for each row fills it.
+    """
     order: list[str] = []
     for subscript in affine(Read(equation.target, equation.at)):
         order += [n for n in _smallest_first(subscript, equation) if n not in order]
     heads = [n for n in order if n in _overlapped(equation)]
+    row = [n for n in affine(Read("", equation.at))[0].names if n in equation.extents and n not in heads]
+    if row and _shares(row[0], heads, equation):
+        return (row[0], *heads, *(n for n in order if n not in (row[0], *heads)))
     # batch and channel axes stay outermost; taps come before all positions.
     positions = [n for n in order if n not in heads and _shares(n, heads, equation)]
     rest = [n for n in order if n not in heads and n not in positions]
@@ -120,7 +126,7 @@ def _loop_indices(equation: Equation, storage: Storage) -> list[str]:
     return list(dict.fromkeys((*loops, *repeated)))
 
 
-def _frame(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] | None, tuple[int, ...]]:
+def frame_of(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] | None, tuple[int, ...]]:
     """The shape of a frame that catches writes outside the target's box (None: there are none), and its low rim."""
     lows, sizes, outside = [], [], False
     for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
@@ -133,7 +139,7 @@ def _frame(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] | N
     return (tuple(sizes) if outside else None), tuple(lows)
 
 
-def _tiles(equation: Equation, storage: Storage) -> bool:
+def tiles(equation: Equation, storage: Storage) -> bool:
     """True when every point of the target is written exactly once."""
     seen: list[str] = []
     for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):

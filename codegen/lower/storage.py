@@ -22,6 +22,7 @@ class Storage:
     """Mutable state of one lowering.
 
     checked: integer tensors whose values the caller has checked to be valid subscripts.
+    looped: whether the equation at hand is one step of a loop, before which the prelude's fixed part runs once.
     prelude: steps that prepare operands of the equation at hand (padding, columns, gathers).
     shapes, dtypes: of everything that has storage: tensors and invented buffers.
     """
@@ -30,10 +31,17 @@ class Storage:
     checked: frozenset[str] = NOTHING
     setup: list[Buffer | Alias] = field(default_factory=list)
     prelude: list[Step] = field(default_factory=list)
+    looped: bool = False
     shapes: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
     dtypes: dict[str, Dtype] = field(default_factory=dict)
     prepared: dict[object, str] = field(default_factory=dict)
     columns: dict[object, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
+    recipes: tuple[str, ...] = ()
+    """Recipes for window products to take before all others where they apply (for tests and measurements)."""
+    remark: str = ""
+    """Which recipe the equation at hand is computed by."""
+    masks: dict[str, int] = field(default_factory=dict)
+    """Arg maxima stored as masks: the number of points."""
     frames: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Tensors stored inside a frame of zeros along axis 0: (name of the frame, width before the first step)."""
 
@@ -65,6 +73,15 @@ class Storage:
         frame = self.buffer(f"{name}.states", (tensor.shape[0] + before + after, *tensor.shape[1:]), tensor.dtype, 0.0)
         self.setup.append(Alias(name, _steps(frame, before, tensor.shape[0])))
         self.frames[name] = (frame, before)
+
+    def bordered(self, name: str, low: tuple[int, ...], high: tuple[int, ...]) -> str:
+        """Storage for a tensor inside a frame of zeros; the frame's name."""
+        tensor = self.program.table[name]
+        padded = tuple(size + lo + hi for size, lo, hi in zip(tensor.shape, low, high, strict=True))
+        frame = self.buffer(f"{name}.padded", padded, tensor.dtype, 0.0)
+        self.setup.append(Alias(name, interior(frame, low, tensor.shape, padded)))
+        self.prepared["padded", name, low, high, 0.0] = frame
+        return frame
 
     def along(self, name: str, axis: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
         """(array, subscript) for a read of a loop's step: shifted reads of recurrent tensors go to their frame."""
@@ -122,6 +139,22 @@ class Storage:
         name = self._padded(read.tensor, low, high, fill)
         shifted = tuple(a + lo for a, lo in zip(at, low, strict=True))
         return natural(name, self.shapes[name], shifted, equation.extents, loops)
+
+    def overhang(self, read: Read, equation: Equation) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """How far a read reaches below 0 and beyond the end of each axis; None where that is symbolic."""
+        return (
+            self._overhang(affine(read), self.shapes[read.tensor], equation)
+            if self.is_regular(read, equation)
+            else None
+        )
+
+    def framed_copy(self, base: str, low: tuple[int, ...], high: tuple[int, ...]) -> str:
+        """`base` in a frame of zeros of these widths; `base` itself where they are 0."""
+        return self._padded(base, low, high, 0.0) if any((*low, *high)) else base
+
+    def has_frame(self, base: str, low: tuple[int, ...], high: tuple[int, ...]) -> bool:
+        """Whether `framed_copy` would find its copy made."""
+        return ("padded", base, low, high, 0.0) in self.prepared
 
     def _overhang(
         self, at: Sequence[Affine], shape: Sequence[Affine], equation: Equation

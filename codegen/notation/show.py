@@ -192,6 +192,8 @@ def _condition(node: sympy.Basic, reads: Mapping[str, str]) -> str:
     if isinstance(node, sympy.ITE):
         test, yes, no = node.args
         return _condition(sympy.Or(sympy.And(test, yes), sympy.And(sympy.Not(test), no)), reads)
+    if isinstance(node, sympy.Not):
+        return _condition(node.to_nnf(), reads)
     if isinstance(node, BooleanTrue | BooleanFalse):
         return "0 = 0" if node else "0 = 1"
     return f"{_text(node.args[0], reads)[0]} {RELATIONS[type(node)]} {_text(node.args[1], reads)[0]}"
@@ -216,6 +218,7 @@ _PRINTERS: Mapping[type, Callable[..., Text]] = {
     sympy.Piecewise: _piecewise,
     sympy.Mod: _modulo,
     type(sympy.E): lambda node, reads: ("exp(1)", ATOM),
+    type(-sympy.oo): lambda node, reads: ("-oo", ADDED),
     type(sympy.pi): lambda node, reads: ("pi", ATOM),
 }
 """How each kind of SymPy node is written; functions by the name in `SCALARS`."""

@@ -1,0 +1,122 @@
+"""Long kernels row block by row block: what one call leaves is still in the cache when the next one reads it.
+
+for rows in blocks(N, 64):
+    d1_z, d1 = w.d1_z[rows], w.d1[rows]
+    np.multiply(d1_z, 0.5, out=d1)
+    np.tanh(d1, out=d1)
+    ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from codegen.affine import Affine
+from codegen.emit.layout import WIDTH, bracketed
+from codegen.emit.optree import Leaf, Node, Tree
+from codegen.emit.ufuncs import Operand
+from codegen.equation import Dtype
+from codegen.plan import Compute
+from codegen.view import View
+
+BLOCKS = '''\
+def blocks(count, rows):
+    """Slices of so many rows, one after another, until there are `count`."""
+    return [slice(start, start + rows) for start in range(0, count, rows)]
+'''
+
+BLOCK = 32768
+"""Numbers of a block: four such arrays of float32 fit a second-level cache of half a megabyte."""
+LEAST_CALLS = 4
+LEAST_ROW = 64
+NOMINAL = 64
+"""What a symbolic size is taken for."""
+
+Scratch = Callable[[tuple[str, ...], Dtype, int], str]
+
+
+def rows_of(step: Compute, tree: Tree, known: Mapping[str, Operand], shared: Collection[View]) -> int | None:
+    """How many rows a block of this kernel has; None where blocks would not pay or not be right.
+
+    known: the operands by leaf.  shared: those that lie in the same storage as the result.
+    """
+    if not step.axes or not step.axes[0][1].names or step.dtype != "float" or step.out.ops:
+        return None
+    long = [node for node in _calls(tree) if _indices(node, known) == {name for name, _ in step.axes}]
+    if len(long) < LEAST_CALLS or any(view.ops for view in shared):
+        return None
+    row = 1
+    for _, extent in step.axes[1:]:
+        row *= extent.evaluate(dict.fromkeys(extent.names, NOMINAL))
+    return max(1, BLOCK // row) if row >= LEAST_ROW else None
+
+
+def _calls(tree: Tree) -> set[Node]:
+    return {tree}.union(*(_calls(a) for a in tree.args)) if isinstance(tree, Node) else set()
+
+
+def _indices(tree: Tree, known: Mapping[str, Operand]) -> set[str]:
+    if isinstance(tree, Leaf):
+        return set(known[tree.symbol].axes)
+    return set().union(*(_indices(a, known) for a in tree.args)) if isinstance(tree, Node) else set()
+
+
+@dataclass
+class Block:
+    """The names within one block of rows: of the arrays that have its leading index, and of scratch arrays.
+
+    index: the leading index.  taken: names that mean something else.
+    """
+
+    index: str
+    rows: int
+    taken: set[str]
+
+    def __post_init__(self) -> None:
+        self.views: dict[str, str] = {}
+        self.scratch: dict[str, str] = {}
+
+    def operand(self, operand: Operand) -> Operand:
+        """The operand within the block."""
+        return replace(operand, text=self.view(operand.text)) if self.index in operand.axes else operand
+
+    def view(self, text: str) -> str:
+        """The name of the rows of an array."""
+        if text not in self.views:
+            self.views[text] = self._name(text)
+        return self.views[text]
+
+    def scratched(self, scratch: Callable[[tuple[str, ...], Dtype, int, Affine | None], str]) -> Scratch:
+        """Scratch arrays no longer than a block."""
+
+        def made(axes: tuple[str, ...], dtype: Dtype, number: int) -> str:
+            if self.index not in axes:
+                return scratch(axes, dtype, number, None)
+            text = scratch(axes, dtype, number, Affine.of(self.rows))
+            if text not in self.scratch:
+                self.scratch[text] = self._name(text.split("_")[0])
+            return self.scratch[text]
+
+        return made
+
+    def loop(self, count: str, out: str, indent: int) -> list[str]:
+        """The head of the loop and the lines that give the block's arrays their names."""
+        pad = " " * indent
+        lines = [f"{pad}for rows in blocks({count}, {self.rows}):"]
+        pairs = [(name, f"{text}[rows]") for text, name in self.views.items()]
+        pairs += [(name, f"{text}[: len({out})]") for text, name in self.scratch.items()]
+        for name, text in pairs:
+            line = f"{pad}    {name} = {text}"
+            lines += [line] if len(line) <= WIDTH else bracketed(f"{name} = (", [text], ")", indent + 4)
+        return lines
+
+    def _name(self, text: str) -> str:
+        stem = re.sub(r"\W+", "_", re.sub(r"\[[^\"\]]*\]", "", text).removeprefix("w.")).strip("_")
+        name, k = stem, 1
+        while name in self.taken:
+            k += 1
+            name = f"{stem}_{k}"
+        self.taken.add(name)
+        return name

@@ -1,0 +1,127 @@
+"""The class that holds the arrays of a step: those with storage of their own, then those that share places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from codegen.emit.layout import call
+from codegen.emit.scope import DTYPES, Scope, number_text, shape_text
+from codegen.equation import Program
+from codegen.memory import Memory, Moment, Place, Polynomial
+from codegen.memory.moments import first_seen
+from codegen.plan import Buffer
+
+PLACES = '''\
+def arena(count, dtype):
+    """A vector of `count` numbers, of any value, that begins at a multiple of 64 bytes."""
+    whole = np.empty(count + 16, dtype)
+    skip = -whole.__array_interface__["data"][0] % 64 // whole.itemsize
+    return whole[skip : skip + count]
+
+
+def within(place, start, shape, dtype):
+    """An array of `shape` that begins at number `start` of `place`."""
+    return np.ndarray(shape, dtype, place, start * place.itemsize)
+'''
+
+OVERLAP = (
+    "# Arrays that overlap in {} are never needed at once:",
+    "# each is first written when no other one there is read any more.",
+)
+
+
+def workspace(
+    name: str,
+    scope: Scope,
+    memory: Memory,
+    moments: Sequence[Moment],
+    own: Sequence[str],
+    scalars: bool,
+    used: Collection[str] | None = None,
+) -> str:
+    """The source of the class.
+
+    own: lines for attributes under other names.  scalars: whether kernels convert numbers to its dtype.
+    used: the attributes that the stage functions name, if not all are wanted.
+    """
+    program = scope.program
+    which = f", for one {' and '.join(program.sizes)}" if program.sizes else ""
+    lines = [
+        f"class {name}:",
+        f'    """Every array {_purpose(moments)} needs{which}; made once and reused."""',
+        "",
+        f"    def __init__({', '.join(['self', *program.sizes, 'dtype=DTYPE'])}):",
+        *(f"        self.{size} = {size}" for size in program.sizes),
+        *(["        self.scalar = np.dtype(dtype).type"] if scalars else []),
+    ]
+    for buffer in memory.own:
+        lines += _made(scope, buffer)
+    if memory.places:
+        lines += [f"        {line.format(_names(memory.places))}" for line in OVERLAP]
+    seen = first_seen(moments)
+    for place in memory.places:
+        lines += call(f"{place.name} = arena", [text(place.unit, place.length, program), "dtype"], 8)
+        for spot in sorted(place.spots, key=lambda s: (s.start, seen[s.buffer.name])):
+            start = text(place.unit, spot.start, program)
+            arguments = [place.name, start, shape_text(spot.buffer.shape), DTYPES[spot.buffer.dtype]]
+            lines += call(f"self.{scope.attribute(spot.buffer.name)} = within", arguments, 8)
+    wanted = None if used is None else _with_sources(used, scope)
+    for attribute, view in scope.views.items():
+        lines += view if wanted is None or attribute in wanted else []
+    return "\n".join([*lines, *own]) + "\n"
+
+
+def _purpose(moments: Sequence[Moment]) -> str:
+    return "a step" if any(m.stage not in ("forward", "loss") for m in moments) else "a forward pass"
+
+
+def _names(places: Sequence[Place]) -> str:
+    return places[0].name if len(places) == 1 else "a place"
+
+
+def _made(scope: Scope, buffer: Buffer) -> list[str]:
+    """The line that makes an array with storage of its own."""
+    own = f"self.{scope.attribute(buffer.name)}"
+    if buffer.name in scope.ranges:
+        return call(f"{own} = np.arange", scope.ranges[buffer.name], 8)
+    shape, dtype = shape_text(buffer.shape), DTYPES[buffer.dtype]
+    if buffer.fill is None:
+        return call(f"{own} = np.empty", [shape, dtype], 8)
+    if buffer.fill in (0, 1):
+        return call(f"{own} = np.{'ones' if buffer.fill else 'zeros'}", [shape, dtype], 8)
+    return call(f"{own} = np.full", [shape, number_text(buffer.fill), dtype], 8)
+
+
+def text(unit: Polynomial, count: int, program: Program) -> str:
+    """`count` units in Python, `N * T * 128`: the sizes in the order of the program."""
+    if not count:
+        return "0"
+    order = program.sizes.index
+    sums = [(sorted(monomial, key=order), c) for monomial, c in sorted(unit.terms, key=lambda t: (-len(t[0]), t[0]))]
+    if len(sums) == 1:
+        (names, c), *_ = sums
+        return " * ".join([*names, *([str(c * count)] if c * count != 1 or not names else [])])
+    parts = [" * ".join([*names, *([str(abs(c))] if abs(c) != 1 or not names else [])]) for names, c in sums]
+    signs = ["- " if c < 0 else "+ " if k else "" for k, (_, c) in enumerate(sums)]
+    whole = " ".join(f"{sign}{part}" for sign, part in zip(signs, parts, strict=True))
+    return whole if count == 1 else f"({whole}) * {count}"
+
+
+def _with_sources(used: Collection[str], scope: Scope) -> set[str]:
+    """The attributes and whatever they are views of."""
+    found: set[str] = set()
+
+    def visit(names: Iterator[str]) -> None:
+        for name in names:
+            if name not in found:
+                found.add(name)
+                visit(iter(named("self", "\n".join(scope.views.get(name, ())))))
+
+    visit(iter(used))
+    return found
+
+
+def named(holder: str, source: str) -> list[str]:
+    """The attributes of `holder` that a piece of source names."""
+    return re.findall(rf"\b{holder}\.(\w+)", source)

@@ -1,0 +1,107 @@
+"""Pictures that live in a frame of zeros, so that shifted windows read them where they are.
+
+    d_z[h,p,w,n] is stored as d_z.padded[1:33, :, 1:33]: what computes d_z writes there at once
+
+A frame is for the tensors that the best recipe of some window product reads shifted, with one
+width of its rims.  Whatever else reads or writes the tensor does so through a view with gaps; a
+reshape that would have to copy it for that is found by `torn`, and then the tensor gets no frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from codegen.affine import Affine
+from codegen.equation import Program
+from codegen.lower.columns import band_of
+from codegen.lower.explicit import explicit
+from codegen.lower.storage import Storage
+from codegen.lower.window import choices, window_pattern
+from codegen.plan import Alias, Gather, Loop, Note, Plan, ScatterAdd, Step, views_of
+from codegen.view import Reshape, Slice, Take, Transpose, View
+
+Rims = tuple[tuple[int, ...], tuple[int, ...]]
+"""Widths of a frame below and above, axis by axis."""
+
+SAMPLES = 2
+"""A size to try reshapes with."""
+
+
+def wanted(program: Program, recipes: tuple[str, ...]) -> dict[str, Rims]:
+    """The frames that would save a copy: those of computed tensors whose window is read shifted."""
+    storage = Storage(program, recipes=recipes)
+    found: dict[str, Rims] = {}
+    for equation in program.equations:
+        equation = explicit(equation, storage)
+        pattern = window_pattern(equation, storage)
+        if pattern is None or program.table[pattern[0].picture.tensor].kind != "value":
+            continue
+        name = pattern[0].picture.tensor
+        band = band_of(equation, storage, pattern[0])
+        if band is None or not any((*band.low, *band.high)) or name in found:
+            continue
+        key = ("padded", name, band.low, band.high, 0.0)
+        storage.prepared[key] = name
+        if next(choices(equation, storage, pattern[0])).recipe in ("shifts", "stacks"):
+            found[name] = (band.low, band.high)
+        else:
+            del storage.prepared[key]
+    return found
+
+
+def torn(plan: Plan, frames: dict[str, str], storage: Storage) -> set[str]:
+    """The framed tensors that some step sees in a shape which takes a copy; frames: their frame by name."""
+    found: set[str] = set()
+    views = [item.view for item in plan.setup if isinstance(item, Alias) and item.view.base in frames]
+    for step in _opened(s for block in plan.blocks for s in block.steps):
+        if isinstance(step, Gather | ScatterAdd):
+            found |= {v.base for v in views_of(step) if v.base in frames}
+        views += [v for v in views_of(step) if v.base in frames]
+    for view in set(views):
+        if any(isinstance(op, Reshape) for op in view.ops) and not _is_view(view, frames[view.base], storage):
+            found.add(view.base)
+    return found
+
+
+def _opened(steps: Iterator[Step]) -> Iterator[Step]:
+    for step in steps:
+        if isinstance(step, Loop):
+            yield from _opened(iter(step.steps))
+        elif not isinstance(step, Note):
+            yield step
+
+
+def _is_view(view: View, frame: str, storage: Storage) -> bool:
+    """Whether NumPy can do the reshapes of a view without a copy."""
+    whole = np.empty([_size(e) for e in storage.shapes[frame]], np.int8)
+    inner = next(i.view for i in storage.setup if isinstance(i, Alias) and i.name == view.base)
+    array = whole
+    for op in (*inner.ops, *view.ops):
+        if isinstance(op, Take):
+            array = array[tuple(_item(i) for i in op.items)]
+        elif isinstance(op, Transpose):
+            array = array.transpose(op.order)
+        elif isinstance(op, Reshape):
+            array = array.reshape([int(np.prod([_size(e) for e in dim])) for dim in op.shape])
+            if not np.shares_memory(array, whole):
+                return False
+        else:  # windows step over what they find
+            break
+    return True
+
+
+def _size(extent: Affine) -> int:
+    return extent.evaluate(dict.fromkeys(extent.names, SAMPLES))
+
+
+def _item(item: Affine | Slice | None) -> int | slice | None:
+    if item is None:
+        return None
+    if isinstance(item, Affine):
+        return 0
+    if item.full:
+        return slice(None, None, item.step)
+    start = _size(item.start)
+    return slice(start, start + _size(item.length) * item.step, item.step)

@@ -1,0 +1,26 @@
+"""The memory plan: which arrays of a workspace lie over one another, and how many bytes it takes.
+
+A step is a sequence of moments, one for each step of the plan.  An array is alive from the
+first moment that touches it to the last (`lives`); arrays that are never alive together may
+share their bytes (`planned`).  `verify` walks the moments again and proves that no byte is
+overwritten while somebody still wants to read it.
+"""
+
+from codegen.memory.moments import Access, Moment, lives
+from codegen.memory.places import Memory, Place, Spot, planned
+from codegen.memory.polynomial import Polynomial, elements
+from codegen.memory.verify import Overwritten, verify
+
+__all__ = [
+    "Access",
+    "Memory",
+    "Moment",
+    "Overwritten",
+    "Place",
+    "Polynomial",
+    "Spot",
+    "elements",
+    "lives",
+    "planned",
+    "verify",
+]
