@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,9 @@ from symnet.suggest import listing
 
 WORKSPACE = ("output", "dtype", "scalar")
 """What else a generated module calls its arrays: no names of inputs."""
+
+WEIGHT = "sample_weight"
+"""The input tensor of the samples' weights, and what modules call the weights."""
 
 PICTURE_AXES = 3
 """An input with this many axes a sample is a picture."""
@@ -73,7 +77,8 @@ class Model(metaclass=Strict):
     evaluation: those of "forward" and "loss" as in use; the same object as `program` where no layer tells the
     modes apart.  buffers: tensors with a state that training updates (running statistics); updates: by a buffer's
     name, that of its next value.  noise: input tensors to be drawn from [0, 1).  sizes: the symbolic sizes, "N" first.
-    layout: that of the output, or None.
+    layout: that of the output, or None; layouts: those of the inputs, by name.
+    weight: the input tensor of the samples' weights (see `weighted`), or None.
 
     Raises DefinitionError, ShapeError or FormulaError for whatever does not fit together.
     """
@@ -107,6 +112,7 @@ class Model(metaclass=Strict):
         self.outputs = tuple(tensors[node] for node in last)
         self.output = self.outputs[0]
         self.layout = last[0].layout
+        self.layouts = {tensors[node].name: node.layout for node in sources}
         self.sizes = _sizes(self.inputs)
         self._check_names()
         self.objectives = objectives(name, [(tensors[node], node.layout) for node in last], loss, loss_weights)
@@ -114,6 +120,42 @@ class Model(metaclass=Strict):
         self.loss = first.loss if first else None
         self.target = first.target if first else None
         self.class_axis = first.class_axis if first else None
+        self.weight: Tensor | None = None
+        self._write()
+
+    def weighted(self) -> Model:
+        """The same network with a weight for each sample, the tensor `sample_weight`, in its loss.
+
+        Raises DefinitionError where there is no loss, or where the name is taken.
+        """
+        if not self.objectives:
+            raise DefinitionError(f"Model '{self.name}': there is no loss for weights of samples; give Model(loss=...)")
+        if WEIGHT in (*self.sizes, *(t.name for t in self.inputs), *(placed.name for placed in self.layers)):
+            raise DefinitionError(
+                f"Model '{self.name}': '{WEIGHT}' names the weights of the samples; name inputs and layers differently"
+            )
+        made = copy.copy(self)
+        made.weight = Tensor(WEIGHT, (Affine.of("N"),), "float", "input")
+        made._write()
+        return made
+
+    def showing(self, layers: Iterable[str]) -> Model:
+        """The same network without its loss, whose outputs are those of these layers.
+
+        Raises DefinitionError for an unknown layer.
+        """
+        known = {placed.name: placed.output for placed in self.layers}
+        made = copy.copy(self)
+        made.outputs = tuple(
+            known[choice(f"Model '{self.name}': layer", name, known)] for name in dict.fromkeys(layers)
+        )
+        made.output = made.outputs[0]
+        made.objectives, made.loss, made.target, made.class_axis, made.weight = (), None, None, None, None
+        made._write()
+        return made
+
+    def _write(self) -> None:
+        """The programs, from everything else."""
         state = chained(placed.declared.state for placed in self.layers)
         self.updates = state.updates
         self.program = self._program([placed.declared for placed in self.layers], state)
@@ -146,8 +188,8 @@ class Model(metaclass=Strict):
             tensors += (*part.noise, *part.tensors)
             equations += part.equations
         if self.objectives:
-            added, more = loss_equations(self.objectives, self.parameters, self.l2)
-            tensors += [*(each.target for each in self.objectives), *added]
+            added, more = loss_equations(self.objectives, self.parameters, self.l2, self.weight)
+            tensors += [*(each.target for each in self.objectives), *([self.weight] if self.weight else []), *added]
             equations += more
         return Program((*tensors, *state.tensors), (*equations, *state.equations), self.sizes)
 

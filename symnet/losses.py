@@ -3,7 +3,7 @@
 Each is a mean over the batch, so the gradients of a batch are means too.  An output of three
 axes (N, time, features) that is no signal of channels has a loss at each time step; their mean
 is taken, or with reduction="sum_over_time" their sum.  Local names: `z` the model's output,
-`target` what it is compared with, `loss` the scalar.
+`target` what it is compared with, `loss` the scalar, and where samples have weights `sample_weight`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class Loss(metaclass=Strict):
         """The name of the loss."""
         return type(self).__name__
 
-    def averaged(self, indices: str, term: str) -> str:
-        """The mean of `term` over its indices; over all but the second, the time, of which the sum is asked."""
+    def averaged(self, indices: str, term: str, weight: str) -> str:
+        """The mean of `weight` times `term` over its indices; over the second, the time, the sum if that is asked."""
+        term = f"{weight}({term})" if weight else term
         if self.reduction == "mean":
             return f"mean[{indices}]({term})"
         n, t, *rest = indices.split(",")
@@ -73,8 +74,11 @@ class Loss(metaclass=Strict):
             raise ShapeError(f"{self.kind}: expected at most {len(_STEPS)} axes, got {described(output)}")
 
     @abstractmethod
-    def text(self, output: Tensor, layout: Layout | None) -> str:
-        """The equations that define `loss` from `z` and `target`."""
+    def text(self, output: Tensor, layout: Layout | None, weight: str = "") -> str:
+        """The equations that define `loss` from `z` and `target`.
+
+        weight: a factor of the loss of sample n, such as "sample_weight[n]*".
+        """
 
 
 class CrossEntropy(Loss):
@@ -101,7 +105,7 @@ class CrossEntropy(Loss):
                 f"CrossEntropy: expected logits with a class axis, such as (N, 10), got {described(output)}"
             )
 
-    def text(self, output: Tensor, layout: Layout | None) -> str:
+    def text(self, output: Tensor, layout: Layout | None, weight: str = "") -> str:
         """See the class."""
         rank, axis = len(output.shape), self.class_axis(output, layout)
         others = list((_SPATIAL if axis == 1 and rank > 2 else _STEPS)[: rank - 2])
@@ -112,7 +116,7 @@ class CrossEntropy(Loss):
         return (
             f"lse[{rest}] = logsumexp[c](z[{','.join(logits)}])\n"
             f"sample[{rest}] = lse[{rest}] - z[{','.join(picked)}]\n"
-            f"loss[] = {self.averaged(rest, f'sample[{rest}]')}"
+            f"loss[] = {self.averaged(rest, f'sample[{rest}]', weight)}"
         )
 
 
@@ -123,10 +127,10 @@ class Elementwise(Loss):
     def term(self, z: str, target: str) -> str:
         """The loss of one element."""
 
-    def text(self, output: Tensor, layout: Layout | None) -> str:
+    def text(self, output: Tensor, layout: Layout | None, weight: str = "") -> str:
         """See the class."""
         at = _letters(output, layout)
-        return f"loss[] = {self.averaged(at, self.term(f'z[{at}]', f'target[{at}]'))}"
+        return f"loss[] = {self.averaged(at, self.term(f'z[{at}]', f'target[{at}]'), weight)}"
 
 
 class BinaryCrossEntropy(Loss):
@@ -134,11 +138,11 @@ class BinaryCrossEntropy(Loss):
 
     decision: ClassVar[Decision | None] = "threshold"
 
-    def text(self, output: Tensor, layout: Layout | None) -> str:
+    def text(self, output: Tensor, layout: Layout | None, weight: str = "") -> str:
         """See the class."""
         at = _letters(output, layout)
         sample = f"sample[{at}] = log(1+exp(z[{at}])) - target[{at}]*z[{at}]"
-        return f"{sample}\nloss[] = {self.averaged(at, f'sample[{at}]')}"
+        return f"{sample}\nloss[] = {self.averaged(at, f'sample[{at}]', weight)}"
 
 
 class MeanSquaredError(Elementwise):
@@ -156,12 +160,12 @@ class SquaredError(Loss):
     the time steps too; a fixed number of steps counts as so many outputs.
     """
 
-    def text(self, output: Tensor, layout: Layout | None) -> str:
+    def text(self, output: Tensor, layout: Layout | None, weight: str = "") -> str:
         """See the class."""
         at = _letters(output, layout)
         timed = has_time(output, layout) and not output.shape[1].is_constant and self.reduction == "mean"
         count = f"(N*({output.shape[1]}))" if timed else "N"
-        return f"loss[] = sum[{at}]((z[{at}] - target[{at}])**2/{count})"
+        return f"loss[] = sum[{at}]({weight}(z[{at}] - target[{at}])**2/{count})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +221,7 @@ class KLDivergence(CrossEntropy):
         labels = super().target(output, layout)
         return Tensor(labels.name, output.shape, "float", "input")
 
-    def text(self, output: Tensor, layout: Layout | None) -> str:
+    def text(self, output: Tensor, layout: Layout | None, weight: str = "") -> str:
         """See the class."""
         rank, axis = len(output.shape), self.class_axis(output, layout) or 1
         others = ["n", *(_SPATIAL if axis == 1 and rank > 2 else _STEPS)[: rank - 2]]
@@ -226,7 +230,7 @@ class KLDivergence(CrossEntropy):
         return (
             f"lse[{rest}] = logsumexp[c](z[{at}])\n"
             f"sample[{rest}] = sum[c]({q}*(log(where({q} > 0, {q}, 1)) - z[{at}] + lse[{rest}]))\n"
-            f"loss[] = {self.averaged(rest, f'sample[{rest}]')}"
+            f"loss[] = {self.averaged(rest, f'sample[{rest}]', weight)}"
         )
 
 

@@ -60,21 +60,26 @@ def objectives(
 
 
 def loss_equations(
-    found: Sequence[Objective], parameters: Iterable[Parameter], l2: float
+    found: Sequence[Objective], parameters: Iterable[Parameter], l2: float, weight: Tensor | None = None
 ) -> tuple[list[Tensor], list[Equation]]:
-    """The tensors and equations that define the scalar `loss`: the weighted sum of all losses, and the l2 term."""
+    """The tensors and equations that define the scalar `loss`: the weighted sum of all losses, and the l2 term.
+
+    weight: the input tensor with a weight for each sample, or None: a factor of the sample's share of every loss.
+    """
+    samples = {} if weight is None else {"sample_weight": weight}
+    factor = "sample_weight[n]*" if samples else ""
     tensors: list[Tensor] = []
     equations: list[Equation] = []
     parts: dict[str, Tensor] = {}
     only = found[0] if len(found) == 1 and found[0].weight == 1 else None
-    text = only.loss.text(only.output, only.layout) if only else ""
-    known = {"z": only.output, "target": only.target} if only else parts
+    text = only.loss.text(only.output, only.layout, factor) if only else ""
+    known = {"z": only.output, "target": only.target, **samples} if only else parts
     for k, each in enumerate(() if only else found, start=1):
         name = "loss" if len(found) == 1 else f"loss.{each.output.name}"
         with located(f"loss {each.loss.kind} of '{each.output.name}'"):
             done = elaborate(
-                each.loss.text(each.output, each.layout),
-                {"z": each.output, "target": each.target},
+                each.loss.text(each.output, each.layout, factor),
+                {"z": each.output, "target": each.target, **samples},
                 names={"loss": f"{name}.plain" if len(found) == 1 else name},
                 origin=name,
                 stage="loss",

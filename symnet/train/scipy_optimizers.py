@@ -62,6 +62,7 @@ def fit_scipy(
     tolerance: float = 1e-6,
     seed: int = 0,
     on_iteration: Callable[[int, float, float], object] | None = None,
+    sample_weight: Any = None,
 ) -> Fit:
     """Minimise the loss of a compiled network on all of (`x`, `y`), without batches.
 
@@ -71,6 +72,7 @@ def fit_scipy(
     whose curvature p . Hp is below 7e-16 (p is as long as the gradient), so it ends near 1e-8 at the latest.
     seed: of the first parameters and of the noise, where the network has any: it stays the same throughout.
     on_iteration: called with (iteration, loss, norm of the gradient) after each.
+    sample_weight: a factor for each sample's loss, for a network compiled with weighted=True.
     Best with sn.compile(dtype="float64"): in float32 the loss is too coarse for the last steps.
     Raises DefinitionError for a network without a loss, without hvp where it needs it, or without trainable
     parameters, or where SciPy is missing; DataError for data or parameters that do not fit.
@@ -87,25 +89,25 @@ def fit_scipy(
     optimize = _scipy()
     with errors_of(net.module):
         start = net.module.init_params(seed) if params is None else params
-        problem = _Problem(net.module, x, y, start, seed)
+        problem = _Problem(net.module, x, y, start, {"seed": seed, "sample_weight": sample_weight})
         return _minimised(optimize, problem, METHODS[method], max_iterations, tolerance, on_iteration)
 
 
 def _scipy() -> Any:
     if importlib.util.find_spec("scipy") is None:
-        raise DefinitionError(
-            'fit_scipy: SciPy is not installed, and trains here; install it with: pip install "symnet[scipy]"'
-        )
+        raise DefinitionError("fit_scipy needs SciPy, which is not installed: pip install 'symnet[scipy]'")
     return importlib.import_module("scipy.optimize")
 
 
 class _Problem:
     """The loss of a module on fixed data, as a function of one vector."""
 
-    def __init__(self, module: ModuleType, x: Any, y: Any, start: Mapping[str, Any], seed: int) -> None:
-        self.module, self.x, self.y, self.seed = module, x, y, seed
+    def __init__(
+        self, module: ModuleType, x: Any, y: Any, start: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> None:
+        self.module, self.x, self.y, self.options = module, x, y, options
         # A first call refuses whatever does not fit, before a vector is made of it.
-        module.loss(dict(start), x, y, seed=seed)
+        module.loss(dict(start), x, y, **options)
         self.others = {name: np.array(array) for name, array in start.items()}
         self.shapes = {n: s for n, s in module.PARAMETERS.items() if n not in module.FROZEN}
         if not self.shapes:
@@ -135,7 +137,7 @@ class _Problem:
     def value(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss and its gradient; those of the last vector are kept."""
         if not np.array_equal(vector, self.at):
-            self.loss, grads = self.module.loss_and_grads(self.params(vector), self.x, self.y, seed=self.seed)
+            self.loss, grads = self.module.loss_and_grads(self.params(vector), self.x, self.y, **self.options)
             self.gradient, self.at = self.flat(grads), vector.copy()
             self.evaluations += 1
         return self.loss, self.gradient.copy()
@@ -144,7 +146,7 @@ class _Problem:
         """The Hessian at `vector` times `direction`."""
         self.products += 1
         along = self.named(np.asarray(direction, np.float64))
-        return self.flat(self.module.hvp(self.params(vector), self.x, self.y, along, seed=self.seed))
+        return self.flat(self.module.hvp(self.params(vector), self.x, self.y, along, **self.options))
 
 
 class _Finished(Exception):
