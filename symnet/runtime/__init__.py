@@ -75,6 +75,11 @@ def import_block(more: Iterable[str] = ()) -> str:
     )
 
 
+def heading(text: str) -> str:
+    """The line that begins a part of a module."""
+    return f"# --- {text} ".ljust(88, "-")
+
+
 def _splice(name: str) -> str:
     text = _text(name)
     tree = ast.parse(text)
@@ -85,8 +90,8 @@ def _splice(name: str) -> str:
     ]
     lines = text.splitlines()
     start = tree.body[tree.body.index(body[0]) - 1].end_lineno or 0
-    heading = f"# --- {(ast.get_docstring(tree) or name).rstrip('.')} ".ljust(88, "-")
-    return f"{heading}\n" + "\n".join(lines[start:]).rstrip() + "\n"
+    title = heading((ast.get_docstring(tree) or name).rstrip("."))
+    return f"{title}\n" + "\n".join(lines[start:]).rstrip() + "\n"
 
 
 def _standard_imports() -> tuple[str, ...]:

@@ -20,6 +20,9 @@ BUFFERS: dict[str, tuple[int, ...]] = {}
 FROZEN: tuple[str, ...] = ()
 """The parameters that training leaves alone: they have no gradient."""
 
+TURNED: tuple[str, ...] = ()
+"""The weights that training keeps column by column: their product reads them so."""
+
 INITIALIZERS: dict[str, tuple[str, int, int]] = {}
 """{name of a parameter or buffer: (rule, fan in, fan out)}."""
 

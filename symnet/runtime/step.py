@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class Step:
             own.vectors.copy(self._learner.vectors)
             self._use(own)
 
-    def __enter__(self) -> Step:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

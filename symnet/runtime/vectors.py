@@ -1,0 +1,104 @@
+"""Parameters and gradients, each kind in one vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from symnet.runtime.checks import DataError, _nearest
+from symnet.runtime.head import BUFFERS, DTYPE, FROZEN, PARAMETERS, TURNED
+
+_BLOCK = (
+    16384  # parameters updated at a time, so that the update's arrays stay in the cache
+)
+
+_TRAINED = [name for name in PARAMETERS if name not in FROZEN]
+_HELD = [*FROZEN, *BUFFERS]
+_SHAPES = {**PARAMETERS, **BUFFERS}
+
+
+class _Vectors(NamedTuple):
+    """Parameters, gradients and buffers, of each kind one after the other in one vector."""
+
+    trained: np.ndarray
+    held: np.ndarray  # frozen parameters and buffers
+    gradient: np.ndarray
+    state: np.ndarray  # what the buffers are to be after the step
+
+    @classmethod
+    def made(cls, empty: Callable[[int, Any], np.ndarray] = np.zeros) -> _Vectors:
+        return cls(*(empty(_count(names), DTYPE) for names in _VECTORS))
+
+    def params(self) -> dict[str, np.ndarray]:
+        """Every parameter and buffer, as a view."""
+        views = _views(self.trained, _TRAINED) | _views(self.held, _HELD)
+        return {name: views[name] for name in _SHAPES}
+
+    def copy(self, other: _Vectors) -> None:
+        """Take over the numbers of others."""
+        for mine, theirs in zip(self, other, strict=True):
+            mine[...] = theirs
+
+
+_VECTORS = (_TRAINED, _HELD, _TRAINED, list(BUFFERS))
+
+
+def _views(flat: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    """The parameters or buffers `names`, one after the other, as views of one vector."""
+    views, start = {}, 0
+    for name in names:
+        shape = _SHAPES[name]
+        stop = start + math.prod(shape)
+        part = flat[start:stop]
+        turn = name in TURNED
+        views[name] = part.reshape(shape[::-1]).T if turn else part.reshape(shape)
+        start = stop
+    return views
+
+
+def _count(names: list[str]) -> int:
+    return sum(math.prod(_SHAPES[name]) for name in names)
+
+
+def _require_like(state: dict[str, Any], kept: dict[str, np.ndarray]) -> None:
+    """Refuse a state whose arrays are not those of `kept`, in name, shape and dtype."""
+    for name in state:
+        if name not in kept:
+            raise DataError(f"state: unknown array {name!r}; {_nearest(name, kept)}")
+    for name, array in kept.items():
+        if name not in state:
+            raise DataError(f"state: the array {name!r} is missing")
+        got = np.asarray(state[name])
+        if (got.shape, got.dtype) != (array.shape, array.dtype):
+            raise DataError(
+                f"state: {name!r}: expected {array.dtype} of shape {array.shape}, "
+                f"got {got.dtype} of shape {got.shape}"
+            )
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether all numbers are finite.  The squares are summed first, which is fast but may overflow."""
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+
+
+def _clip(gradient: np.ndarray, limit: float) -> None:
+    """Shorten the whole gradient to the length `limit` if it is longer."""
+    length = math.sqrt(np.vdot(gradient, gradient))
+    if length > limit:
+        gradient *= limit / length
+
+
+def _parts(names: list[str], factors: list[float]) -> Iterator[tuple[slice, float]]:
+    """The parts of their vector that one update each works on, with their factors; without those of factor 0."""
+    stop = 0
+    for factor, group in groupby(
+        zip(names, factors, strict=True), lambda pair: pair[1]
+    ):
+        start = stop
+        stop += sum(math.prod(PARAMETERS[name]) for name, _ in group)
+        for first in range(start, stop if factor else start, _BLOCK):
+            yield slice(first, min(first + _BLOCK, stop)), factor
