@@ -1,6 +1,7 @@
 # make demo   compile a small CNN, train it on handwritten digits, print its test accuracy
 # make test   run the tests
 # make lint   style and types
+# make bench  race training steps against other frameworks; its tables are the README's
 #
 # Each target makes its own environment in .venv (or VENV=path) the first time,
 # and again when pyproject.toml changes. Python 3.11 or newer is all it needs.
@@ -17,12 +18,13 @@ PYTEST_ARGS ?=
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test lint format bench clean
 
 help:
 	@echo 'make demo   compile the CNN, train it on the digits, print its test accuracy'
 	@echo 'make test   run the tests (PYTEST_ARGS="-k conv" runs some of them)'
 	@echo 'make lint   ruff and mypy; make format puts the files in standard form'
+	@echo 'make bench  race training steps against other frameworks, and put the tables into the README'
 	@echo 'make clean  remove build/ and the caches (not the environment)'
 
 setup: $(READY)
@@ -48,6 +50,10 @@ lint: $(READY)
 format: $(READY)
 	'$(BIN)/ruff' check --fix .
 	'$(BIN)/ruff' format .
+
+# Frameworks that are not installed are left out: $(BIN)/python -m pip install '.[bench]' brings them.
+bench: $(READY)
+	'$(BIN)/python' -m benchmarks --readme $(BENCH_ARGS)
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
