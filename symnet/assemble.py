@@ -10,15 +10,25 @@ import sympy
 from codegen.emit.layout import call
 from codegen.emit.stages import Lines
 from codegen.equation import Program
-from codegen.plan import Buffer
+from codegen.memory import Memory
+from symnet.division import division
 from symnet.explain.flops import flops
+from symnet.explain.memory import workspace_bytes
 from symnet.graph import Model
 from symnet.higher import higher
 from symnet.layers.spelling import readable
 from symnet.numeric import STAGES, Numeric, numeric, output_attribute
 from symnet.objectives import Objective
-from symnet.runtime import fragments, import_block
+from symnet.runtime import fragments, heading, import_block
 from symnet.train.update import emit_optimizers
+
+GUIDE = """\
+Each part begins with a heading, "# ---".  What this network computes is in
+Workspace, _forward, _loss and _backward, with the formula above every block, and
+once more in Evaluation and _evaluate_... as in use.  The updates of the optimizers
+follow, and then what is the same in every module: forward, predict, loss and
+loss_and_grads, make_step, train, check, the command line, and what these need."""
+"""Where to find what, for the docstring."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +36,13 @@ class Assembled:
     """The text of a module, and what of it the numeric part is.
 
     blocks: for every equation the first and last line (from 1) of the code that computes it.
-    arrays: what a workspace allocates.
+    memory, evaluation: what a workspace allocates for training, and for use.
     """
 
     source: str
     blocks: tuple[Lines, ...]
-    arrays: tuple[Buffer, ...]
+    memory: Memory
+    evaluation: Memory
 
 
 def assemble(
@@ -43,30 +54,37 @@ def assemble(
     target: str,
     wrt_inputs: bool = False,
     hvp: bool = False,
+    recipes: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
 ) -> Assembled:
     """The module for a derived and rewritten program; `evaluation` where use needs another one.
 
-    hvp: with the derivatives along a direction.
+    hvp: with the derivatives along a direction.  recipes: to prefer for windows.  remarks: for the docstring's end.
     """
-    made = numeric(model, program, evaluation, target=target, wrt_inputs=wrt_inputs)
+    made = numeric(model, program, evaluation, target=target, wrt_inputs=wrt_inputs, recipes=recipes)
     curved, imports = higher(model, target, made.helpers) if hvp else ("", ())
     more = [line for line in (*made.imports, *imports) if line != "import math"]
     parts = [
-        header(model, program, dtype, target),
+        header(model, program, made, dtype, target, remarks),
         import_block(more),
-        "\n".join(constants(model, made, dtype)) + "\n\n",
+        heading("This network: names, shapes, sizes") + "\n",
+        "\n".join(constants(model, made, dtype)),
+        division(program, made.training.memory, dtype) + "\n\n",
+        heading("This network: its arrays and its equations") + "\n\n",
         made.training.source + "\n",
+        heading("This network as in use") + "\n\n",
         made.evaluation + "\n",
-        *([curved + "\n"] if hvp else []),
+        *([heading("This network's derivatives along a direction") + "\n\n", curved + "\n"] if hvp else []),
+        heading("The optimizers: the updates of parameters") + "\n\n",
         emit_optimizers().rstrip() + "\n\n",
-        fragments(hvp).rstrip() + "\n",
+        fragments(hvp, model.weight is not None).rstrip() + "\n",
     ]
     before = sum(part.count("\n") + 1 for part in parts[: parts.index(made.training.source + "\n")])
     blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)
-    return Assembled("\n".join(parts), blocks, made.training.arrays)
+    return Assembled("\n".join(parts), blocks, made.training.memory, made.evaluation_memory)
 
 
-def header(model: Model, program: Program, dtype: str, target: str) -> str:
+def header(model: Model, program: Program, made: Numeric, dtype: str, target: str, remarks: Sequence[str] = ()) -> str:
     """The module's docstring: what it computes, from what, and at what cost."""
     rows = [
         (p.name, p.kind, _shape(p.output.shape), sum(_count(q.tensor.shape) for q in p.parameters))
@@ -93,7 +111,13 @@ def header(model: Model, program: Program, dtype: str, target: str) -> str:
             "",
             *costs,
             "",
-            "Above every block of _forward, _loss and _backward stands the formula it computes.",
+            "Bytes of a workspace:",
+            "",
+            f"    to train  {workspace_bytes(made.training.memory, dtype)}",
+            f"    to use    {workspace_bytes(made.evaluation_memory, dtype)}",
+            "",
+            GUIDE,
+            *(["", *remarks] if remarks else []),
             '"""',
             "",
         ]
@@ -121,12 +145,14 @@ def constants(model: Model, made: Numeric, dtype: str) -> list[str]:
     lines += _table("BUFFERS", {b.name: repr(tuple(e.const for e in b.tensor.shape)) for b in model.buffers})
     frozen = tuple(p.name for p in model.parameters if not p.trainable)
     lines += _tuple("FROZEN", frozen)
+    lines += _tuple("TURNED", made.training.turned)
     kept = (*model.parameters, *model.buffers)
     lines += _table("INITIALIZERS", {p.name: f'("{p.init}", {p.fan_in}, {p.fan_out})' for p in kept})
     lines += _table("INPUTS", {t.name: f'({_sample(t.shape)}, "{t.dtype}")' for t in model.inputs})
     lines += _table("RANGES", {t.name: str(model.ranges[t.name]) for t in model.inputs if t.name in model.ranges})
     lines += _table("LIMITS", {name: str(limit) for name, limit in model.limits.items()})
     lines += _tuple("NOISE", made.noise)
+    lines.append(f"WEIGHTED = {model.weight is not None}")
     lines += _table("INPUT_GRADIENTS", {name: f'"{attribute}"' for name, attribute in made.input_gradients.items()})
     only = model.objectives[0] if model.objectives and len(model.outputs) == 1 else None
     decision, axis = _decision(only)

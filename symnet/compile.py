@@ -3,57 +3,102 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import linecache
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from codegen.emit.stages import Lines
 from codegen.equation import Program
-from codegen.plan import Buffer
+from codegen.memory import Memory
 from symnet.assemble import assemble
+from symnet.checkpoints.start import Plan, load_params
 from symnet.derive.network import derived, evaluation, network
 from symnet.errors import DefinitionError, errors_of
 from symnet.explain import notebook
 from symnet.explain.gradients import gradients
 from symnet.explain.latex import document
+from symnet.explain.memory import memory, workspace_bytes
 from symnet.explain.summary import summary
+from symnet.extras import extra
 from symnet.files import write_atomic
 from symnet.graph import Model
-from symnet.options import choice, flag
+from symnet.options import bound, choice, flag
+from symnet.watch.fitting import fit
+from symnet.watch.watching import Watch
 
 DTYPES = ("float32", "float64")
-TARGETS = ("auto", "numpy", "numexpr")
+TARGETS = ("auto", "numpy", "numexpr", "numba")
+RECIPES = ("columns", "shifts", "stacks")
 
 
 def compile(
-    model: Model, dtype: str = "float32", target: str = "auto", wrt_inputs: bool = False, hvp: bool = False
+    model: Model,
+    dtype: str = "float32",
+    target: str = "auto",
+    wrt_inputs: bool = False,
+    hvp: bool = False,
+    weighted: bool = False,
+    recipes: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
 ) -> Network:
     """Derive the gradients of `model` and generate its module.
 
     dtype: "float32" or "float64", of every float array.
-    target: "numpy", "numexpr", or "auto", which chooses for each kernel by a fixed cost model.
+    target: "numpy", "numexpr", "numba" (its kernels are compiled at their first call), or "auto", which chooses
+    between NumPy and numexpr for each kernel by a fixed cost model.
     wrt_inputs: `loss_and_grads` also gives the gradient by each float input, under the input's name (the names
     of parameters have dots, so the two never meet).
     hvp: the module also has `hvp(params, x, y, v)`, the Hessian of the loss times a direction `v` in the trainable
     parameters, and `jvp(params, x, v)`, the output and its derivative along `v`.
-    Raises DefinitionError for an unknown dtype or target, and for hvp without a loss.
+    weighted: the loss has a weight for each sample, which loss, loss_and_grads, hvp, step and train take as
+    `sample_weight`; train takes them by class, too, as `class_weight`.
+    recipes: of "columns", "shifts" and "stacks" those to prefer for convolutions, whatever the cost model says.
+    remarks: lines for the end of the module's docstring.
+    Raises DefinitionError for an unknown dtype, target or recipe, and for hvp or weighted without a loss.
     """
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
     choice("compile(dtype=)", dtype, DTYPES)
     choice("compile(target=)", target, TARGETS)
+    for recipe in recipes:
+        choice("compile(recipes=)", recipe, RECIPES)
     flag("compile(wrt_inputs=)", wrt_inputs)
     flag("compile(hvp=)", hvp)
+    model = model.weighted() if flag("compile(weighted=)", weighted) else model
     if hvp and not model.loss:
         raise DefinitionError(
             f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)"
         )
     program = network(model, wrt_inputs)
-    built = assemble(model, program, evaluation(model), dtype=dtype, target=target, wrt_inputs=wrt_inputs, hvp=hvp)
-    return Network(model, program, built.source, built.blocks, built.arrays, dtype, wrt_inputs)
+    built = assemble(
+        model,
+        program,
+        evaluation(model),
+        dtype=dtype,
+        target=target,
+        wrt_inputs=wrt_inputs,
+        hvp=hvp,
+        recipes=recipes,
+        remarks=remarks,
+    )
+    return Network(model, program, built.source, built.blocks, built.memory, built.evaluation, dtype, wrt_inputs)
+
+
+def loaded(name: str, source: str) -> ModuleType:
+    """A generated module from its text, which is run: it must come from `compile`."""
+    filename = f"<symnet generated {name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    module = ModuleType(name, source.partition('"""')[2].partition('"""')[0])
+    module.__file__ = filename
+    exec(builtins.compile(source, filename, "exec"), module.__dict__)
+    return module
 
 
 @dataclass(frozen=True)
@@ -62,7 +107,8 @@ class Network:
 
     model: its declaration.  program: forward, loss and backward equations after rewriting.
     source: the text of the generated module.  blocks: the lines of it that compute each equation.
-    arrays: what a workspace of the module allocates.  dtype: of every float array.
+    workspace, evaluation: what a workspace of the module allocates for training, and for use.
+    dtype: of every float array.
     wrt_inputs: whether there are gradients by the inputs.
     """
 
@@ -70,20 +116,20 @@ class Network:
     program: Program
     source: str
     blocks: tuple[Lines, ...]
-    arrays: tuple[Buffer, ...]
+    workspace: Memory
+    evaluation: Memory
     dtype: str
     wrt_inputs: bool = False
 
     @cached_property
     def module(self) -> ModuleType:
-        """The generated module, loaded; tracebacks and debuggers show its source."""
-        name = f"symnet generated {self.model.name}"
-        filename = f"<{name}>"
-        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
-        module = ModuleType(self.model.name, self.source.partition('"""')[2].partition('"""')[0])
-        module.__file__ = filename
-        exec(builtins.compile(self.source, filename, "exec"), module.__dict__)
-        return module
+        """The generated module, loaded; tracebacks and debuggers show its source.
+
+        Raises DefinitionError where the target is "numba" and numba is not installed.
+        """
+        if "\n    import numba\n" in self.source:
+            extra("numba", "target='numba'", "numba", DefinitionError)
+        return loaded(self.model.name, self.source)
 
     def save(self, path: str | Path) -> None:
         """Write the module; the file is written whole or not at all."""
@@ -104,8 +150,25 @@ class Network:
         return gradients(self.model, notation, layout, wrt, steps).markdown()
 
     def summary(self) -> str:
-        """The table of layers, with parameters, operations and receptive fields."""
-        return summary(self.model)
+        """The table of layers, with parameters, operations and receptive fields, and the bytes of a workspace."""
+        return f"{summary(self.model)}\n{self.bytes_text}"
+
+    @property
+    def bytes_text(self) -> str:
+        """What workspaces hold, as polynomials: `workspace: 208,104*N + 96 bytes to train, 66,200*N to use`."""
+        train, use = (workspace_bytes(plan, self.dtype) for plan in (self.workspace, self.evaluation))
+        return f"workspace: {train} bytes to train, {use} to use"
+
+    def memory(self, N: int = 32, *, optimizer: str = "adam", training: bool = True, **sizes: int) -> dict[str, int]:
+        """The bytes that training holds with batches of N samples, or use, with `training=False`.
+
+        {"parameters", "gradients", "optimizer", "workspace"}, of which use has the first and the last.
+        optimizer: the rule that `make_step` is to follow.  sizes: the other symbolic sizes, such as T=64.
+        Raises DefinitionError for an unknown optimizer, and for sizes that are missing, unknown or not positive.
+        """
+        plan = self.workspace if training else self.evaluation
+        found = memory(self.model, self.dtype, plan, optimizer, {"N": N, **sizes})
+        return found if training else {key: found[key] for key in ("parameters", "workspace")}
 
     def _repr_svg_(self) -> str:
         return notebook.picture(self.model, self._derived)
@@ -125,12 +188,65 @@ class Network:
         """What there is to show: the gradients, or the formulas where there is no loss."""
         return "backward" if self.model.loss else "forward"
 
-    def fit(self, x: Any, y: Any, params: dict[str, Any] | None = None, **options: Any) -> Any:
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        params: dict[str, Any] | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int | str = "epoch",
+        keep: int = 3,
+        resume: bool | str | Path = False,
+        metrics: str | Sequence[str] = (),
+        tensorboard: str | Path | None = None,
+        histograms: bool = False,
+        plot: str | Path | None = None,
+        class_names: Sequence[str] | None = None,
+        progress: bool | None = None,
+        **options: Any,
+    ) -> Any:
         """Train with `module.train` and its options; returns (params, history).
 
         params: where to start; by default `module.init_params(seed)`.
-        Raises DataError for data or an option that the network cannot use.
+        checkpoint: a folder for checkpoints, made where it is missing.  checkpoint_every: "epoch", or a number of
+        steps.  keep: how many there are at most.
+        resume: True to go on from the newest intact checkpoint of the folder, if there is one; or the path of a
+        checkpoint or a folder.  The training ends with the same bytes as one that was not interrupted.
+        metrics: names such as ["f1", "top5"] or ["mae"] (see `symnet.watch.metrics`), measured on `validation` after
+        each epoch; the history has them as "val_f1" and so on.
+        tensorboard: a folder for TensorBoard's event files; histograms: of the parameters, too.
+        plot: a folder for pictures of the training and of what was learned; class_names: what they call the classes.
+        progress: True for a live table on a terminal and lines elsewhere, False for nothing.
+        Raises DataError for data or an option that the network cannot use, DefinitionError for an unknown option, and
+        CheckpointError for a checkpoint.
         """
+        plan = Plan(checkpoint, checkpoint_every, keep, resume)
+        bound("fit", self.module.train, (params, x, y), options, also=inspect.getfullargspec(Network.fit).kwonlyargs)
+        watch = Watch(metrics, tensorboard, histograms, plot, class_names, progress)
         start = self.module.init_params(options.get("seed", 0)) if params is None else params
-        with errors_of(self.module):
-            return self.module.train(start, x, y, **options)
+        return fit(self, plan, watch, start, x, y, options)
+
+    def activations(
+        self, params: Mapping[str, Any], x: Any, layers: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """The outputs of these layers (by default all) for a batch `x`, as in use, by the layers' names.
+
+        Raises DefinitionError for an unknown layer, DataError for parameters or data that do not fit.
+        """
+        names = [placed.name for placed in self.model.layers] if layers is None else list(dict.fromkeys(layers))
+        if not names:
+            return {}
+        module = compile(self.model.showing(names), dtype=self.dtype, target="numpy").module
+        with errors_of(module):
+            found = module.forward(params, x)
+        outputs = {placed.name: placed.output.name for placed in self.model.layers}
+        return {name: found[outputs[name]] if module.OUTPUTS else found for name in names}
+
+    def load(self, path: str | Path) -> dict[str, np.ndarray]:
+        """Parameters and buffers from a checkpoint, or from the newest intact one of a folder, in the network's dtype.
+
+        Those of the best epoch, where the training had a patience.
+        Raises CheckpointError for what is no checkpoint of this network.
+        """
+        return load_params(path, self.model, self.dtype)

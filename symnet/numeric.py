@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.emit.stages import Emitted, Naming
-from codegen.equation import Program
+from codegen.equation import Program, Read, all_reads
+from codegen.memory import Memory
 from codegen.pipeline import generate
 from symnet.derive.network import differentiable, trainable
 from symnet.derive.reverse import cotangent_name
@@ -25,7 +26,7 @@ EVALUATION = {
 
 ALIASES = """\
 # No layer tells training from evaluation.
-Evaluation, _evaluate_forward, _evaluate_loss = Workspace, _forward, _loss
+_evaluate_forward, _evaluate_loss = _forward, _loss
 """
 
 
@@ -40,6 +41,7 @@ class Numeric:
 
     training: Emitted
     evaluation: str
+    evaluation_memory: Memory
     imports: tuple[str, ...]
     helpers: tuple[str, ...]
     noise: tuple[str, ...]
@@ -47,45 +49,69 @@ class Numeric:
 
 
 def numeric(
-    model: Model, program: Program, evaluation: Program | None, *, target: str, wrt_inputs: bool = False
+    model: Model,
+    program: Program,
+    evaluation: Program | None,
+    *,
+    target: str,
+    wrt_inputs: bool = False,
+    recipes: tuple[str, ...] = (),
 ) -> Numeric:
     """The code of a derived and rewritten program, and of that of evaluation unless it is None."""
     own = {output_attribute(model, t.name): t.name for t in model.outputs} | ({"loss": "loss"} if model.loss else {})
     by_inputs = {name: _gradient_of(name, model) for name in differentiable(model)} if wrt_inputs else {}
-    attributes = {k: v for k, v in own.items() if k != v}
     nexts = {new: buffer for buffer, new in model.updates.items()}
     training = generate(
         program,
         stages={stage: purpose for stage, purpose in STAGES.items() if stage != "state" or nexts},
         target=target,
         results={cotangent_name(name): name for name in trainable(model)} | nexts,
-        attributes=attributes | {attribute: cotangent_name(name) for name, attribute in by_inputs.items()},
-        naming=Naming(arguments={"backward": "g", "state": "s"}),
+        attributes=own | {attribute: cotangent_name(name) for name, attribute in by_inputs.items()},
+        naming=Naming(
+            lesser=("Evaluation", tuple(EVALUATION)) if evaluation is None else None,
+            arguments={"backward": "g", "state": "s"},
+        ),
+        recipes=recipes,
         checked=checked_labels(model),
     )
     imports, helpers, second = training.imports, training.helpers, ALIASES
+    memory = training.lesser or training.memory
     if evaluation is not None:
         naming = Naming("Evaluation", "_evaluate_", defined=training.helpers)
         emitted = generate(
             evaluation,
             stages=EVALUATION,
             target=target,
-            attributes=attributes,
+            attributes=own,
             naming=naming,
+            recipes=recipes,
             checked=checked_labels(model),
         )
         imports, helpers = (*imports, *emitted.imports), (*helpers, *emitted.helpers)
-        second = emitted.source
+        second, memory = emitted.source, emitted.memory
     if not nexts:
         second += "_state = None  # there are no buffers\n"
     noise = tuple(training.names[t.name] for t in model.noise)
-    return Numeric(training, second, tuple(dict.fromkeys(imports)), helpers, noise, by_inputs)
+    return Numeric(training, second, memory, tuple(dict.fromkeys(imports)), helpers, noise, by_inputs)
 
 
 def checked_labels(model: Model) -> frozenset[str]:
-    """The labels, where the module refuses those out of range before they are subscripts."""
+    """The labels and tokens that the module refuses, where they are out of range, before they are subscripts."""
     found = [each for each in model.objectives if each.target.dtype == "int" and each.class_axis is not None]
-    return frozenset(each.target.name for each in found)
+    return frozenset(each.target.name for each in found) | _checked_tokens(model)
+
+
+def _checked_tokens(model: Model) -> set[str]:
+    """The inputs with a range that lies within every axis in which they are subscripts."""
+    checked = set(model.ranges)
+    for equation in (*model.program.equations, *model.evaluation.equations):
+        for read in (*all_reads(equation), Read(equation.target, equation.at)):
+            for subscript, size in zip(read.at, model.program.table[read.tensor].shape, strict=True):
+                if isinstance(subscript, Read) and subscript.tensor in checked:
+                    known = size.const if size.is_constant else 0
+                    if known < model.ranges[subscript.tensor]:
+                        checked.discard(subscript.tensor)
+    return checked
 
 
 def output_attribute(model: Model, name: str) -> str:

@@ -72,7 +72,7 @@ def test_standard_form(tmp_path: Path) -> None:
     if ruff is None:
         pytest.skip("ruff is not installed")
     for k, name in enumerate(NETWORKS):
-        for target in TARGETS:
+        for target in (*TARGETS, "numba"):
             text = compiled(name, target).source
             (tmp_path / f"network_{k}_{target}.py").write_text(text, encoding="utf-8")
     for command in (["format", "--isolated", "--diff"], ["check", "--isolated", "--no-cache"]):

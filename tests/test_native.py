@@ -66,7 +66,7 @@ def test_source_is_readable() -> None:
     assert kernel is not None
     assert kernel[0].rstrip().splitlines()[1:] == [
         "def hidden_kernel(hidden_bias, hidden_z, hidden):",
-        "    real = hidden.dtype.type",
+        "    real = hidden_bias.dtype.type",
         "    for n in range(hidden.shape[0]):",
         "        for o in range(hidden.shape[1]):",
         "            hidden_z_at = hidden_bias[o] + hidden_z[n, o]",

@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import math
 
-from symnet.commands.arguments import Parser, add_dtype, add_model, add_target
+from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, whole
 from symnet.commands.network import compiled, load_model
 from symnet.files import check_output, write_atomic
+from symnet.tune import tune
 
 
 def declare(parser: Parser) -> None:
     """The command's options."""
     add_model(parser)
     parser.option("-o", "--output", metavar="OUT.py", help="the file to write (default: print the module)")
+    parser.option(
+        "--tune", action="store_true", help="measure the ways to compile it here, take the fastest, say so in the file"
+    )
+    parser.option("--batch-size", type=whole(1), default=32, metavar="N", help="of --tune (default: 32)")
     add_target(parser)
     add_dtype(parser)
 
@@ -22,7 +27,13 @@ def run(args: argparse.Namespace) -> int:
     """Compile, then write or print the module."""
     if args.output is not None:
         check_output(args.output, [args.model])
-    net = compiled(load_model(args.model), dtype=args.dtype, target=args.target)
+    if args.tune and args.target != "auto":
+        raise UsageError("symnet compile: --tune chooses the target itself; leave out --target")
+    model = load_model(args.model)
+    if args.tune:
+        net = tune(model, dtype=args.dtype, batch_size=args.batch_size)
+    else:
+        net = compiled(model, dtype=args.dtype, target=args.target)
     if args.output is None:
         print(net.source, end="")
         return 0
@@ -30,4 +41,5 @@ def run(args: argparse.Namespace) -> int:
     count = sum(math.prod(shape) for shape in net.module.PARAMETERS.values())
     lines = len(net.source.splitlines())
     print(f"{args.output}: {net.module.MODEL}, {count:,} parameters, {lines:,} lines ({args.target}, {args.dtype})")
+    print(net.bytes_text)
     return 0
