@@ -1,5 +1,7 @@
 """Declare a neural network, derive its gradients from its formulas, and compile it to a module of Python source."""
 
+from symnet import augment, stream
+from symnet.checkpoints import Checkpoint, load_checkpoint
 from symnet.compile import Network, compile
 from symnet.errors import CheckpointError, DataError, DefinitionError, FormulaError, ShapeError, SymnetError
 from symnet.graph import Input, Model
@@ -75,6 +77,7 @@ __all__ = [
     "BatchNorm1D",
     "BatchNorm2D",
     "BinaryCrossEntropy",
+    "Checkpoint",
     "CheckpointError",
     "Concat",
     "Conv1D",
@@ -120,6 +123,7 @@ __all__ = [
     "SymnetError",
     "TrainablePool2D",
     "UpSampling2D",
+    "augment",
     "compile",
     "concat",
     "elu",
@@ -128,10 +132,12 @@ __all__ = [
     "gelu_tanh",
     "inception",
     "leaky_relu",
+    "load_checkpoint",
     "relu",
     "residual",
     "sigmoid",
     "silu",
     "softplus",
+    "stream",
     "tanh",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from symnet.suggest import did_you_mean, listing, nearest
 
 Arrays = np.ndarray | dict[str, np.ndarray]
 
-FORMS = ".npz, .csv, an IDX file (train-images-idx3-ubyte, also .gz) or sklearn:NAME"
+FORMS = ".npz, .csv, .parquet, .arrow, x.npy,y.npy, an IDX file (train-images-idx3-ubyte, also .gz) or sklearn:NAME"
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,13 @@ class Data:
     """Samples along the first axis of every array.
 
     x: one array, or for a network of several inputs a dict by input name.  y: targets, if there are any.
+    weight: of each sample, if they have any.
     """
 
     x: Arrays
     y: np.ndarray | None
     origin: str = "data"
+    weight: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -59,20 +61,24 @@ class Data:
             x: Arrays = {name: array[rows] for name, array in self.x.items()}
         else:
             x = self.x[rows]
-        return Data(x, None if self.y is None else self.y[rows], self.origin)
+        y, weight = (None if array is None else array[rows] for array in (self.y, self.weight))
+        return Data(x, y, self.origin, weight)
 
 
-def load_data(spec: str | Path, signature: Signature | None = None, *, target: bool = True) -> Data:
+def load_data(
+    spec: str | Path, signature: Signature | None = None, *, target: bool = True, weight: str | None = None
+) -> Data:
     """Read a data set and fit it to a network.
 
     spec: see the top of this file.  signature: the network it is for; without one, tables and pictures
     keep the shape of their file.  target: whether targets must be there; where False they are optional.
+    weight: the array of an .npz file with the samples' weights.
     Flat rows and pictures are reshaped to a network's single input when the numbers of a sample agree.
     Raises DataError.
     """
     text = str(spec)
     path = Path(text)
-    if ":" in text and not path.exists():
+    if ":" in text and not path.drive and not path.exists():  # C:\x.npz is a file, there or not
         data = _bundled(text)
     elif path.suffix.lower() == ".npz":
         data = _from_npz(text, signature, target)
@@ -82,6 +88,8 @@ def load_data(spec: str | Path, signature: Signature | None = None, *, target: b
         data = _from_idx(text, target)
     else:
         raise _unknown(text)
+    if weight is not None:
+        data = replace(data, weight=_weights(data, weight))
     _check(data, target)
     return data if signature is None else _fit(data, signature)
 
@@ -136,6 +144,12 @@ def _from_npz(text: str, signature: Signature | None, target: bool) -> Data:
         single = names[0] if "x" not in arrays and names and names[0] in arrays else "x"
         x = _named(arrays, single, text, "the samples")
     return Data(x, _named(arrays, "y", text, "the targets") if target or "y" in arrays else None, text)
+
+
+def _weights(data: Data, name: str) -> np.ndarray:
+    if not data.origin.lower().endswith(".npz"):
+        raise DataError(f"{data.origin}: weights of samples come from an .npz file; save x, y and '{name}' in one")
+    return _named(read_arrays(data.origin), name, data.origin, "the weights of the samples")
 
 
 def _named(arrays: Mapping[str, np.ndarray], name: str, text: str, what: str) -> np.ndarray:
@@ -197,6 +211,8 @@ def _check(data: Data, target: bool) -> None:
     arrays = dict(data.x) if isinstance(data.x, dict) else {"x": data.x}
     if data.y is not None:
         arrays["y"] = data.y
+    if data.weight is not None:
+        arrays["weights"] = data.weight
     for name, array in arrays.items():
         where = f"{data.origin}: '{name}'"
         if array.ndim == 0 or len(array) == 0:
@@ -224,7 +240,7 @@ def _fit(data: Data, signature: Signature) -> Data:
         if dtype == "float" and y.dtype.kind in "iub" and (y.shape[1:] == shape or math.prod(extents) == 1):
             y = y.astype(np.float64)
     if isinstance(data.x, dict):
-        return Data(data.x, y, data.origin)
+        return replace(data, y=y)
     if len(signature.inputs) != 1:
         names = ", ".join(signature.inputs)
         raise DataError(
@@ -236,7 +252,7 @@ def _fit(data: Data, signature: Signature) -> Data:
         x = _shaped(x, name, shape, data.origin)
     if dtype == "int" and x.dtype.kind == "f":
         x = _whole(x)
-    return Data(x, y, data.origin)
+    return replace(data, x=x, y=y)
 
 
 def _shaped(x: np.ndarray, name: str, shape: tuple[int | str, ...], origin: str) -> np.ndarray:

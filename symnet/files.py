@@ -10,8 +10,9 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -63,23 +64,32 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
     Raises SymnetError when the file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
+    with writing(path) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A stream whose bytes become the file when the block ends well, as by `write_atomic`; otherwise nothing changes.
+
+    Raises SymnetError when the file cannot be written.
+    """
     out = check_output(path)
     try:
-        if out.exists() and not out.is_file():
-            out.write_bytes(data)
-        else:
-            _replace(Path(os.path.realpath(out)), data)
+        with open(out, "wb") if out.exists() and not out.is_file() else _replacing(Path(os.path.realpath(out))) as file:
+            yield file
     except OSError as error:
         raise SymnetError(f"cannot write '{path}': {error.strerror or error}") from error
 
 
-def _replace(goal: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _replacing(goal: Path) -> Iterator[BinaryIO]:
     temporary = goal.with_name(f".{goal.name[:100]}.{secrets.token_hex(6)}.part")
     # os.open rather than tempfile, so that the usual permissions (the umask) hold for the result.
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         if goal.exists():
@@ -112,8 +122,10 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def read_arrays(path: str | Path, error: type[SymnetError] = DataError) -> dict[str, np.ndarray]:
-    """Read every array of an .npz file.  Never unpickles.
+def read_arrays(
+    path: str | Path, error: type[SymnetError] = DataError, names: Container[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Read every array of an .npz file, or those with these names.  Never unpickles.
 
     Raises `error` for a missing, truncated or foreign file and for arrays of objects.
     """
@@ -125,15 +137,17 @@ def read_arrays(path: str | Path, error: type[SymnetError] = DataError) -> dict[
         if not bare:
             with loaded:
                 for name in loaded.files:
-                    arrays[name] = np.asarray(loaded[name])
+                    if names is None or name in names:
+                        arrays[name] = np.asarray(loaded[name])
     except UNREADABLE as problem:
-        raise error(_unreadable(path, name, problem)) from problem
+        raise error(unreadable(path, name, problem)) from problem
     if bare:
         raise error(f"'{path}' holds one bare array; expected an .npz file of named arrays (numpy.savez)")
     return arrays
 
 
-def _unreadable(path: str | Path, name: str, problem: BaseException) -> str:
+def unreadable(path: str | Path, name: str, problem: BaseException) -> str:
+    """What is wrong with an .npz file, or with one array of it."""
     where = f"array '{name}' of '{path}'" if name else f"'{path}'"
     if "allow_pickle" in str(problem) and name:
         return (

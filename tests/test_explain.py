@@ -173,8 +173,9 @@ def test_rewritten_programs_read_as_well() -> None:
     gradients = lines_of(network(digits()), "Gradients")
     assert gradients[r"\delta^{\text{dense\_2}}_{n,c}"] == r"\frac{\hat{y}_{n,c} - [c = y_{n}]}{N}"
     forward = lines_of(network(digits()), "Forward")
-    z = r"z^{\text{conv2d\_1}}_{n,p,i,j}"
-    assert forward[r"a^{\text{conv2d\_1}}_{n,p,i,j}"] in (rf"\max\left(0, {z}\right)", rf"\max\left({z}, 0\right)")
+    # The pool comes before bias and activation, a row at a time.
+    top = r"b^{\text{conv2d\_1}}_{c} + \text{max}^{\text{maxpool2d\_1}}_{n,c,i,j}"
+    assert forward[r"a^{\text{maxpool2d\_1}}_{n,c,i,j}"] == rf"\max\left({top}, 0\right)"
     assert forward[r"a^{\text{dense\_1}}_{n,o}"] == r"\sigma\left(z^{\text{dense\_1}}_{n,o}\right)"
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from symnet.errors import SymnetError
 from symnet.suggest import did_you_mean, listing
 
-TARGETS = ("numpy", "numexpr", "auto")
+TARGETS = ("numpy", "numexpr", "numba", "auto")
 DTYPES = ("float32", "float64")
 
 
@@ -41,7 +42,8 @@ class Parser(argparse.ArgumentParser):
         if unread:
             word = unread[0].split("=")[0]
             if not word.startswith("-"):
-                raise UsageError(f"{self.prog}: unexpected argument '{word}'; see {self.prog} --help")
+                hint = "put a pattern, such as 'part-*.npz', in quotes; " if Path(word).exists() else ""
+                raise UsageError(f"{self.prog}: unexpected argument '{word}'; {hint}see {self.prog} --help")
             raise self._unknown(word)
         return values
 
@@ -109,7 +111,7 @@ def add_target(parser: Parser) -> None:
         type=one_of(TARGETS),
         default="auto",
         metavar="NAME",
-        help="numpy, numexpr, or auto: the faster one for each kernel (default: %(default)s)",
+        help="numpy, numexpr, numba (compiled kernels), or auto: the faster of the first two (default: %(default)s)",
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from symnet.commands.arguments import Parser, add_model, whole
 from symnet.commands.network import compiled, load_model, read_params, signature
 from symnet.commands.progress import working
-from symnet.data import load_data
+from symnet.commands.sources import add_columns, chunks, open_data
 from symnet.errors import DataError
 from symnet.explain.audit import audit, table
 from symnet.files import check_output, write_atomic
@@ -34,6 +34,7 @@ def declare(parser: Parser) -> None:
         metavar="DATA",
         help="measure the errors on data: FILE.npz, FILE.csv, MNIST's IDX files, or sklearn:NAME",
     )
+    add_columns(parser)
     parser.option("--params", metavar="FILE.npz", help="trained parameters (default: fresh ones)")
     parser.option("--seed", type=whole(0), default=0, metavar="N", help="draws fresh parameters (default: 0)")
     parser.option("--samples", type=whole(1), default=SAMPLES, metavar="N", help=f"samples to measure ({SAMPLES})")
@@ -66,10 +67,10 @@ def _arrays(args: argparse.Namespace, model: Model) -> dict[str, Any]:
     """Parameters and samples by the names of the program."""
     net = compiled(model, dtype="float64", target="numpy")
     module = net.module
-    data = load_data(args.data, signature(module)).take(slice(0, args.samples))
+    data = next(chunks(open_data(args, args.data, signature(module)), args.samples))
     if data.y is None:
         raise DataError(f"'{args.data}' has no targets; expected arrays x and y to measure errors on")
-    params = module.init_params(args.seed) if args.params is None else read_params(args.params, module)
+    params = module.init_params(args.seed) if args.params is None else read_params(args.params, net)
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in params.items()}
     samples = data.x if isinstance(data.x, dict) else {model.inputs[0].name: data.x}
     arrays |= {name: np.asarray(value) for name, value in samples.items()}

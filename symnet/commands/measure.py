@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 
+from symnet.commands.sources import Streamed, chunks
 from symnet.data import Data
+from symnet.errors import SymnetError
 
 CHUNK = 256
 """Samples evaluated at a time: a generated module keeps a workspace as large as its batch."""
@@ -31,26 +34,37 @@ class Measures:
         return "   ".join(parts)
 
 
-def measure(module: ModuleType, params: dict[str, np.ndarray], data: Data) -> Measures:
-    """Loss and quality over all of `data`, which has targets."""
-    assert data.y is not None
-    chunks = _chunks(data)
-    # Every loss is a mean over the batch plus terms that do not depend on it, so chunks are averaged by size.
-    loss = sum(chunk.count * module.loss(params, chunk.x, chunk.y, training=False) for chunk in chunks) / data.count
-    answers = module.predict(params, data.x)
-    right = _right(answers, data.y, module.DECISION)
-    if right is not None:
-        return Measures(loss, accuracy=float(right.mean()))
-    return Measures(loss, r_squared=_r_squared(answers, data.y))
+def measure(module: ModuleType, params: dict[str, np.ndarray], data: Data | Streamed) -> Measures:
+    """Loss and quality over all of `data`, which has targets; the loss by the samples' weights, if they have any."""
+    mean_weight = 1 if data.weight is None else data.weight.mean()
+    total, right, labels = 0.0, 0, 0
+    explained = _Explained()
+    for chunk in chunks(data, CHUNK):
+        weight = None if chunk.weight is None else chunk.weight / mean_weight
+        # Every loss is a mean over the batch plus terms that do not depend on it, so chunks are averaged by size.
+        total += chunk.count * module.loss(params, chunk.x, chunk.y, training=False, sample_weight=weight)
+        assert isinstance(chunk.y, np.ndarray)
+        answers = module.predict(params, chunk.x)
+        hits = _right(answers, chunk.y, module.DECISION)
+        if hits is None:
+            explained.add(answers, chunk.y)
+        else:
+            right, labels = right + int(hits.sum()), labels + hits.size
+    if labels:
+        return Measures(total / data.count, accuracy=right / labels)
+    return Measures(total / data.count, r_squared=explained.r_squared)
 
 
-def outputs(module: ModuleType, params: dict[str, np.ndarray], data: Data) -> np.ndarray:
-    """The network's output (logits, for a classifier) for every sample."""
-    return np.concatenate([module.forward(params, chunk.x) for chunk in _chunks(data)])
-
-
-def _chunks(data: Data) -> list[Data]:
-    return [data.take(slice(start, start + CHUNK)) for start in range(0, data.count, CHUNK)]
+def answers(
+    module: ModuleType, params: dict[str, np.ndarray], data: Data | Streamed, raw: bool
+) -> Iterator[np.ndarray]:
+    """What the network says of the samples, a chunk at a time: its decisions, or its outputs (logits)."""
+    say = module.forward if raw else module.predict
+    for chunk in chunks(data, CHUNK):
+        said = say(params, chunk.x)
+        if isinstance(said, dict):
+            raise SymnetError(f"the network has the outputs {', '.join(said)}, which make no table; use its module")
+        yield said
 
 
 def _right(answers: np.ndarray, y: np.ndarray, decision: str | None) -> np.ndarray | None:
@@ -69,7 +83,26 @@ def _right(answers: np.ndarray, y: np.ndarray, decision: str | None) -> np.ndarr
     return right
 
 
-def _r_squared(answers: np.ndarray, y: np.ndarray) -> float | None:
-    wanted = np.asarray(y, np.float64).reshape(answers.shape)
-    spread = float(((wanted - wanted.mean(axis=0)) ** 2).sum())
-    return 1 - float(((answers - wanted) ** 2).sum()) / spread if spread > 0 else None
+class _Explained:
+    """The coefficient of determination, a chunk at a time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: np.ndarray | float = 0.0
+        self.spread = self.rest = 0.0
+
+    def add(self, answers: np.ndarray, y: np.ndarray) -> None:
+        """Take some samples in."""
+        wanted = np.asarray(y, np.float64).reshape(answers.shape)
+        mean, count = wanted.mean(axis=0), len(wanted)
+        # Chan, Golub and LeVeque 1979: squares about the common mean from those about the two means.
+        between = ((mean - self.mean) ** 2).sum() * self.count * count / (self.count + count)
+        self.spread += float(((wanted - mean) ** 2).sum() + between)
+        self.mean = self.mean + (mean - self.mean) * count / (self.count + count)
+        self.count += count
+        self.rest += float(((answers - wanted) ** 2).sum())
+
+    @property
+    def r_squared(self) -> float | None:
+        """None where all targets are the same."""
+        return 1 - self.rest / self.spread if self.spread > 0 else None

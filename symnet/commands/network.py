@@ -7,12 +7,14 @@ from types import ModuleType
 
 import numpy as np
 
+from symnet.checkpoints.checkpoint import SUFFIX
 from symnet.commands.progress import working
 from symnet.compile import Network
 from symnet.compile import compile as compile_model
 from symnet.data import Signature
 from symnet.definition import load
 from symnet.errors import CheckpointError, DefinitionError
+from symnet.export.weights import is_state_dict, load_weights
 from symnet.files import read_arrays
 from symnet.graph import Model
 from symnet.suggest import did_you_mean
@@ -28,10 +30,10 @@ def load_model(path: str, *, needs_loss: bool = False) -> Model:
     return model
 
 
-def compiled(model: Model, *, dtype: str, target: str) -> Network:
+def compiled(model: Model, *, dtype: str, target: str, weighted: bool = False) -> Network:
     """The compiled network; says on a terminal that it is being made."""
     with working(f"deriving and compiling {model.name}"):
-        return compile_model(model, dtype=dtype, target=target)
+        return compile_model(model, dtype=dtype, target=target, weighted=weighted)
 
 
 def signature(module: ModuleType) -> Signature:
@@ -39,11 +41,17 @@ def signature(module: ModuleType) -> Signature:
     return Signature(module.INPUTS, module.TARGET)
 
 
-def read_params(path: str | Path, module: ModuleType) -> dict[str, np.ndarray]:
-    """The parameters of a generated module from an .npz file, each with its name, shape and finite numbers.
+def read_params(path: str | Path, net: Network) -> dict[str, np.ndarray]:
+    """The parameters of a network, each with its name, shape and finite numbers.
 
+    From an .npz file, a checkpoint or a state dict (.safetensors), or a folder of checkpoints.
     Raises CheckpointError.
     """
+    if Path(path).suffix == SUFFIX and is_state_dict(path):
+        return load_weights(path, net.model)
+    if Path(path).suffix == SUFFIX or Path(path).is_dir():
+        return net.load(path)
+    module = net.module
     arrays = read_arrays(path, CheckpointError)
     wanted = {**module.PARAMETERS, **module.BUFFERS}
     for name in arrays:

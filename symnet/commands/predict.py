@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target
-from symnet.commands.measure import outputs
+from symnet.commands.measure import answers
 from symnet.commands.network import compiled, load_model, read_params, signature
-from symnet.data import load_data
+from symnet.commands.sources import add_columns, open_data
 from symnet.errors import SymnetError, errors_of
-from symnet.files import check_output, write_atomic
+from symnet.files import check_output, writing
 from symnet.suggest import did_you_mean
 
 FORMS = (".csv", ".npy")
@@ -22,11 +22,14 @@ FORMS = (".csv", ".npy")
 def declare(parser: Parser) -> None:
     """The command's options."""
     add_model(parser)
-    parser.option("--params", required=True, metavar="FILE.npz", help="parameters written by symnet train")
+    parser.option(
+        "--params", required=True, metavar="FILE", help="what symnet train wrote: an .npz file, or a checkpoint"
+    )
     parser.option("--data", required=True, metavar="DATA", help="as for symnet train; targets are not needed")
     parser.option(
         "-o", "--output", metavar="FILE", help="a .csv or .npy file to write (default: print, a sample a line)"
     )
+    add_columns(parser)
     parser.option("--raw", action="store_true", help="the network's outputs (logits) instead of labels")
     add_target(parser)
     add_dtype(parser)
@@ -43,15 +46,21 @@ def run(args: argparse.Namespace) -> int:
             )
         check_output(args.output, [args.model, args.params, args.data])
     net = compiled(load_model(args.model), dtype=args.dtype, target=args.target)
-    params = read_params(args.params, net.module)
-    data = load_data(args.data, signature(net.module), target=False)
+    params = read_params(args.params, net)
+    data = open_data(args, args.data, signature(net.module), target=False)
     with errors_of(net.module):
-        answers = outputs(net.module, params, data) if args.raw else net.module.predict(params, data.x)
-    if args.output is None:
-        print(_table(answers), end="")
-        return 0
-    write_atomic(args.output, _npy(answers) if suffix == ".npy" else _table(answers))
-    print(f"{args.output}: {len(answers):,} predictions")
+        parts = answers(net.module, params, data, args.raw)
+        if args.output is None:
+            for part in parts:
+                print(_table(part), end="")
+            return 0
+        with writing(args.output) as stream:
+            for k, part in enumerate(parts):
+                if suffix == ".npy":
+                    stream.write(_npy_header(part, data.count) * (k == 0) + part.tobytes())
+                else:
+                    stream.write(_table(part).encode())
+    print(f"{args.output}: {data.count:,} predictions")
     return 0
 
 
@@ -66,7 +75,9 @@ def _table(answers: np.ndarray) -> str:
     return text.getvalue()
 
 
-def _npy(answers: np.ndarray) -> bytes:
+def _npy_header(answers: np.ndarray, samples: int) -> bytes:
+    """The first bytes of an .npy file of the answers for all samples, of which these are the first."""
     buffer = io.BytesIO()
-    np.save(buffer, answers, allow_pickle=False)
+    about = {"descr": np.lib.format.dtype_to_descr(answers.dtype), "fortran_order": False}
+    np.lib.format.write_array_header_1_0(buffer, {**about, "shape": (samples, *answers.shape[1:])})
     return buffer.getvalue()

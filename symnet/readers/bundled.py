@@ -20,6 +20,15 @@ SCALES = {
 """Name of a data set -> how its features are scaled; see `read_bundled`."""
 
 
+def class_names(spec: str) -> list[str] | None:
+    """What the set that "sklearn:NAME" stands for calls its classes; None where it does not, and for other data."""
+    scheme, _, name = spec.partition(":")
+    if scheme != "sklearn" or name not in SCALES or importlib.util.find_spec("sklearn") is None:
+        return None
+    names = getattr(getattr(importlib.import_module("sklearn.datasets"), f"load_{name}")(), "target_names", None)
+    return None if names is None else [str(each) for each in names]
+
+
 def read_bundled(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Features (samples, features) as float64 and labels (int64; float64 for diabetes).
 
@@ -31,7 +40,7 @@ def read_bundled(name: str) -> tuple[np.ndarray, np.ndarray]:
         near = did_you_mean(name, SCALES) or "; expected one of these"
         raise DataError(f"unknown data set 'sklearn:{name}'{near} (known: {listing(SCALES)})")
     if importlib.util.find_spec("sklearn") is None:
-        raise DataError(f"'sklearn:{name}' needs scikit-learn, which is not installed; pip install scikit-learn")
+        raise DataError(f"'sklearn:{name}' needs scikit-learn, which is not installed: pip install 'symnet[sklearn]'")
     bunch = getattr(importlib.import_module("sklearn.datasets"), f"load_{name}")()
     x, y = np.asarray(bunch.data, np.float64), np.asarray(bunch.target)
     if SCALES[name] == "unit":
