@@ -3,8 +3,8 @@
     python -m benchmarks.regret [--fits]
 
 Regret is the time of the chosen recipes over that of the best ones, forward, input gradient and
-kernel gradient together.  One thread; the median over the rounds of the fastest run in each.
-`--fits` prints each part beside its price.
+kernel gradient together.  CPU time of one thread, so that other work on the machine matters little;
+the fastest of several runs, in which all candidates take turns.  `--fits` prints every candidate.
 """
 
 from __future__ import annotations

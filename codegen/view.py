@@ -191,6 +191,12 @@ def _windows(view: View, shape: Sequence[Affine], at: Sequence[Affine], vector: 
     return base.then(Windows(tuple(vector[n] for n in order), steps), axes=order)
 
 
+def names_of(op: Take) -> set[str]:
+    """The names in the items of an indexing."""
+    bounds = [(i.start, i.length) if isinstance(i, Slice) else (i,) for i in op.items if i is not None]
+    return {n for pair in bounds for a in pair for n in a.names}
+
+
 def taken(first: Take, second: Take) -> Take:
     """Both indexings as one; every item of `first` is one position or the whole axis."""
     rest = list(second.items)

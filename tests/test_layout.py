@@ -86,11 +86,3 @@ def test_orders_compose() -> None:
     first, second = {"y": (2, 0, 1)}, {"y": (1, 2, 0)}
     twice = reordered(reordered(program, first), second)
     assert show(twice) == show(reordered(program, composed(first, second)))
-
-
-def test_rows_of_a_window_are_read_in_place() -> None:
-    source = sn.compile(convolution()).source
-    columns = next(line for line in source.splitlines() if "self.maxpool2d_1_columns = " in line)
-    # One copy a column tap (2), none for the row taps: rows 3, taps 2, channels 4, columns 2, batch.
-    assert "(3, 2, 4, 2, N)" in columns
-    assert "windows(" in source

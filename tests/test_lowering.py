@@ -123,8 +123,10 @@ def test_a_cotangent_outside_its_box_annihilates_an_infinite_cofactor(over: str)
 def test_whole_axes_are_reduced_at_once_and_windows_tap_by_tap() -> None:
     whole = equation("y", (n,), [read("x", n, i)], over="i", reduce="max", n=N, i=4)
     assert both([tensor("x", N, 4), tensor("y", N, kind="result")], whole) == ["Reduce"]
-    window = equation("y", (n, i), [read("x", n, i * 2 + u)], over="u", reduce="max", n=N, i=2, u=2)
-    assert "Loop" in both([tensor("x", N, 4), tensor("y", N, 2, kind="result")], window)
+    window = equation("y", (n, i), [read("x", n, i * 2 + u)], over="u", reduce="max", n=N, i=2, u=9)
+    assert "Loop" in both([tensor("x", N, 11), tensor("y", N, 2, kind="result")], window)
+    short = equation("y", (n, i), [read("x", n, i * 2 + u)], over="u", reduce="max", n=N, i=2, u=3)
+    assert both([tensor("x", N, 5), tensor("y", N, 2, kind="result")], short) == ["Compute", "Compute"]
 
 
 def test_a_window_partly_outside_leaves_those_points_out() -> None:

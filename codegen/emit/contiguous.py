@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codegen.affine import Affine
+from codegen.emit.layout import WIDTH, call
 from codegen.emit.scope import Scope
 from codegen.plan import Alias, Compute, Kernel, Loop, MatMul, Plan, views_of
 from codegen.view import FULL, Op, Reshape, Slice, Take, Transpose, View, Windows, names_of
@@ -100,6 +101,21 @@ def slices_of(loop: Loop) -> list[str] | None:
                 return None
             found[view.base] = None
     return list(found) or None
+
+
+def listed(name: str, arrays: Sequence[str], scope: Scope) -> str:
+    """A list of the workspace with the arrays' entries along their first axis, side by side."""
+    own = [f"self.{array}" for array in arrays]
+    entry = f"zip({', '.join(own)})"
+
+    def lines(attribute: str) -> list[str]:
+        head = f"self.{attribute} = list"
+        found = call(head, [entry], 8)
+        if len(max(found, key=len)) <= WIDTH:
+            return found
+        return [f"        {head}(", *call("zip", own, 12), "        )"]
+
+    return scope.once(entry, name, lines)
 
 
 def _names_index(step: Compute, index: str) -> bool:

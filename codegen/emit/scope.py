@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codegen.affine import Affine
-from codegen.emit.layout import bracketed, call
+from codegen.emit.layout import bracketed
 from codegen.equation import Dtype, Program
 from codegen.plan import Alias, Buffer
 from codegen.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows
@@ -153,12 +153,11 @@ class Scope:
         self.scratch_used.add(name)
         return f"w.{name}"
 
-    def zipped(self, name: str, arrays: Sequence[str]) -> str:
-        """A list of the workspace with the arrays' entries along their first axis, side by side."""
-        entry = f"list(zip({', '.join(f'self.{a}' for a in arrays)}))"
+    def once(self, entry: str, name: str, lines: Callable[[str], list[str]]) -> str:
+        """An attribute of the workspace called `name`, or like it, that `lines` make; the same for the same entry."""
         if entry not in self.made:
             unique = self._unused(name)
-            self.views[unique] = call(f"self.{unique} = list", [f"zip({', '.join(f'self.{a}' for a in arrays)})"], 8)
+            self.views[unique] = lines(unique)
             self.made[entry] = f"w.{unique}"
         return self.made[entry]
 

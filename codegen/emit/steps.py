@@ -10,7 +10,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.emit import native, numexpr
 from codegen.emit.blocked import Block, rows_of
-from codegen.emit.contiguous import Layouts, slices_of
+from codegen.emit.contiguous import Layouts, listed, slices_of
 from codegen.emit.layout import WIDTH, call, headed
 from codegen.emit.optree import OUT, Leaf, Node, Scalar, Tree, tree_of
 from codegen.emit.scope import Scope, number_text, op_text, size_text, split_arguments
@@ -109,7 +109,7 @@ class StepWriter:
         if slices and not self.loops and all(text.startswith("w.") for text in bases):
             names = [text.removeprefix("w.") for text in bases]
             target = next(self.scope.base(s.equation.target) for s in loop.steps if isinstance(s, Note))
-            steps = self.scope.zipped(f"{target.removeprefix('w.')}_steps", names)
+            steps = listed(f"{target.removeprefix('w.')}_steps", names, self.scope)
             locals_ = [f"{name}_" if name in {*self.scope.program.sizes, *_TAKEN} else name for name in names]
             self.scope.step, self.scope.steps = Affine.of(loop.index), dict(zip(slices, locals_, strict=True))
             source = f"reversed({steps})" if loop.backward else steps

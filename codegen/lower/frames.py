@@ -30,7 +30,7 @@ SAMPLES = 2
 
 
 def wanted(program: Program, recipes: tuple[str, ...]) -> dict[str, Rims]:
-    """The frames that would save a copy: those of computed tensors whose window is read shifted."""
+    """The frames that would save a copy: those of computed tensors whose window is read where it is."""
     storage = Storage(program, recipes=recipes)
     found: dict[str, Rims] = {}
     for equation in program.equations:
@@ -38,14 +38,17 @@ def wanted(program: Program, recipes: tuple[str, ...]) -> dict[str, Rims]:
         pattern = window_pattern(equation, storage)
         if pattern is None or program.table[pattern[0].picture.tensor].kind != "value":
             continue
-        name = pattern[0].picture.tensor
-        band = band_of(equation, storage, pattern[0])
-        if band is None or not any((*band.low, *band.high)) or name in found:
+        p = pattern[0]
+        name, band = p.picture.tensor, band_of(equation, storage, p)
+        reach = (band.low, band.high) if band is not None else storage.overhang(p.picture, equation)
+        if name in found or reach is None or not any((*reach[0], *reach[1])):
             continue
-        key = ("padded", name, band.low, band.high, 0.0)
+        key = ("padded", name, *reach, 0.0)
         storage.prepared[key] = name
-        if next(choices(equation, storage, pattern[0])).recipe in ("shifts", "stacks"):
-            found[name] = (band.low, band.high)
+        # Without taps along a row the columns are the picture itself.
+        shifted = band is not None and next(choices(equation, storage, p)).recipe in ("shifts", "stacks")
+        if shifted or not (p.along or p.groups):
+            found[name] = reach
         else:
             del storage.prepared[key]
     return found
@@ -53,8 +56,9 @@ def wanted(program: Program, recipes: tuple[str, ...]) -> dict[str, Rims]:
 
 def torn(plan: Plan, frames: dict[str, str], storage: Storage) -> set[str]:
     """The framed tensors that some step sees in a shape which takes a copy; frames: their frame by name."""
-    found: set[str] = set()
-    views = [item.view for item in plan.setup if isinstance(item, Alias) and item.view.base in frames]
+    aliases = [item.view for item in plan.setup if isinstance(item, Alias) and item.view.base in frames]
+    found = {view.base for view in aliases if view.ops}  # what is made of these is not looked at
+    views: list[View] = []
     for step in _opened(s for block in plan.blocks for s in block.steps):
         if isinstance(step, Gather | ScatterAdd):
             found |= {v.base for v in views_of(step) if v.base in frames}

@@ -31,7 +31,7 @@ def sum_of_runs(equation: Equation, storage: Storage) -> list[Step] | None:
     target = natural(equation.target, storage.shapes[equation.target], target_at, equation.extents)
     first = order.index(names[0])
     lead, kept, run = order[:first], order[first : first + len(names)], order[first + len(names) :]
-    if seen.ops or target.ops or kept != names or not lead or len(run) < 2:
+    if seen.ops or target.ops or kept != names or not lead or not run:
         return None
     box = equation.extents
     ones = storage.prepared.get(("ones", extents_of(run, box)))

@@ -14,35 +14,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Subscript, slot
+from codegen.equation import Equation, Program, Read, Subscript, Tensor, slot
 from codegen.rewrite.layout import Orders
-from codegen.rewrite.shape import plain_indices
 from codegen.rewrite.share import rename_reads
 from codegen.view import split_order
 
 Axes = tuple[Subscript, ...]
+Places = set[tuple[str, int]]
+"""Axes of tensors."""
 
 
 def batch_last(program: Program) -> Orders:
     """The storage order of every picture-like value of a program that convolves; nothing otherwise."""
     if not any(_convolves(e, program) for e in program.equations):
         return {}
+    spatial = _spatial(program)
     orders: dict[str, tuple[int, ...]] = {}
-    for equation in program.equations:
-        moving = _moving(equation, program)
-        if moving:
-            for name, at in _occurrences(equation):
-                if name not in orders and (order := _order(at, moving, equation)) is not None:
-                    orders[name] = order
-    _pass_on(program, orders)
-    identity = {name: tuple(range(len(order))) for name, order in orders.items()}
-    return {
-        name: order
-        for name, order in orders.items()
-        if order != identity[name]
-        and program.table[name].kind in ("value", "input")
-        and program.table[name].shape[0].names
-    }
+    for tensor in program.tensors:
+        order = _order(tensor, {k for name, k in spatial if name == tensor.name})
+        if tensor.kind in ("value", "input") and order is not None and order != tuple(range(len(order))):
+            orders[tensor.name] = order
+    return orders
 
 
 def rows_of_inputs(program: Program, orders: Orders) -> Program:
@@ -65,9 +57,19 @@ def rows_of_inputs(program: Program, orders: Orders) -> Program:
 
 
 def _convolves(equation: Equation, program: Program) -> bool:
-    """A sum of products over a window."""
-    windows = [r for r in equation.reads if any(_is_window(s, k, r, equation, program) for k, s in enumerate(r.at))]
-    return equation.reduce == "sum" and bool(equation.over) and bool(windows) and len(equation.reads) == 2
+    """A sum of products over a window of more than one point."""
+    read = (s for r in equation.reads for s in _unsplit(r, equation, program) if len(_names(s, equation)) > 1)
+    return equation.reduce == "sum" and bool(equation.over) and len(equation.reads) == 2 and any(read)
+
+
+def _unsplit(read: Read, equation: Equation, program: Program) -> list[Affine]:
+    """The subscripts of a read whose indices do not tile their axis."""
+    sizes = program.table[read.tensor].shape
+    return [
+        s
+        for s, size in zip(read.at, sizes, strict=True)
+        if isinstance(s, Affine) and split_order(s, size, equation.extents) is None
+    ]
 
 
 def _is_window(subscript: Subscript, axis: int, read: Read, equation: Equation, program: Program) -> bool:
@@ -75,8 +77,45 @@ def _is_window(subscript: Subscript, axis: int, read: Read, equation: Equation, 
         return False
     if split_order(subscript, program.table[read.tensor].shape[axis], equation.extents) is None:
         return True
-    # Indices that tile an axis exactly are the channels of groups in a product, else a pooling's window.
-    return len(equation.reads) == 1 and {n in equation.over for n in subscript.names} == {True, False}
+    # Indices that tile an axis exactly are the channels of groups in a product, else a pooling's window;
+    # but a window may also be one point wide.
+    one = any(equation.extents.get(n) == Affine.of(1) for n in subscript.names)
+    mixed = {n in equation.over for n in subscript.names} == {True, False}
+    return mixed and (one or len(equation.reads) == 1)
+
+
+def _names(subscript: Affine, equation: Equation) -> tuple[str, ...]:
+    """The indices that move in a subscript."""
+    return tuple(n for n in subscript.names if n in equation.extents and equation.extents[n] != Affine.of(1))
+
+
+def _spatial(program: Program) -> Places:
+    """The axes along which windows move, and those that the same index runs along elsewhere.
+
+    Where windows move is passed on by equations with one factor: elementwise ones and reductions.
+    """
+    places: Places = set()
+    for equation in program.equations:
+        moving = _moving(equation, program)
+        places |= {(name, k) for name, at in _occurrences(equation) for k, s in enumerate(at) if _moves(s, moving)}
+    passing = [e for e in program.equations if not e.over or len(e.reads) == 1]
+    before = -1
+    while len(places) != before:
+        before = len(places)
+        for equation in passing:
+            lone = [
+                (name, k, s.plain)
+                for name, at in _occurrences(equation)
+                for k, s in enumerate(at)
+                if isinstance(s, Affine) and s.plain in equation.extents
+            ]
+            moving = {index for name, k, index in lone if (name, k) in places and index is not None}
+            places |= {(name, k) for name, k, index in lone if index in moving}
+    return places
+
+
+def _moves(subscript: Subscript, moving: set[str]) -> bool:
+    return isinstance(subscript, Affine) and bool(set(subscript.names) & moving)
 
 
 def _moving(equation: Equation, program: Program) -> set[str]:
@@ -96,33 +135,11 @@ def _occurrences(equation: Equation) -> list[tuple[str, Axes]]:
     return [(equation.target, equation.at), *((r.tensor, r.at) for r in equation.reads)]
 
 
-def _order(at: Axes, moving: set[str], equation: Equation) -> tuple[int, ...] | None:
+def _order(tensor: Tensor, spatial: set[int]) -> tuple[int, ...] | None:
     """(first spatial axis, channels, other spatial axes, batch); None where that does not apply."""
-    if not all(isinstance(s, Affine) for s in at):
+    batch = [k for k, extent in enumerate(tensor.shape) if extent.names]
+    if batch != [0] or not spatial or 0 in spatial:
         return None
-    plain = [s for s in at if isinstance(s, Affine)]
-    batch = [
-        k for k, s in enumerate(plain) if s.plain and s.plain in equation.extents and equation.extents[s.plain].names
-    ]
-    spatial = [k for k, s in enumerate(plain) if set(s.names) & moving]
-    if len(batch) != 1 or not spatial or batch[0] in spatial:
-        return None
-    channels = [k for k in range(len(at)) if k not in batch and k not in spatial]
-    return (spatial[0], *channels, *spatial[1:], *batch)
-
-
-def _pass_on(program: Program, orders: dict[str, tuple[int, ...]]) -> None:
-    """Give tensors that elementwise equations tie to a known one the same order of indices."""
-    changed = True
-    while changed:
-        changed = False
-        for equation in program.equations:
-            plain = [(name, plain_indices(at)) for name, at in _occurrences(equation)]
-            known = next(((names, orders[n]) for n, names in plain if names is not None and n in orders), None)
-            if equation.over or known is None:
-                continue
-            ranked = [known[0][k] for k in known[1]]
-            for name, names in plain:
-                if name not in orders and names is not None and set(names) == set(ranked):
-                    orders[name] = tuple(names.index(i) for i in ranked)
-                    changed = True
+    places = sorted(spatial)
+    channels = [k for k in range(len(tensor.shape)) if k not in batch and k not in spatial]
+    return (places[0], *channels, *places[1:], *batch)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor
+from codegen.rewrite.shape import plain_indices
 
 Orders = Mapping[str, tuple[int, ...]]
 """For each tensor whose axes are reordered: the original axis at each place."""
@@ -59,3 +60,25 @@ def _equation(equation: Equation, orders: Orders) -> Equation:
         reads=tuple(_read(r, orders) for r in equation.reads),
         guards=tuple(_guard(g, orders) for g in equation.guards),
     )
+
+
+def occurrences(equation: Equation) -> list[tuple[str, tuple[Subscript, ...]]]:
+    """Every tensor that an equation writes or reads, with its subscripts."""
+    return [(equation.target, equation.at), *((r.tensor, r.at) for r in equation.reads)]
+
+
+def pass_on(program: Program, orders: dict[str, tuple[int, ...]]) -> None:
+    """Give tensors that elementwise equations tie to a known one the same order of indices."""
+    changed = True
+    while changed:
+        changed = False
+        for equation in program.equations:
+            plain = [(name, plain_indices(at)) for name, at in occurrences(equation)]
+            known = next(((names, orders[n]) for n, names in plain if names is not None and n in orders), None)
+            if equation.over or known is None:
+                continue
+            ranked = [known[0][k] for k in known[1]]
+            for name, names in plain:
+                if name not in orders and names is not None and set(names) == set(ranked):
+                    orders[name] = tuple(names.index(i) for i in ranked)
+                    changed = True

@@ -1,0 +1,227 @@
+"""A softmax without logarithms: its exponentials are computed once.
+
+    lse[n] = logsumexp[c](z[n,c]);  p[n,c] = exp(z[n,c] - lse[n])
+
+    lse.peak[n] = max[c](z[n,c])
+    lse.exp[n,c] = exp(z[n,c] - lse.peak[n])
+    lse.sum[n] = sum[c](lse.exp[n,c])
+    lse[n] = log(lse.sum[n]) + lse.peak[n];  p[n,c] = lse.exp[n,c]/lse.sum[n]
+
+Under guards, `lse.seen[n,t,s] = z[n,t,s] + lse.mask[t,s]` takes the place of the scores, with -oo in
+the mask where a guard fails.  There `lse.exp` is 0, and so is the softmax: what multiplies it needs
+no guard.  Only where some point is sure to pass the guards, so that there is a largest one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import sympy
+
+from codegen.affine import Affine
+from codegen.equation import (
+    Equation,
+    Guard,
+    Program,
+    Read,
+    Reduction,
+    Tensor,
+    index_symbol,
+    size_symbol,
+    slot,
+    slots_of,
+)
+from codegen.rewrite.inline import compact
+from codegen.rewrite.shape import inside, plain_indices, shapes_of
+from codegen.rewrite.substitute import Box, number
+
+
+@dataclass(frozen=True)
+class _Softmax:
+    """A softmax over `equation`'s reduced indices: of `scores`, with its logarithmic sum `total`.
+
+    values: the tensors that are the softmax, once there are any; each lies as the scores do.
+    """
+
+    equation: Equation
+    scores: Read
+    values: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> str:
+        return self.equation.target
+
+
+def softmaxes(program: Program) -> Program:
+    """`program` with the exponentials of its softmaxes shared."""
+    known: dict[str, _Softmax] = {}
+    tensors: list[Tensor] = []
+    equations: list[Equation] = []
+    for equation in program.equations:
+        if _is_total(equation, program):
+            known[equation.target] = _Softmax(equation, equation.reads[0])
+            parts = _parts(equation, program)
+            tensors += [t for _, t in parts]
+            equations += [e for e, _ in parts]
+            equation = _logarithm(equation)
+        for total in dict.fromkeys(r.tensor for r in equation.reads if r.tensor in known):
+            equation, known[total] = _reading(equation, known[total])
+        for softmax in known.values():
+            equation = _unguarded(equation, softmax)
+        equations.append(equation)
+    if not known:
+        return program
+    return replace(program, tensors=(*program.tensors, *tensors), equations=tuple(equations))
+
+
+def _is_total(equation: Equation, program: Program) -> bool:
+    names = plain_indices(equation.at)
+    plain = equation.reduce == "logsumexp" and equation.body == slot(0) and not equation.accumulate
+    if not plain or names is None or program.table[equation.target].kind != "value":
+        return False
+    read = plain_indices(equation.reads[0].at)
+    if read is None or set(read) != set(equation.extents) or len(program.defining(equation.target)) > 1:
+        return False
+    if inside(equation.reads, equation.extents, shapes_of(program)) or set(names) != set(equation.free):
+        return False
+    first = {n: Affine() for n in equation.over}
+    rest = {n: e for n, e in equation.extents.items() if n not in equation.over}
+    lows = [g.affine.substitute(first).bounds(rest)[0] for g in equation.guards]
+    return all(g.op == ">=" and not g.reads for g in equation.guards) and all(low.is_nonnegative() for low in lows)
+
+
+def _parts(equation: Equation, program: Program) -> list[tuple[Equation, Tensor]]:
+    """The masked scores, if there are guards, peak, exponentials and their sum, each with its tensor."""
+    total, scores = equation.target, equation.reads[0]
+    # Everything lies as the scores do.
+    names = plain_indices(scores.at) or ()
+    whole = tuple((n, equation.extents[n]) for n in names)
+    rows = tuple((n, equation.extents[n]) for n in plain_indices(equation.at) or ())
+    over = tuple((n, equation.extents[n]) for n in equation.over)
+    made: list[tuple[Equation, Tensor]] = []
+
+    def define(word: str, box: Box, body: sympy.Expr, *reads: Read, over: Box = (), reduce: Reduction = "sum") -> Read:
+        name, at = f"{total}.{word}", tuple(Affine.of(n) for n, _ in box)
+        own = equation.with_(target=name, at=at, body=body, reads=reads, guards=(), reduce=reduce)
+        own = own.with_(box=(*box, *over), over=tuple(n for n, _ in over))
+        made.append((own, Tensor(name, tuple(e for _, e in box))))
+        return Read(name, at)
+
+    if equation.guards:
+        tests = [_test(g, equation) for g in equation.guards]
+        used = {n for g in equation.guards for n in g.affine.names}
+        box = tuple((n, e) for n, e in whole if n in used)
+        mask = define("mask", box, sympy.Piecewise((0, sympy.And(*tests)), (-sympy.oo, True)))
+        scores = define("seen", whole, slot(0) + slot(1), scores, mask)
+    peak = define("peak", rows, slot(0), scores, over=over, reduce="max")
+    values = define("exp", whole, sympy.exp(slot(0) - slot(1)), scores, peak)
+    define("sum", rows, slot(0), values, over=over)
+    return made
+
+
+def _test(guard: Guard, equation: Equation) -> sympy.Basic:
+    """The guard with its names on two sides: `s <= t`."""
+    positive = sympy.Add(
+        *(c * index_symbol(n) if n in equation.extents else c * size_symbol(n) for n, c in guard.affine.terms if c > 0)
+    )
+    negative = positive - number(guard.affine, equation.extents)
+    return sympy.Ge(positive, negative)
+
+
+def _logarithm(equation: Equation) -> Equation:
+    outer = plain_indices(equation.at) or ()
+    at = tuple(map(Affine.of, outer))
+    return equation.with_(
+        body=sympy.log(slot(0)) + slot(1),
+        reads=(Read(f"{equation.target}.sum", at), Read(f"{equation.target}.peak", at)),
+        box=tuple((n, equation.extents[n]) for n in outer),
+        over=(),
+        guards=(),
+        reduce="sum",
+    )
+
+
+def _reading(equation: Equation, softmax: _Softmax) -> tuple[Equation, _Softmax]:
+    """`equation` with exp(scores - total) as what it is; and the softmax, which this equation may define."""
+    for node in sorted(equation.body.atoms(sympy.exp), key=str):
+        values = _places(node.args[0], equation, softmax)
+        if values is None:
+            continue
+        guards = {_moved(g, values) for g in softmax.equation.guards}
+        # A softmax is 0 where a guard fails, so what says so may go; nothing else may stand there.
+        chosen = _selections(equation.body, node, guards, equation)
+        if guards and not chosen and not guards <= set(equation.guards):
+            continue
+        at = tuple(s.substitute(values) for s in softmax.scores.at if isinstance(s, Affine))
+        row = tuple(s.substitute(values) for s in softmax.equation.at if isinstance(s, Affine))
+        reads = list(equation.reads)
+        if softmax.values:
+            new: sympy.Expr = slot(len(reads))
+            reads.append(Read(softmax.values[0], at))
+        else:
+            new = slot(len(reads)) / slot(len(reads) + 1)
+            reads += [Read(f"{softmax.total}.exp", at), Read(f"{softmax.total}.sum", row)]
+        body = equation.body.xreplace({old: sign * node for old, sign in chosen.items()})
+        whole = body == node and not equation.accumulate and equation.at == at
+        equation = equation.with_(body=body.xreplace({node: new}), reads=tuple(reads))
+        equation = _unguarded(compact(equation), softmax)
+        if whole and not equation.guards:
+            softmax = replace(softmax, values=(*softmax.values, equation.target))
+    return equation, softmax
+
+
+def _unguarded(equation: Equation, softmax: _Softmax) -> Equation:
+    """`equation` without the guards beyond which a factor of its body, a softmax, is 0 anyway."""
+    if equation.reduce != "sum" or not equation.guards:
+        return equation
+    names = plain_indices(softmax.scores.at) or ()
+    for factor in sympy.Mul.make_args(equation.body):
+        read = equation.reads[slots_of(factor)[0]] if factor.is_Symbol and slots_of(factor) else None
+        at = plain_indices(read.at) if read and read.tensor in (*softmax.values, f"{softmax.total}.exp") else None
+        if at is not None:
+            values = {n: Affine.of(v) for n, v in zip(names, at, strict=True)}
+            implied = {_moved(g, values) for g in softmax.equation.guards}
+            equation = equation.with_(guards=tuple(g for g in equation.guards if g not in implied))
+    return equation
+
+
+def _moved(guard: Guard, values: dict[str, Affine]) -> Guard:
+    return Guard(guard.op, guard.affine.substitute(values), modulus=guard.modulus)
+
+
+def _selections(
+    body: sympy.Expr, node: sympy.Expr, guards: set[Guard], equation: Equation
+) -> dict[sympy.Expr, sympy.Expr]:
+    """What chooses a multiple of `node` where the guards hold and 0 elsewhere, with the factor."""
+    found: dict[sympy.Expr, sympy.Expr] = {}
+    wanted = {number(g.affine, equation.extents) for g in guards}
+    for piece in body.atoms(sympy.Piecewise):
+        if len(piece.args) != 2 or piece.args[1].expr != 0:
+            continue
+        value, condition = piece.args[0].expr, piece.args[0].cond
+        tests = condition.args if isinstance(condition, sympy.And) else (condition,)
+        passed = {t.gts - t.lts for t in tests if isinstance(t, (sympy.Ge, sympy.Le))}
+        if len(passed) == len(tests) and passed == wanted and value in (node, -node):
+            found[piece] = sympy.S.One if value == node else sympy.S.NegativeOne
+    return found
+
+
+def _places(argument: sympy.Expr, equation: Equation, softmax: _Softmax) -> dict[str, Affine] | None:
+    """The subscripts in `equation` for the indices of the softmax, where `argument` is its scores less its total."""
+    slots = slots_of(argument)
+    if len(slots) != 2:
+        return None
+    scores, total = (
+        next((k for k in slots if equation.reads[k].tensor == t), None) for t in (softmax.scores.tensor, softmax.total)
+    )
+    if scores is None or total is None or argument != slot(scores) - slot(total):
+        return None
+    names, at = plain_indices(softmax.scores.at), plain_indices(equation.reads[scores].at)
+    if names is None or at is None:
+        return None
+    values = dict(zip(names, at, strict=True))
+    expected = tuple(values[n] for n in plain_indices(softmax.equation.at) or ())
+    same = all(equation.extents.get(v) == softmax.equation.extents[n] for n, v in values.items())
+    if plain_indices(equation.reads[total].at) != expected or not same:
+        return None
+    return {n: Affine.of(v) for n, v in values.items()}
