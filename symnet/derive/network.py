@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from codegen.equation import Program, Tensor
 from codegen.pipeline import rewrite
+from codegen.rewrite.pool_first import pool_first
 from symnet.derive.reverse import cotangent_name, gradient
 from symnet.graph import Model
 
@@ -25,7 +26,12 @@ def derived(model: Model, wrt_inputs: bool = False) -> Program:
 
     wrt_inputs: those of the float inputs too.
     """
-    program = _internal(model.program, {"loss"})
+    return _differentiated(model, model.program, wrt_inputs)
+
+
+def _differentiated(model: Model, program: Program, wrt_inputs: bool) -> Program:
+    """`program`, which computes what `model` does, and the cotangents."""
+    program = _internal(program, {"loss"})
     if not model.loss:
         return program
     inputs = differentiable(model) if wrt_inputs else ()
@@ -49,9 +55,14 @@ def surviving(model: Model, program: Program, wrt_inputs: bool = False) -> froze
     return kept(model) | weights | inputs
 
 
+def pooled_first(model: Model, wrt_inputs: bool = False) -> Program:
+    """`derived(model, wrt_inputs)`, but for maxima over windows, which were moved and split before it was derived."""
+    return _differentiated(model, pool_first(model.program, kept(model)), wrt_inputs)
+
+
 def network(model: Model, wrt_inputs: bool = False) -> Program:
-    """`derived(model, wrt_inputs)` after all rewriting passes."""
-    program = derived(model, wrt_inputs)
+    """`pooled_first(model, wrt_inputs)` after all rewriting passes."""
+    program = pooled_first(model, wrt_inputs)
     return rewrite(program, surviving(model, program, wrt_inputs))
 
 
@@ -59,7 +70,7 @@ def evaluation(model: Model) -> Program | None:
     """The rewritten program without noise and batch statistics; None where training has none either."""
     if model.evaluation is model.program:
         return None
-    return rewrite(_internal(model.evaluation, {"loss"}), kept(model))
+    return rewrite(_internal(pool_first(model.evaluation, kept(model)), {"loss"}), kept(model))
 
 
 def _internal(program: Program, names: set[str]) -> Program:

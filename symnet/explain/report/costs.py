@@ -15,11 +15,12 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Tensor, all_reads, size_symbol, slot
+from codegen.memory import Polynomial
 from codegen.pipeline import PASSES
-from codegen.plan import Buffer
 from symnet.compile import Network
-from symnet.derive.network import derived, surviving
+from symnet.derive.network import derived, pooled_first, surviving
 from symnet.explain.flops import extent, total
+from symnet.explain.memory import bytes_of
 
 TYPICAL = 1024
 """The batch size at which the most demanding moment is looked for."""
@@ -81,19 +82,15 @@ def costs(net: Network) -> Costs:
     memory = Memory(
         sympy.Add(*(size(t, widths) for t in given)),
         sympy.Add(*(size(t, widths) for t in gradients)),
-        sympy.expand(sympy.Add(*(size(b, widths) for b in net.arrays))),
+        _expression(net.workspace.bytes(widths)),
         alive,
         where,
     )
-    return Costs(stages, tuple(_passes(before, surviving(net.model, before))), memory)
+    first = pooled_first(net.model)
+    return Costs(stages, tuple(_passes(before, first, surviving(net.model, first))), memory)
 
 
-def bytes_of(dtype: str) -> Mapping[Dtype, int]:
-    """Bytes an element, by kind of array, where floats are `dtype`."""
-    return {"float": 4 if dtype == "float32" else 8, "int": 8, "bool": 1}
-
-
-def size(array: Tensor | Buffer, widths: Mapping[Dtype, int]) -> sympy.Expr:
+def size(array: Tensor, widths: Mapping[Dtype, int]) -> sympy.Expr:
     """The bytes of an array."""
     return widths[array.dtype] * elements(array.shape)
 
@@ -101,6 +98,10 @@ def size(array: Tensor | Buffer, widths: Mapping[Dtype, int]) -> sympy.Expr:
 def elements(shape: Iterable[Affine]) -> sympy.Expr:
     """The number of elements of a shape."""
     return sympy.expand(sympy.Mul(*(extent(e) for e in shape)))
+
+
+def _expression(polynomial: Polynomial) -> sympy.Expr:
+    return sympy.Add(*(c * sympy.Mul(*map(size_symbol, monomial)) for monomial, c in polynomial.terms))
 
 
 def at(value: sympy.Expr, batch: int, other: int = 16) -> float:
@@ -119,8 +120,10 @@ def _stage(name: str, before: Program, after: Program, widths: Mapping[Dtype, in
     return Stage(name, total(first), total(last), (len(first), len(last)), moved)
 
 
-def _passes(program: Program, keep: frozenset[str]) -> Iterable[Pass]:
-    yield Pass("as derived", len(program.equations), total(program.equations))
+def _passes(before: Program, program: Program, keep: frozenset[str]) -> Iterable[Pass]:
+    yield Pass("as derived", len(before.equations), total(before.equations))
+    if program != before:
+        yield Pass("pool first", len(program.equations), total(program.equations))
     for name, apply in PASSES:
         program = apply(program, keep)
         yield Pass(name, len(program.equations), total(program.equations))

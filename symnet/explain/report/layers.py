@@ -11,7 +11,8 @@ from symnet.compile import Network
 from symnet.explain import receptive
 from symnet.explain.flops import total
 from symnet.explain.graph.parts import TONES
-from symnet.explain.report.costs import bytes_of, size
+from symnet.explain.memory import bytes_of
+from symnet.explain.report.costs import size
 from symnet.explain.summary import elements, windows
 from symnet.layers.spelling import described
 

@@ -17,6 +17,7 @@ BATCHES = (1, 32, 256)
 
 PURPOSES = {
     "as derived": "every adjoint as the rule gives it",
+    "pool first": "maxima over windows in front of biases and activations, one axis after the other",
     "gather": "scatters solved for their target",
     "merge": "contributions to one gradient added in one equation",
     "inline": "elementwise equations put into those that read them",
