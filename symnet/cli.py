@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from codegen.debug import VARIABLE
 from codegen.errors import CodegenError
-from symnet.commands import audit, build, check, explain, predict, show, train
+from symnet.commands import audit, bench, build, bundle, check, explain, export, predict, show, train
 from symnet.commands.arguments import Parser, UsageError
 from symnet.errors import SymnetError
 from symnet.suggest import did_you_mean
@@ -46,13 +47,16 @@ COMMANDS = {
     "check": Command("compare the derived gradients with finite differences", check.declare, check.run),
     "train": Command("train a network on data", train.declare, train.run),
     "predict": Command("apply a trained network to data", predict.declare, predict.run),
+    "bench": Command("time the steps of a network's training", bench.declare, bench.run),
+    "bundle": Command("write a trained network as one file that predicts with NumPy alone", bundle.declare, bundle.run),
+    "export": Command("write a network as ONNX, its parameters as safetensors", export.declare, export.run),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
+    debug = "--debug" in words or os.environ.get(VARIABLE, "0") not in ("", "0")
     try:
         status = _dispatch([word for word in words if word != "--debug"])
         sys.stdout.flush()
@@ -64,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"symnet: error: not enough memory ({error}); use a smaller network or less data", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("symnet: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"symnet: {str(error) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader, such as `head`, has enough; the interpreter must not flush into the pipe again.

@@ -170,6 +170,9 @@ class Network:
         found = memory(self.model, self.dtype, plan, optimizer, {"N": N, **sizes})
         return found if training else {key: found[key] for key in ("parameters", "workspace")}
 
+    def __repr__(self) -> str:
+        return f"<Network '{self.model.name}': {len(self.model.layers)} layers, {self.dtype}>"
+
     def _repr_svg_(self) -> str:
         return notebook.picture(self.model, self._derived)
 

@@ -24,7 +24,7 @@ def higher(model: Model, target: str, helpers: tuple[str, ...]) -> tuple[str, tu
     """
     tangents = {name: _attribute(name, model) for name in (t.name for t in model.outputs)}
     shared = [(name, output_attribute(model, name)) for name in tangents]
-    attributes = {attribute: name for name, attribute in shared if attribute != name}
+    attributes = {attribute: name for name, attribute in shared}
     first = generate(
         tangent(model),
         stages={TANGENT: STAGES[TANGENT]},

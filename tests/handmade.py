@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import symnet.commands.network as network
+from symnet.errors import errors_of
 from symnet.files import write_arrays
+from symnet.watch.progress import display
 
 SHAPES = {"dense_1.weight": (2, 3), "dense_1.bias": (2,)}
 
@@ -55,6 +57,7 @@ class Fake:
     """A compiled network, hand-made: softmax regression of three features and two classes."""
 
     source = "# made by hand\nMODEL = 'fake'\n"
+    bytes_text = "8*N bytes"
     errors: ClassVar = {"dense_1.weight": 2e-9, "dense_1.bias": 1e-9}
 
     def __init__(self) -> None:
@@ -73,6 +76,10 @@ class Fake:
             train=descend,
             check=lambda seed=0: self.errors,
         )
+
+    def fit(self, x: Any, y: Any, params: dict[str, np.ndarray], *, progress: bool, **options: Any) -> Any:
+        with errors_of(self.module), display(progress) as shown:  # type: ignore[arg-type]
+            return self.module.train(params, x, y, on_step=shown.step, on_epoch=shown.epoch, **options)
 
     def summary(self) -> str:
         return "layer  dense\n"

@@ -13,7 +13,7 @@ import pytest
 
 from handmade import SHAPES, Fake, set_up
 from symnet.cli import COMMANDS, main
-from symnet.commands.progress import Bar, Lines
+from symnet.watch.progress import Lines
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_compile_writes_or_prints_the_module(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", "m.toml", "-o", "out.py", "--target", "numpy", "--dtype", "float64"]) == 0
     assert (place / "out.py").read_text() == Fake.source
-    assert capsys.readouterr().out == "out.py: fake, 8 parameters, 2 lines (numpy, float64)\n"
+    assert capsys.readouterr().out == "out.py: fake, 8 parameters, 2 lines (numpy, float64)\n8*N bytes\n"
     assert main(["compile", "m.toml"]) == 0
     assert capsys.readouterr().out == Fake.source
 
@@ -99,13 +99,3 @@ def test_progress_is_about_ten_lines(capsys: pytest.CaptureFixture[str]) -> None
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 11
     assert lines[-1] == "epoch 100/100   loss 0.5000   val_loss 0.2500   val_accuracy 50.00%"
-
-
-def test_the_bar_shows_epochs_and_results(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("rich")
-    bar = Bar()
-    for epoch in (1, 2):
-        bar.step({"epoch": epoch, "epochs": 2, "step": 3, "steps": 3, "loss": 0.5})
-        bar.epoch({"epoch": epoch, "epochs": 2, "loss": 0.5})
-    bar.close()
-    assert "epoch 2/2" in (text := capsys.readouterr().err) and "loss 0.5000" in text

@@ -8,116 +8,130 @@ from types import ModuleType
 
 import numpy as np
 
-from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, one_of, real, whole
+from symnet import augment
+from symnet.commands.arguments import UsageError
 from symnet.commands.measure import Measures, measure
 from symnet.commands.network import compiled, load_model, read_params, signature
-from symnet.commands.progress import training
-from symnet.data import Data, load_data, split
+from symnet.commands.sources import Streamed, given, hold_out, open_data
+from symnet.commands.train_options import HELD_OUT, declare
+from symnet.compile import Network
+from symnet.data import Data
 from symnet.errors import errors_of
 from symnet.files import check_output, write_arrays
+from symnet.readers.bundled import class_names
+from symnet.watch.progress import best_of, number
 
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
-HELD_OUT = 0.25
-"""The share of the data held out for validation, unless `--validation` or `--holdout` says otherwise."""
-
-
-def declare(parser: Parser) -> None:
-    """The command's options."""
-    add_model(parser)
-    parser.option(
-        "--data",
-        required=True,
-        metavar="DATA",
-        help="FILE.npz with arrays x and y, FILE.csv with the target last, MNIST's IDX files, or sklearn:NAME",
-    )
-    parser.option("--validation", metavar="DATA", help="data to validate on; without it a part of --data is held out")
-    parser.option(
-        "--holdout",
-        type=real(0, 1, closed=True),
-        metavar="SHARE",
-        help=f"the share of --data to hold out, stratified by class (default: {HELD_OUT}; 0 for none)",
-    )
-    parser.option("--params", metavar="OUT.npz", help="where to write the trained parameters")
-    parser.option("--start", metavar="FILE.npz", help="parameters to start from, instead of fresh ones")
-    parser.option("--epochs", type=whole(1), default=10, metavar="N", help="default: 10")
-    parser.option("--batch-size", type=whole(1), default=32, metavar="N", help="default: 32")
-    parser.option("--optimizer", type=one_of(OPTIMIZERS), default="adam", metavar="NAME", help=", ".join(OPTIMIZERS))
-    parser.option("--learning-rate", type=real(0), metavar="RATE", help="default: the optimizer's own")
-    parser.option(
-        "--patience", type=whole(1), metavar="N", help="stop after N epochs without improvement, keep the best"
-    )
-    parser.option("--clip", type=real(0), metavar="LENGTH", help="the greatest length of the gradient")
-    parser.option(
-        "--seed", type=whole(0), default=0, metavar="N", help="first values, order and held-out part (default: 0)"
-    )
-    parser.option("--quiet", action="store_true", help="no progress, only the results")
-    add_target(parser)
-    add_dtype(parser)
+__all__ = ["declare", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, report, write the parameters."""
     if args.validation is not None and args.holdout:
         raise UsageError("symnet train: --validation and --holdout exclude each other; leave one out")
+    if args.resume is True and args.checkpoint is None:
+        raise UsageError("symnet train: --resume needs a folder, --checkpoint DIR, or a path: --resume PATH")
     inputs = [path for path in (args.model, args.data, args.validation) if path is not None]
     if args.params is not None:
         check_output(args.params, inputs)
-    net = compiled(load_model(args.model, needs_loss=True), dtype=args.dtype, target=args.target)
+    weighted = args.class_weight is not None or args.sample_weight is not None
+    model = load_model(args.model, needs_loss=True)
+    net = compiled(model, dtype=args.dtype, target=args.target, weighted=weighted)
     module = net.module
     data, held = _data(args, module)
-    params = module.init_params(args.seed) if args.start is None else read_params(args.start, module)
+    params = module.init_params(args.seed) if args.start is None else read_params(args.start, net)
     count = sum(math.prod(shape) for shape in module.PARAMETERS.values())
     part = f", {held.count:,} to validate" if held else ""
     print(f"{module.MODEL}: {count:,} parameters; {data.count:,} samples to train{part}", flush=True)
-    params = _train(args, module, params, data, held)
-    results = _results(module, params, data, held)
-    for name, result in results.items():
-        print(f"{name:<11} {result.text()}")
+    params, history = _train(args, net, params, data, held)
+    for name, result in _results(module, params, data, held).items():
+        metrics = _metrics(args, history) if name == "validation" else ""
+        print(f"{name:<11} {result.text()}{metrics}")
     if args.params is None:
-        print("the parameters were not kept; --params FILE.npz writes them")
+        where = "were not kept" if args.checkpoint is None else f"are in the last checkpoint of {args.checkpoint}"
+        print(f"the parameters {where}; --params FILE.npz writes them")
     else:
         write_arrays(args.params, params)
         print(f"wrote {args.params}")
     return 0
 
 
-def _data(args: argparse.Namespace, module: ModuleType) -> tuple[Data, Data | None]:
+def _data(args: argparse.Namespace, module: ModuleType) -> tuple[Data | Streamed, Data | Streamed | None]:
     """What to train on, and what to validate on if anything."""
     wanted = signature(module)
-    data = load_data(args.data, wanted)
+    data = open_data(args, args.data, wanted, weight=args.sample_weight)
     if args.validation is not None:
-        return data, load_data(args.validation, wanted)
+        return data, open_data(args, args.validation, wanted)
     share = HELD_OUT if args.holdout is None else args.holdout
-    return split(data, share, args.seed) if share else (data, None)
+    return hold_out(data, share, args.seed) if share else (data, None)
 
 
 def _train(
-    args: argparse.Namespace, module: ModuleType, params: dict[str, np.ndarray], data: Data, held: Data | None
-) -> dict[str, np.ndarray]:
-    """The generated module's own loop, with progress on its hooks."""
+    args: argparse.Namespace,
+    net: Network,
+    params: dict[str, np.ndarray],
+    data: Data | Streamed,
+    held: Data | Streamed | None,
+) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
+    """The generated module's own loop, with progress and checkpoints on its hooks: parameters and history."""
     # A loss that grows without bound ends as a DataError: NumPy's warnings on the way there say nothing more.
-    with training(args.quiet) as progress, errors_of(module), np.errstate(over="ignore", invalid="ignore"):
-        trained: dict[str, np.ndarray]
-        trained, _ = module.train(
-            params,
+    with np.errstate(over="ignore", invalid="ignore"):
+        trained: tuple[dict[str, np.ndarray], dict[str, list[float]]] = net.fit(
             data.x,
             data.y,
+            params,
+            checkpoint=args.checkpoint,
+            checkpoint_every=args.checkpoint_every,
+            keep=args.keep,
+            resume=args.resume,
             epochs=args.epochs,
             batch_size=min(args.batch_size, data.count),
             optimizer=args.optimizer,
             learning_rate=args.learning_rate,
             seed=args.seed,
-            validation=None if held is None else (held.x, held.y),
+            sample_weight=data.weight,
+            class_weight=args.class_weight,
+            validation=held and given(held),
             patience=args.patience,
             clip=args.clip,
-            on_step=progress.step,
-            on_epoch=progress.epoch,
-            verbose=False,
+            schedule=args.schedule,
+            warmup=args.warmup,
+            rates=dict(args.rate),
+            augment=_augment(args.augment, net),
+            workers=args.workers,
+            metrics=args.metrics,
+            tensorboard=args.tensorboard,
+            histograms=args.histograms,
+            plot=args.plot,
+            class_names=None if args.plot is None else class_names(args.data),
+            progress=not args.quiet,
         )
     return trained
 
 
-def _results(module: ModuleType, params: dict[str, np.ndarray], data: Data, held: Data | None) -> dict[str, Measures]:
+def _augment(text: str | None, net: Network) -> augment.Augment | None:
+    """What --augment names, for the network's pictures."""
+    if text is None:
+        return None
+    (name, layout), *others = net.model.layouts.items()
+    found = augment.named(text, layout or "CHW")
+    shape, dtype = net.module.INPUTS[name]
+    if others or dtype != "float" or len(shape) not in (2, 3):
+        several = f"has {len(others) + 1} inputs" if others else f"takes '{name}', {dtype} of {len(shape)} axes"
+        raise UsageError(f"symnet train: --augment changes pictures; the network {several}")
+    return found
+
+
+def _metrics(args: argparse.Namespace, history: dict[str, list[float]]) -> str:
+    """The metrics of the epoch that the parameters are of."""
+    epoch = -1 if args.patience is None else best_of(history)[1]
+    said = {name: values[epoch] for name, values in history.items() if name.startswith("val_")}
+    extra = [name for name in said if name not in ("val_loss", "val_accuracy", "val_r2")]
+    return "".join(f"   {name.removeprefix('val_')} {number(name, said[name])}" for name in extra)
+
+
+def _results(
+    module: ModuleType, params: dict[str, np.ndarray], data: Data | Streamed, held: Data | Streamed | None
+) -> dict[str, Measures]:
     with errors_of(module):
         results = {"train": measure(module, params, data)}
         if held is not None:

@@ -29,6 +29,9 @@ COTANGENT = "d_"
 LOSS = "loss"
 """The owner whose tensors carry no superscript."""
 
+GIVEN = ("target", "sample_weight")
+"""What a loss takes besides the output."""
+
 _GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu
 xi pi rho sigma tau phi chi psi omega"""
 GREEK = frozenset(_GREEK.split())
@@ -43,6 +46,7 @@ LETTERS: Mapping[str, str] = {
     "sum": "s",
     "sample": r"\ell",
     "target": "y",
+    "sample_weight": "w",
     "noise": "u",
     "var": "v",
     "running_mean": r"\hat{\mu}",
@@ -88,7 +92,7 @@ class Glyph:
 def glyphs(program: Program) -> dict[str, Glyph]:
     """The symbol of every tensor of `program`, no two alike."""
     table, owners = program.table, {e.origin for e in program.equations if e.origin}
-    floats = [t.name for t in program.tensors if t.kind == "input" and t.name != "target" and "." not in t.name]
+    floats = [t.name for t in program.tensors if t.kind == "input" and t.name not in GIVEN and "." not in t.name]
     values = [name for name in table if primal(name, table) == name]
     found = _distinct({name: _glyph(name, program, owners, lone_input=len(floats) == 1) for name in values})
 
@@ -123,7 +127,7 @@ def primal(name: str, table: Mapping[str, Tensor]) -> str:
 def _glyph(name: str, program: Program, owners: set[str], lone_input: bool) -> Glyph:
     tensor = program.table[name]
     if tensor.kind == "input" and "." not in name:
-        return Glyph("x" if lone_input and name != "target" else letter(name))
+        return Glyph("x" if lone_input and name not in GIVEN else letter(name))
     mine = owner(name, owners)
     local = name[len(mine) :].lstrip(".") if mine else name
     tags = (mine,) if mine and mine != LOSS else ()

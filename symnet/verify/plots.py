@@ -19,7 +19,7 @@ FLOOR = 1e-18
 def need_matplotlib() -> None:
     """Raises DataError where matplotlib is not installed, with the command that installs it."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise DataError("a plot needs matplotlib, which is not installed; install it: pip install 'symnet[plot]'")
+        raise DataError("a plot needs matplotlib, which is not installed: pip install 'symnet[plot]'")
 
 
 def plot_ways(ways: Ways) -> bytes:
