@@ -28,7 +28,7 @@ from codegen.rewrite.merge import merge_contributions
 from codegen.rewrite.one_hot import one_hot_products
 from codegen.rewrite.reduced_first import reduced_first
 from codegen.rewrite.scalars import simplify, stabilise
-from codegen.rewrite.share import share_equal
+from codegen.rewrite.share import copied_results, share_equal
 from codegen.rewrite.softmax import softmaxes
 from codegen.rewrite.time_major import time_major
 from codegen.rewrite.turned import turned
@@ -109,7 +109,7 @@ def generate(
     program, orders = reordered(program, rows), composed(orders, rows)
     steps = time_major(program)
     program, orders = reordered(program, steps), composed(orders, steps)
-    program = hoisted(one_hot_products(program, checked))
+    program = copied_results(hoisted(one_hot_products(program, checked), keep))
     plan = borders(lower(program, checked, keep, recipes))
     if target == "numba":
         plan = fuse(plan, program, keep, expressible)

@@ -20,6 +20,7 @@ DTYPE = np.{dtype}
 PARAMETERS = {{"dense_1.weight": ({outputs}, 64), "dense_1.bias": ({outputs},)}}
 BUFFERS = {{}}
 FROZEN = {frozen}
+TURNED = ()
 INITIALIZERS = {{"dense_1.weight": ("glorot_uniform", 64, {outputs}), "dense_1.bias": ("zeros", 64, {outputs})}}
 INPUTS = {{"image": ((64,), "float")}}
 NOISE = ()

@@ -33,6 +33,7 @@ from codegen.lower.storage import Storage
 from codegen.lower.sums import sum_of_runs
 from codegen.lower.window import window_product
 from codegen.plan import Alias, Block, Plan, Step
+from codegen.rewrite.parts import in_parts
 from codegen.rewrite.shape import plain_indices
 from codegen.schedule import Recurrence, schedule, shifts
 from codegen.view import View
@@ -65,6 +66,7 @@ def _lowered(program: Program, storage: Storage, rims: Mapping[str, Rims]) -> tu
     blocks: list[Block] = []
     bordered: dict[str, str] = {}
     items = schedule(program)
+    storage.parts = in_parts(program, items)
     loops = [item for item in items if isinstance(item, Recurrence)]
     frames = {name: rim for loop in loops for name, rim in shifts(program, loop.axes).items()}
     looped = {name for loop in loops for name in loop.axes}
@@ -110,6 +112,8 @@ def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
     equation = gathered(equation, storage)
     if not all(isinstance(s, Affine) for s in equation.at):
         return scatter_lookup(equation, storage, lower_equation)
+    if equation.target in storage.parts:
+        return scatter(equation, storage, lower_equation)
     if (steps := pooling(equation, storage)) is not None:
         return steps
     if (steps := window_product(equation, storage)) is not None:

@@ -34,7 +34,8 @@ def recurrence(loop: Recurrence, storage: Storage, lower: Lower) -> Block:
     slices = _Slices(storage, index)
     equations = [_with_index(e, loop.index(e), index) for e in loop.equations]
     stepped = [slices.equation(e, loop.axes[e.target]) for e in equations]
-    inner = replace(storage, program=slices.program(), prelude=[], looped=True)
+    parts = frozenset(s.target for e, s in zip(equations, stepped, strict=True) if e.target in storage.parts)
+    inner = replace(storage, program=slices.program(), prelude=[], looped=True, parts=parts)
     before: list[Step] = []
     steps: list[Step] = []
     for original, equation in zip(loop.equations, stepped, strict=True):

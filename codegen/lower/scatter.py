@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import sympy
+
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot
 from codegen.lower.elementwise import kernel
@@ -29,7 +31,8 @@ def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
     steps: list[Step] = []
     if padded is not None:
         name = storage.buffer(f"{equation.target}.frame", padded, storage.dtypes[equation.target])
-    exact = padded is None and not equation.accumulate and tiles(equation, storage)
+    once = not equation.accumulate and tiles(equation, storage)
+    exact = padded is None and (once or equation.target in storage.parts)
     fresh = padded is not None or not equation.accumulate
     if fresh and not exact:
         steps.append(Fill(View(name), 0.0))
@@ -65,9 +68,12 @@ def _through_part(equation: Equation, storage: Storage, lower: Lower) -> list[St
     part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents), dtype)
     plain = tuple(map(Affine.of, order))
     box = (*((n, equation.extents[n]) for n in order), *((n, equation.extents[n]) for n in equation.over))
-    steps = lower(equation.with_(target=part, at=plain, box=box, accumulate=False), storage)
+    factors = sympy.Mul.make_args(equation.body) if equation.reduce == "sum" else ()
+    coefficient = sympy.Mul(*(f for f in factors if f.is_number))
+    body = sympy.Mul(*(f for f in factors if not f.is_number)) if factors else equation.body
+    steps = lower(equation.with_(target=part, at=plain, box=box, accumulate=False, body=body), storage)
     written = equation.with_(
-        body=slot(0), reads=(Read(part, plain),), guards=(), over=(), reduce="sum", box=box[: len(order)]
+        body=coefficient * slot(0), reads=(Read(part, plain),), guards=(), over=(), reduce="sum", box=box[: len(order)]
     )
     return [*steps, *scatter(written, storage, lower)]
 

@@ -40,6 +40,8 @@ class Storage:
     """Recipes for window products to take before all others where they apply (for tests and measurements)."""
     remark: str = ""
     """Which recipe the equation at hand is computed by."""
+    parts: frozenset[str] = NOTHING
+    """Tensors whose equations write disjoint parts that cover them: each is assigned."""
     masks: dict[str, int] = field(default_factory=dict)
     """Arg maxima stored as masks: the number of points."""
     frames: dict[str, tuple[str, int]] = field(default_factory=dict)

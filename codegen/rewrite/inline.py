@@ -51,9 +51,9 @@ def _substituted(
         read = equation.reads[k]
         definition = definitions.get(read.tensor)
         if definition is not None and _worthwhile(definition, equation, read, readers, program):
-            inserted = _insert(equation, k, definition)
+            joined = inserted(equation, k, definition)
             # SymPy applies a power or a logarithm to each branch, and has no signed infinity for 1/0 or log(0).
-            equation = equation if inserted.body.has(sympy.zoo, sympy.nan) else inserted
+            equation = equation if joined.body.has(sympy.zoo, sympy.nan) else joined
     return compact(equation)
 
 
@@ -77,7 +77,7 @@ def _worthwhile(definition: Equation, reader: Equation, read: Read, readers: Cou
     )
 
 
-def _insert(equation: Equation, k: int, definition: Equation) -> Equation:
+def inserted(equation: Equation, k: int, definition: Equation) -> Equation:
     """Slot `k` of `equation` replaced by the body of `definition`."""
     read = equation.reads[k]
     names = plain_indices(definition.at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Subscript
+from codegen.equation import Equation, Program, Read, Subscript, slot
 from codegen.rewrite.substitute import substitute_indices
 
 
@@ -65,3 +65,21 @@ def _canonical(equation: Equation) -> object:
     """The equation's right side with its indices named by position."""
     e = rename_indices(equation, {name: f"#{k}" for k, (name, _) in enumerate(equation.box)})
     return (e.at, e.body, e.reads, e.box, e.over, e.reduce, e.guards)
+
+
+def copied_results(program: Program) -> Program:
+    """`program` with a result that repeats an earlier one copied from it: gradients of two biases that are added."""
+    first: dict[object, str] = {}
+    equations: list[Equation] = []
+    for equation in program.equations:
+        tensor = program.table[equation.target]
+        alone = tensor.kind == "result" and len(tensor.shape) == 1 and len(program.defining(equation.target)) == 1
+        if alone and equation.over and equation.reduce == "sum":
+            source = first.setdefault((_canonical(equation), tensor.shape), equation.target)
+            if source != equation.target:
+                name = equation.over[0]
+                at, box = (Affine.of(name),), ((name, tensor.shape[0]),)
+                reads = (Read(source, at),)
+                equation = equation.with_(at=at, body=slot(0), reads=reads, box=box, over=(), guards=())
+        equations.append(equation)
+    return program.with_equations(equations)
