@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
+import corpus
+
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/ and show what changed")
     parser.addoption("--update-docs", action="store_true", help="rewrite the outputs in README.md and docs/")
+    parser.addoption("--native", action="store_true", help="run what runs on every target on numba too (slow)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`--native` before any test module asks for the targets."""
+    if config.getoption("--native"):
+        corpus.TARGETS = (*corpus.TARGETS, "numba")
 
 
 @pytest.fixture

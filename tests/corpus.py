@@ -14,7 +14,8 @@ import symnet as sn
 from batch import Network, with_data
 from corpus_formulas import FORMULAS, NAMED, OWN
 
-TARGETS = ("numpy", "numexpr", "auto")
+TARGETS: tuple[str, ...] = ("numpy", "numexpr", "auto")
+"""What every network is compiled for; with `pytest --native`, also "numba"."""
 
 
 @cache

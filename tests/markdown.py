@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 COMMENT = re.compile(r"<!-- (\w[\w ]*?)(?:: (.*?))? -->")
+MARKS = ("<!-- benchmarks -->", "<!-- end of benchmarks -->")  # around what `make bench` writes
 NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?%?|\d+%")
 ELISION = "..."
 
@@ -51,7 +52,9 @@ def blocks(text: str) -> Iterator[Block]:
     at = 0
     while at < len(lines):
         line = lines[at]
-        if match := COMMENT.fullmatch(line):
+        if line in MARKS:
+            pass
+        elif match := COMMENT.fullmatch(line):
             notes[match[1]] = match[2] or ""
         elif line.startswith("```"):
             end = lines.index("```", at + 1)

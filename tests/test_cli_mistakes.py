@@ -44,7 +44,10 @@ USAGE: list[tuple[tuple[str, ...], str]] = [
     (("compile", "m.toml", "--ouput", "x.py"), "unknown option '--ouput'; did you mean '--output'?"),
     (("compile", "m.toml", "-o"), "expected one argument"),
     (("compile", "m.toml", "n.toml"), "unexpected argument 'n.toml'"),
-    (("compile", "m.toml", "--target", "nunpy"), "expected numpy, numexpr or auto, got 'nunpy'; did you mean 'numpy'?"),
+    (
+        ("compile", "m.toml", "--target", "nunpy"),
+        "expected numpy, numexpr, numba or auto, got 'nunpy'; did you mean 'numpy'?",
+    ),
     (("compile", "m.toml", "--dtype", "float16"), "expected float32 or float64, got 'float16'"),
     (("train", "m.toml"), "required: --data"),
     (("train", "m.toml", *D, "--epoch", "3"), "unknown option '--epoch'; did you mean '--epochs'?"),
@@ -105,8 +108,16 @@ def test_definition_errors_end_every_command(
         raise DefinitionError("layer 2: unknown kind 'Dens'; did you mean 'Dense'?")
 
     monkeypatch.setattr(network, "load", broken)
+    needed = {
+        "train": D,
+        "predict": (*D, *P),
+        "report": ("-o", "r.html"),
+        "graph": ("-o", "g.svg"),
+        "bundle": (*P, "-o", "m.pyz"),
+        "export": ("--onnx", "m.onnx"),
+    }
     for name in COMMANDS:
-        more = {"train": D, "predict": (*D, *P), "report": ("-o", "r.html"), "graph": ("-o", "g.svg")}.get(name, ())
+        more = needed.get(name, ())
         assert fails(capsys, name, "m.toml", *more) == "layer 2: unknown kind 'Dens'; did you mean 'Dense'?"
 
 

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 import pytest
 
 import symnet as sn
+from codegen.debug import LEVELS
 from codegen.functions import FUNCTIONS
 from codegen.notation.words import REDUCTIONS
 from codegen.pipeline import PASSES
@@ -33,12 +35,13 @@ from symnet.compile import compile as compile_model
 from symnet.definition import load
 from symnet.layers.base import Layer
 from symnet.losses import LOSSES
+from symnet.runtime import fragments
 from symnet.train.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
 NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
-PAGES = (*FILES, ROOT / "CHANGELOG.md", ROOT / "examples" / "README.md")
+PAGES = (*FILES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md")
 PAGE_NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 
@@ -184,6 +187,11 @@ def _difference(name: str, block: Block, actual: tuple[str, ...]) -> str:
     return "\n".join(difflib.unified_diff(block.lines, actual, f"{name}:{block.start + 1}", "now", lineterm=""))
 
 
+def test_index_has_every_page() -> None:
+    linked = {target for target, _ in LINK.findall((ROOT / "docs" / "README.md").read_text(encoding="utf-8"))}
+    assert {path.name for path in ROOT.glob("docs/*.md")} - {"README.md"} <= linked
+
+
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)")
 
 
@@ -198,6 +206,7 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 LISTED = {
     "README.md": {
         "commands": COMMANDS,
@@ -205,13 +214,17 @@ LISTED = {
         "losses": {cls.__name__ for cls in LOSSES.values()},
         "activations": ACTIVATIONS,
         "optimizers": {o.name for o in OPTIMIZERS},
-        "options of compile": {f"{name}=True" for name in ("hvp", "wrt_inputs")},
+        "extras": set(EXTRAS) - {"examples", "test", "notebook", "bench", "lint", "dev"},
+        "options of compile": {f"{name}=True" for name in ("hvp", "wrt_inputs", "weighted")},
+    },
+    "docs/generated_module.md": {
+        "parts": re.findall(r"^# --- (.*?) -+$", fragments(True, False) + fragments(False, True), re.MULTILINE)
     },
     "docs/equations.md": {"functions": FUNCTIONS, "reductions": REDUCTIONS},
     "docs/architecture.md": {
         "passes": {name for name, _ in PASSES},
         "lowering": {path.name for path in ROOT.glob("codegen/lower/*.py")} - {"__init__.py", "storage.py"},
-        "environment": {"SYMNET_CHECK_PASSES=1"},
+        "debug levels": {"SYMNET_DEBUG", "0", *map(str, LEVELS)},
     },
 }
 

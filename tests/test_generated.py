@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import corpus
 from building import Case, with_loss
 from chains import chains
 from codegen.interpret import interpret
@@ -17,8 +18,9 @@ from equations import cases
 from running import load, run
 from symnet.derive.reverse import cotangent_name, gradient
 
-QUIET = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-TARGETS = ["numpy", "numexpr"]
+EXAMPLES = 20 if "numba" in corpus.TARGETS else 150
+QUIET = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+TARGETS = [target for target in corpus.TARGETS if target != "auto"]
 
 
 def agree(case: Case, outputs: tuple[str, ...], target: str, expected: dict[str, np.ndarray], rewriting: bool) -> None:

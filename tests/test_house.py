@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -25,8 +26,30 @@ ALLOWED_CALLS = {
     ("symnet/definition.py", "compile"),
     # The generated module, whose text comes from the emitter alone, is loaded here.
     ("symnet/compile.py", "exec"),
+    ("symnet/verify/nonfinite.py", "exec"),
     ("symnet/compile.py", "compile"),
 }
+
+ONE_SYSTEM = {
+    *("fcntl", "grp", "msvcrt", "posix", "pty", "pwd", "resource", "select", "termios", "tty", "winreg"),
+    *("os.fork", "os.forkpty", "os.kill", "os.killpg", "os.mkfifo", "os.uname", "os.getuid", "os.geteuid", "os.setsid"),
+    *("os.sched_getaffinity", "os.sched_setaffinity", "os.nice", "os.chown", "os.symlink", "os.wait", "os.waitpid"),
+    *("os.startfile", "os.O_BINARY", "os.O_SYNC", "os.O_DIRECT", "os.O_CLOEXEC", "os.rename", "os.sep"),
+    *("signal.SIGKILL", "signal.SIGALRM", "signal.SIGUSR1", "signal.SIGHUP", "signal.alarm", "signal.setitimer"),
+    *("signal.pthread_sigmask", "time.tzset", "socket.AF_UNIX"),
+}
+"""What only some systems have, or what differs between them: `os.replace` also replaces on Windows, `os.rename` not."""
+
+GUARDED = {
+    # Behind `hasattr`, with the number of all cores elsewhere.
+    ("symnet/runtime/workers.py", "os.sched_getaffinity"),
+    # Looked at where it exists, for an error instead of a crash.
+    ("symnet/runtime/shared.py", "/dev/shm"),
+    # The processor's name for a comment; elsewhere the one that the standard library has.
+    ("symnet/tune.py", "/proc/cpuinfo"),
+}
+
+PLACE = re.compile(r"/(dev|proc|tmp|etc|usr|home)(/|$)|[A-Z]:\\")
 
 MODULES_OF_CODEGEN = {"codegen", "numpy", "sympy", *sys.stdlib_module_names}
 
@@ -75,6 +98,32 @@ def unsafe_calls(node: ast.Call, path: str) -> Iterator[str]:
         yield "np.load without allow_pickle=False"
 
 
+def of_one_system(node: ast.Attribute | ast.Import | ast.ImportFrom | ast.Constant, path: str) -> Iterator[str]:
+    match node:
+        case ast.Attribute():
+            names = {ast.unparse(node)}
+        case ast.Constant():
+            names = {node.value} if isinstance(node.value, str) and PLACE.match(node.value) else set()
+        case ast.Import():
+            names = {alias.name for alias in node.names}
+        case ast.ImportFrom():
+            names = {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    for name in names:
+        if (name in ONE_SYSTEM or isinstance(node, ast.Constant)) and (path, name) not in GUARDED:
+            yield f"{name} is not there, or not the same, on every system"
+
+
+def text_files(node: ast.Call) -> Iterator[str]:
+    """Without an encoding, text is read and written in the system's own."""
+    function = node.func
+    name = function.attr if isinstance(function, ast.Attribute) else ast.unparse(function)
+    words = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
+    modes = [w.value for w in words if isinstance(w, ast.Constant) and re.fullmatch("[rwxabt+]{1,3}", str(w.value))]
+    text = name in {"read_text", "write_text"} or (name == "open" and (modes or isinstance(function, ast.Name)))
+    if text and not any("b" in mode for mode in modes) and "encoding" not in {k.arg for k in node.keywords}:
+        yield f"{name} without an encoding"
+
+
 def blind(node: ast.ExceptHandler) -> Iterator[str]:
     if node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"}:
         yield "catches everything"
@@ -94,7 +143,9 @@ def offences(path: str, source: str) -> Iterator[str]:
             case ast.FunctionDef():
                 found = [*too_long(node), *hidden_imports(node)]
             case ast.Call():
-                found = list(unsafe_calls(node, path))
+                found = [*unsafe_calls(node, path), *text_files(node)]
+            case ast.Attribute() | ast.Import() | ast.ImportFrom() | ast.Constant():
+                found = list(of_one_system(node, path))
             case ast.ExceptHandler():
                 found = list(blind(node))
             case ast.Raise():
@@ -128,6 +179,13 @@ def test_codegen_knows_nothing_of_networks(path: Path) -> None:
         ("np.load('x.npz')", "np.load"),
         ("def f():\n    'It.'\n" + "    pass\n" * (LONGEST_FUNCTION + 1), "has 61 lines"),
         ("\n" * (LONGEST_FILE + 1), "lines in a file"),
+        ("import fcntl", "fcntl is not there"),
+        ("import os\nos.fork()", "os.fork is not there"),
+        ("from os import fork", "os.fork is not there"),
+        ("name = '/dev/shm/block'", "/dev/shm/block is not there"),
+        ("open('x')", "open without an encoding"),
+        ("path.open('w')", "open without an encoding"),
+        ("path.read_text()", "read_text without an encoding"),
     ],
 )
 def test_rules_notice_a_breach(source: str, offence: str) -> None:
@@ -139,6 +197,7 @@ def test_rules_notice_a_breach(source: str, offence: str) -> None:
 def test_rules_let_ordinary_code_pass() -> None:
     source = (
         "import re\nre.compile('x')\nnp.load('x.npz', allow_pickle=False)\ntry:\n    pass\nexcept OSError:\n    pass"
+        "\nopen('x', 'rb')\nopen('x', encoding='utf-8')\npath.open('xb')\nos.replace(a, b)"
     )
     assert list(offences("symnet/sample.py", source)) == []
 

@@ -122,7 +122,7 @@ def test_mistakes_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(sn.DefinitionError, match="no loss"):
         sn.fit_scipy(sn.compile(sn.Model(unit, sn.Dense(1)(unit))), x, y)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(sn.DefinitionError, match=r"pip install \"symnet\[scipy\]\""):
+    with pytest.raises(sn.DefinitionError, match=r"pip install 'symnet\[scipy\]'"):
         sn.fit_scipy(net, x, y)
 
 

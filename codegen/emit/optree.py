@@ -9,7 +9,7 @@ one operation that is no ufunc.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -112,9 +112,7 @@ class _Builder:
         if not positive:
             total = self.build(constant) if constant != 0 else Node("negative", (self.build(negative.pop(0)),))
         else:
-            total = reduce(
-                lambda sum_, term: Node("add", (sum_, self.build(term))), positive[1:], self.build(positive[0])
-            )
+            total = self.sum(self.sum(map(self.build, group)) for group in self.alike(positive))
             if constant.could_extract_minus_sign():
                 total = Node("subtract", (total, self.build(-constant)))
             elif constant != 0:
@@ -136,6 +134,19 @@ class _Builder:
             large = self.product(rest, sympy.S.One)
             return Node("multiply", (large, self.product(joined, coefficient)))
         return self.product(factors, coefficient)
+
+    def sum(self, terms: Iterable[Tree]) -> Tree:
+        """The terms added from left to right."""
+        return reduce(lambda left, right: Node("add", (left, right)), terms)
+
+    def alike(self, terms: list[sympy.Expr]) -> list[list[sympy.Expr]]:
+        """The terms, those with the same few of the sum's indices together: they are added while they are small."""
+        indices = {term: self.indices(term) for term in terms}
+        whole = frozenset().union(*indices.values())
+        groups: dict[object, list[sympy.Expr]] = {}
+        for term in terms:
+            groups.setdefault(indices[term] if indices[term] < whole and indices[term] else term, []).append(term)
+        return list(groups.values())
 
     def indices(self, expr: sympy.Basic) -> frozenset[str]:
         """The indices of an expression's value."""
