@@ -154,10 +154,8 @@ def unreadable(path: str | Path, name: str, problem: BaseException) -> str:
             f"{where} is an array of Python objects, which is never loaded; expected numbers: "
             "save it with a numeric dtype, such as array.astype('float32')"
         )
-    return (
-        f"cannot read {where}: it is damaged, truncated or no .npz file ({_short(problem)}); "
-        "expected a file written by numpy.savez"
-    )
+    why = "" if "allow_pickle" in str(problem) else f" ({_short(problem)})"  # which advises to load pickles
+    return f"cannot read {where}: it is damaged, truncated or no .npz file{why}; expected a file written by numpy.savez"
 
 
 def existing(path: str | Path, error: type[SymnetError] = DataError) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
 import symnet as sn
@@ -77,8 +78,8 @@ def _convolution(draw: Draw, node: sn.layers.Node, layout: str = "CHW") -> sn.la
         stride.append(draw(st.integers(1, 3)))
     channels = _channels(node, layout)
     groups = draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0]))
-    layer = sn.Conv2D if len(spatial) == 2 else sn.Conv1D
-    return layer(
+    kind = sn.Conv2D if len(spatial) == 2 else sn.Conv1D
+    layer = kind(
         groups * draw(st.integers(1, 3)),
         tuple(size),
         stride=tuple(stride),
@@ -87,7 +88,11 @@ def _convolution(draw: Draw, node: sn.layers.Node, layout: str = "CHW") -> sn.la
         groups=groups,
         use_bias=draw(st.booleans()),
         activation=draw(ACTIVATIONS),
-    )(node)
+    )
+    try:
+        return layer(node)
+    except sn.ShapeError:  # a small picture, and strides that only meet the zeros around it
+        reject()
 
 
 def _pool(draw: Draw, node: sn.layers.Node, layout: str) -> sn.layers.Node:

@@ -321,4 +321,4 @@ def test_without_scikit_learn() -> None:
         "try:\n    import symnet.sklearn\nexcept ImportError as e:\n    print(e)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert 'pip install "symnet[sklearn]"' in done.stdout, done.stderr
+    assert "pip install 'symnet[sklearn]'" in done.stdout, done.stderr

@@ -67,6 +67,8 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert "<- chosen" in (tmp_path / "m.py").read_text()
     assert main(["compile", str(toml), "--tune", "--target", "numpy"]) == 2
     assert "leave out --target" in capsys.readouterr().err
+    assert main(["compile", str(toml), "--batch-size", "8"]) == 2
+    assert "--batch-size is for --tune" in capsys.readouterr().err
 
 
 def test_needs_a_loss() -> None:

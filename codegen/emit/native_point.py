@@ -121,11 +121,18 @@ class PointWriter:
         """`goal = tree`; while that is too long a line, its longest part gets a variable before it."""
         room = WIDTH - 4 * (len(self.axes) + 1) - len(goal) - len(" = ")
         while len(text := self.condition(tree) if truth else self._value(tree)) > room:
-            parts = [p for p in operations(tree) if p not in self.names and p != tree and not self._is_boolean(p)]
+            parts = [p for p in self._written(tree) if p != tree and not self._is_boolean(p)]
             if not parts:
                 break
             self._define(max(parts, key=lambda p: (len(t := self._value(p)) <= room, len(t))))
         self.lines.append(f"{goal} = {text}")
+
+    def _written(self, tree: Tree) -> list[Node]:
+        """The operations that the text of `tree` spells out: not those within a value that has a name."""
+        if not isinstance(tree, Node):
+            return []
+        inner = [node for arg in tree.args if arg not in self.names for node in self._written(arg)]
+        return [*dict.fromkeys([*inner, tree])]
 
     def text(self, tree: Tree) -> str:
         """A float expression, by its name if it has one."""

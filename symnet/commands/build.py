@@ -18,7 +18,7 @@ def declare(parser: Parser) -> None:
     parser.option(
         "--tune", action="store_true", help="measure the ways to compile it here, take the fastest, say so in the file"
     )
-    parser.option("--batch-size", type=whole(1), default=32, metavar="N", help="of --tune (default: 32)")
+    parser.option("--batch-size", type=whole(1), metavar="N", help="of --tune (default: 32)")
     add_target(parser)
     add_dtype(parser)
 
@@ -29,9 +29,11 @@ def run(args: argparse.Namespace) -> int:
         check_output(args.output, [args.model])
     if args.tune and args.target != "auto":
         raise UsageError("symnet compile: --tune chooses the target itself; leave out --target")
+    if args.batch_size is not None and not args.tune:
+        raise UsageError("symnet compile: --batch-size is for --tune; give both, or neither (a module takes any batch)")
     model = load_model(args.model)
     if args.tune:
-        net = tune(model, dtype=args.dtype, batch_size=args.batch_size)
+        net = tune(model, dtype=args.dtype, batch_size=args.batch_size or 32)
     else:
         net = compiled(model, dtype=args.dtype, target=args.target)
     if args.output is None:

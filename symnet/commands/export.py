@@ -17,7 +17,7 @@ def declare(parser: Parser) -> None:
     add_model(parser)
     parser.option("--onnx", metavar="OUT.onnx", help="the network for inference, with its parameters, in ONNX")
     parser.option("--weights", metavar="OUT.safetensors", help="the parameters under the names of a PyTorch state dict")
-    parser.option("--params", metavar="FILE", help="trained parameters (default: those of --seed 0)")
+    parser.option("--params", metavar="FILE", help="trained parameters (default: fresh ones, of seed 0)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -54,9 +54,9 @@ def check(
     """Compare each gradient with central differences of the loss: {parameter: largest relative error}.
 
     Everything is computed in float64, where a right gradient comes out below 1e-6.  The error of an entry is
-    relative to the largest entry of its tensor's gradient (but at least 1e-3).  Of each tensor `entries`
-    entries are tried, drawn by `seed`, as are the noise, the weights, and the parameters and the data that are not
-    given.
+    relative to the largest entry of its tensor's gradient (but at least 1e-3, times a loss above 1).  Of each tensor
+    `entries` entries are tried, drawn by `seed`, as are the noise, the weights, and the parameters and the data that
+    are not given.
     The gradients by inputs are tried too, where the module has them.  Raises DataError.
     """
     rng = np.random.default_rng(seed)
@@ -94,6 +94,8 @@ def check(
     _draw_noise(w, rng)
     _value(p, w)
     _backward(p, w, g)
+    # The differences of a large loss are rounded as it is.
+    least = 1e-3 * max(1.0, abs(float(w.loss)))
     places = {name: p[name].reshape(-1) for name in g}
     for name, attribute in INPUT_GRADIENTS.items():
         g[name] = np.array(getattr(w, attribute))
@@ -106,7 +108,7 @@ def check(
             min(abs(_slope(p, w, flat, k, h) - gradient.flat[k]) for h in _WIDTHS)
             for k in tried
         )
-        errors[name] = float(worst / max(np.abs(gradient).max(), 1e-3))
+        errors[name] = float(worst / max(np.abs(gradient).max(), least))
     return errors
 
 

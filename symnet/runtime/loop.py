@@ -91,6 +91,10 @@ def train(
     if patience is not None:
         _require("patience", patience, whole=True, positive=True)
     _require("seed", seed, whole=True)
+    if augment is not None and not callable(augment):
+        raise DataError(
+            f"augment: expected a function augment(x, rng), got {augment!r}"
+        )
     with make_step(
         params,
         batch_size=batch_size,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from symnet.runtime.checks import _require
 from symnet.runtime.head import BUFFERS, DTYPE, INITIALIZERS, PARAMETERS
 
 # rule: (bound or standard deviation from the fans i and o, the draw)
@@ -23,7 +24,8 @@ _DRAWS: dict[str, tuple[Callable[[int, int], float], str]] = {
 
 
 def init_params(seed: int = 0) -> dict[str, np.ndarray]:
-    """Fresh parameters, the same for the same seed: {name: array of DTYPE}."""
+    """Fresh parameters, the same for the same seed: {name: array of DTYPE}.  Raises DataError."""
+    _require("seed", seed, whole=True)
     rng = np.random.default_rng(seed)
     params = {}
     for name, shape in {**PARAMETERS, **BUFFERS}.items():

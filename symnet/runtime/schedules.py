@@ -105,6 +105,10 @@ def _parsed(text: str) -> tuple[str, dict[str, float]]:
 
 def _factors(rates: dict[str, float], names: list[str]) -> list[float]:
     """The factor of the learning rate of each parameter: that of the longest key that is it, or leads to a dot."""
+    if not isinstance(rates, dict):
+        raise DataError(
+            f"rates: expected a dict {{name: factor}}, got {type(rates).__name__}"
+        )
     for key, value in rates.items():
         _require(f"rates[{key!r}]", value)
         if not any(_leads(key, name) for name in names):

@@ -256,6 +256,11 @@ def _worker_count(workers: Any, batch_size: int) -> int:
             f"workers: expected 1, got {workers}; the loss of {MODEL} is no mean over "
             "samples that are computed apart, so its batches cannot be divided"
         )
+    if workers > batch_size:
+        raise DataError(
+            f"workers: expected at most one for each of the {batch_size} samples of a "
+            f"batch, got {workers}; more processes than cores only wait for each other"
+        )
     return int(workers)
 
 
