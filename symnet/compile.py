@@ -227,7 +227,8 @@ class Network:
         plan = Plan(checkpoint, checkpoint_every, keep, resume)
         bound("fit", self.module.train, (params, x, y), options, also=inspect.getfullargspec(Network.fit).kwonlyargs)
         watch = Watch(metrics, tensorboard, histograms, plot, class_names, progress)
-        start = self.module.init_params(options.get("seed", 0)) if params is None else params
+        with errors_of(self.module):
+            start = self.module.init_params(options.get("seed", 0)) if params is None else params
         return fit(self, plan, watch, start, x, y, options)
 
     def activations(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -86,3 +88,21 @@ def test_a_source_and_the_state_of_an_event(net: sn.Network) -> None:
     straight = net.fit(Source(), None, epochs=2, on_step=lambda event: states.append(event["state"]()))
     again = net.module.train(net.module.init_params(0), Source(), None, epochs=2, resume=states[2])
     assert straight[1] == again[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": "32"}, "batch_size: expected a whole number"),
+        ({"seed": -1}, "seed: expected a whole number from 0"),
+        ({"seed": 1.5}, "seed: expected a whole number"),
+        ({"rates": ["fc"]}, "rates: expected a dict"),
+        ({"augment": "shift=2"}, "augment: expected a function"),
+        ({"workers": 3000}, "workers: expected at most one for each of the"),
+    ],
+)
+def test_options_of_another_kind(options: dict[str, Any], message: str) -> None:
+    x = sn.Input((4,), name="x")
+    net = sn.compile(sn.Model(x, sn.Dense(3, name="fc")(x), loss=sn.CrossEntropy()))
+    with pytest.raises(sn.DataError, match=message):
+        net.fit(np.ones((20, 4), np.float32), np.arange(20) % 3, epochs=1, **options)

@@ -198,7 +198,8 @@ def watching(watch: Watch, module: ModuleType, x: Any, options: Mapping[str, Any
     with display(bool(watch.progress), _samples(x)) as show:
         board = None if watch.tensorboard is None else Board(watch.tensorboard, watch.histograms)
         try:
-            telling = options.get("batch_size", 32) >= TELLING
+            size = options.get("batch_size", 32)
+            telling = isinstance(size, int) and size >= TELLING  # whether it is a size at all, the loop says
             yield Watched(watch, module, validation, show, board, metrics, telling)
         finally:
             if board:
