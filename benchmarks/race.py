@@ -25,6 +25,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from benchmarks.grid import UNSEEN
 from benchmarks.machine import described, machine
 from benchmarks.peers import CONTENDERS, REFERENCE, Contender
 from benchmarks.process import Lost, Process
@@ -232,16 +233,17 @@ def check_times(parser: Parser, args: argparse.Namespace) -> None:
 def main(words: Sequence[str] | None = None) -> int:
     """Race a selection and print it."""
     parser = Parser("python -m benchmarks.race", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("-w", nargs="+", default=list(WORKLOADS), metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    every = {**WORKLOADS, **UNSEEN}
+    parser.add_argument("-w", nargs="+", default=list(WORKLOADS), metavar="WORKLOAD", help=", ".join(every))
     parser.add_argument("-i", nargs="+", default=list(CONTENDERS), metavar="CONTENDER", help=", ".join(CONTENDERS))
     add_times(parser, 7, 0.3)
     args = parser.parse_args(words)
     check_times(parser, args)
-    workloads = chosen(parser, args.w, WORKLOADS, "workload")
+    workloads = chosen(parser, args.w, every, "workload")
     contenders = offered(chosen(parser, args.i, CONTENDERS, "contender"), print)
     print(described(machine()))
     for name in workloads:
-        workload = WORKLOADS[name]
+        workload = every[name]
         print(f"{name}  {workload.title}, batch {workload.batch:,}", flush=True)
         entered = [other for other in contenders if known(other).runs(workload)]
         print("\n".join(lines(race(workload, entered, args.rounds, args.burst))), flush=True)

@@ -14,7 +14,8 @@ from benchmarks import table
 from benchmarks.grid import UNSEEN
 from benchmarks.race import Parser, add_times, check_times, known, offered, race
 
-CONTESTANTS = ("symnet", "symnet-1", "symnet-auto", "torch-malloc", "torch-last", "jax", "pytensor")
+OURS = ("symnet", "symnet-1", "symnet-auto", "symnet-numba", "symnet-numba-w2")
+CONTESTANTS = (*OURS, "torch-malloc", "torch-last", "jax", "pytensor")
 """What is raced: symnet, and the peers that were fastest somewhere without minutes of compilation."""
 
 
