@@ -4,7 +4,8 @@ FILE.npz           arrays `x` and `y`; a network of several inputs takes one arr
 FILE.csv           a row per sample, the target in the last column; a line of column names may come first
 train-images-idx3-ubyte[.gz]     MNIST's IDX files (the labels lie beside), or the folder they are in;
                    bytes become 0..1
-sklearn:digits     also iris, wine, breast_cancer, diabetes: the sets that come with scikit-learn
+sklearn:digits     also iris, wine, breast_cancer, diabetes: the sets that come with scikit-learn; the features of
+                   iris, wine and breast_cancer are standardised
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from symnet.readers.bundled import SCALES, read_bundled
 from symnet.readers.idx import images_in, labels_beside, looks_like_idx, read_idx
 from symnet.readers.table import read_table
 from symnet.suggest import did_you_mean, listing, nearest
+
+HELD_OUT = 0.25
+"""The share of the data held out for validation, unless a command is told otherwise."""
 
 Arrays = np.ndarray | dict[str, np.ndarray]
 
@@ -132,7 +136,18 @@ def _bundled(text: str) -> Data:
         if not near:
             raise _unknown(text)
         raise DataError(f"unknown source of data '{scheme}:' in '{text}'{near} (sklearn:{listing(SCALES)})")
-    return Data(*read_bundled(name), text)
+    data = Data(*read_bundled(name), text)
+    return _standardised(data) if SCALES[name] == "standard" else data
+
+
+def _standardised(data: Data) -> Data:
+    """Each feature minus its mean, over its standard deviation.
+
+    Both are those of the samples that `split` leaves to train on by default, whatever is done with the data: training
+    knows nothing of the others, and a network finds the numbers that it has learnt from wherever it is applied.
+    """
+    x, seen = np.asarray(data.x), np.asarray(split(data, HELD_OUT)[0].x)
+    return replace(data, x=(x - seen.mean(axis=0)) / seen.std(axis=0))
 
 
 def _from_npz(text: str, signature: Signature | None, target: bool) -> Data:

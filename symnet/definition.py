@@ -9,13 +9,15 @@ from dataclasses import fields
 from pathlib import Path
 
 from symnet.errors import DefinitionError, SymnetError
+from symnet.files import existing
 from symnet.graph import Input, Model
 from symnet.layers.base import Layer, Node
 from symnet.losses import LOSSES, Loss
 from symnet.options import identifier, shown, string
 from symnet.placing import automatic_name
-from symnet.suggest import did_you_mean, listing
+from symnet.suggest import did_you_mean, listing, nearest
 
+SUFFIXES = (".toml", ".py")
 LARGEST_FILE = 10_000_000
 """Bytes of a model file."""
 
@@ -49,12 +51,12 @@ def load(path: str | Path) -> Model:
     Raises DefinitionError, FormulaError or ShapeError with the file's name in front.
     """
     path = Path(path)
-    if path.suffix not in (".toml", ".py"):
-        raise DefinitionError(f"{path}: expected a model file that ends in .toml or .py")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DefinitionError(f"{path}: cannot read the model file: {error.strerror}") from error
+    if path.suffix not in SUFFIXES:
+        beside = {file.stem: file.name for file in path.parent.glob("*") if file.suffix in SUFFIXES}
+        near = nearest(path.stem, beside)
+        hint = f"; did you mean '{beside[near]}'?" if near else ""
+        raise DefinitionError(f"{path}: expected a model file that ends in {listing(SUFFIXES)}{hint}")
+    data = existing(path, DefinitionError).read_bytes()
     if len(data) > LARGEST_FILE:
         raise DefinitionError(f"{path}: a model file of {len(data)} bytes; at most {LARGEST_FILE} are possible")
     try:

@@ -130,6 +130,13 @@ def string(where: str, value: object) -> str:
     return value
 
 
+def strings(where: str, value: object) -> Sequence[str]:
+    """`value`, which must be a list or tuple of strings."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
+        raise DefinitionError(f"{where}: expected a list of strings, got {shown(value)}")
+    return value
+
+
 def choice(where: str, value: object, known: Iterable[str]) -> str:
     """`value`, which must be one of `known`; DefinitionError with the nearest one otherwise."""
     names = list(known)

@@ -5,7 +5,6 @@ Without it every choice is made by fixed cost models, so that the emitted source
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import statistics
@@ -16,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from symnet.commands.bench import data
 from symnet.compile import Network
 from symnet.compile import compile as compile_model
+from symnet.drawn import drawn
 from symnet.errors import DefinitionError, errors_of
+from symnet.extras import installed
 from symnet.graph import Model
 
 MARGIN = 0.03
@@ -46,8 +46,17 @@ CANDIDATES = (
 )
 
 
-def tune(model: Model, dtype: str = "float32", batch_size: int = 32, length: int = 64, seconds: float = 3.0) -> Network:
-    """The fastest of `CANDIDATES` for steps with this batch size, and in its header what was measured.
+@dataclass(frozen=True)
+class Tuned:
+    """The network that measured fastest, and the seconds of a step of each way to compile it."""
+
+    net: Network
+    best: Candidate
+    costs: dict[Candidate, float]
+
+
+def tune(model: Model, dtype: str = "float32", batch_size: int = 32, length: int = 64, seconds: float = 3.0) -> Tuned:
+    """The fastest of `CANDIDATES` for steps with this batch size; what was measured stands in its module's header.
 
     length: of sequences whose length is free.  seconds: to measure all candidates, in turn, in short bursts.
     Candidates with the same code are measured once; numba is tried where it is installed.  The fixed choice stays
@@ -57,7 +66,7 @@ def tune(model: Model, dtype: str = "float32", batch_size: int = 32, length: int
         raise DefinitionError(f"tune: '{model.name}' has no loss, so no step of training to measure")
     nets: dict[Candidate, Network] = {}
     for candidate in CANDIDATES:
-        if candidate.target == "numba" and importlib.util.find_spec("numba") is None:
+        if candidate.target == "numba" and not installed("numba"):
             continue
         net = compile_model(model, dtype=dtype, target=candidate.target, recipes=candidate.recipes)
         if all(_code(net) != _code(other) for other in nets.values()):
@@ -70,7 +79,8 @@ def tune(model: Model, dtype: str = "float32", batch_size: int = 32, length: int
     for candidate, cost in costs.items():
         mark = "  <- chosen" if candidate == best else ""
         remarks.append(f"    {candidate.name:<{width}}  {1e3 * cost:9.3f} ms a step{mark}")
-    return compile_model(model, dtype=dtype, target=best.target, recipes=best.recipes, remarks=tuple(remarks))
+    net = compile_model(model, dtype=dtype, target=best.target, recipes=best.recipes, remarks=tuple(remarks))
+    return Tuned(net, best, costs)
 
 
 def chosen(costs: dict[Candidate, float]) -> Candidate:
@@ -118,7 +128,7 @@ def _code(net: Network) -> str:
 
 def _step(net: Network, batch_size: int, length: int) -> Callable[[], object]:
     module: Any = net.module
-    x, y = data(module, batch_size, length)
+    x, y = drawn(module, batch_size, length)
     with errors_of(module):
         step = module.make_step(module.init_params(seed=0), batch_size=batch_size, optimizer="sgd", learning_rate=1e-6)
     return lambda: step(x, y)

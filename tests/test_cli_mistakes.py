@@ -67,8 +67,21 @@ USAGE: list[tuple[tuple[str, ...], str]] = [
     (("train", "m.toml", *D, "--holdout", "0.5", "--validation", "d.npz"), "exclude each other"),
     (("check", "m.toml", "--seed", "x"), "expected a whole number from 0"),
     (("predict", "m.toml", *D), "required: --params"),
-    (("predict", "m.toml", *D, *P, "-o", "out.txt"), "a name that ends in .csv or .npy"),
-    (("predict", "m.toml", *D, *P, "-o", "out"), "a name that ends in .csv or .npy"),
+    (("train", "m.toml", *D, "--params", "p.safetensors"), "a file name that ends with .npz, got '.safetensors'"),
+    (("train", "m.toml", *D, "--keep", "2"), "--keep goes with --checkpoint; give both, or neither"),
+    (("train", "m.toml", *D, "--checkpoint-every", "2"), "--checkpoint-every goes with --checkpoint"),
+    (("audit", "m.toml", *P), "--params goes with --data; give both, or neither"),
+    (("audit", "m.toml", "--seed", "0"), "--seed goes with --data"),
+    (("audit", "m.toml", "--samples", "9"), "--samples goes with --data"),
+    (("audit", "m.toml", "--target-column", "y"), "--target-column goes with --data"),
+    (("audit", "m.toml", "-o", "plot.pgn"), "a file name that ends with .png, got '.pgn'"),
+    (("check", "m.toml", "--plot", "plot.svg"), "a file name that ends with .png, got '.svg'"),
+    (("latex", "m.toml", "-o", "m.pdf"), "a file name that ends with .tex or .md, got '.pdf'"),
+    (("export", "m.toml", "--onnx", "a"), "a file name that ends with .onnx, got none"),
+    (("export", "m.toml", "--onnx", "a.onnx", "--weights", "a.onnx"), "ends with .safetensors, got '.onnx'"),
+    (("train", "m.toml", "--data", "sklearn:iris", "--target-column", "y"), "--target-column names columns of a table"),
+    (("predict", "m.toml", *D, *P, "-o", "out.txt"), "a file name that ends with .csv or .npy, got '.txt'"),
+    (("predict", "m.toml", *D, *P, "-o", "out"), "a file name that ends with .csv or .npy, got none"),
 ]
 
 
@@ -83,7 +96,8 @@ def test_outputs_that_cannot_be_written(command: str, place: Path, capsys: pytes
     option = "--params" if command == "train" else "-o"
     more = {"train": D, "predict": (*D, *P)}.get(command, ())
     (place / "folder.csv").mkdir()
-    assert "the folder 'none' does not exist" in fails(capsys, command, "m.toml", *more, option, "none/out.csv")
+    name = {"train": "out.npz", "latex": "out.md"}.get(command, "out.csv")
+    assert "the folder 'none' does not exist" in fails(capsys, command, "m.toml", *more, option, f"none/{name}")
     assert "it is a folder" in fails(capsys, command, "m.toml", *more, option, "folder.csv")
     own = "d.csv" if command == "predict" else "m.toml"
     (place / "d.csv").write_text("1,2,3\n")

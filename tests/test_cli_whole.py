@@ -174,6 +174,22 @@ def test_a_folder_is_no_model(command: str, folder: Path, capsys: pytest.Capture
     assert capsys.readouterr().err.startswith("symnet: error: ")
 
 
+def test_a_model_that_is_not_there_may_be_the_one_beside(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("mm.toml", "m"):
+        assert main(["summary", name]) == 2
+        assert "; did you mean 'm.toml'?" in capsys.readouterr().err
+
+
+def test_several_targets_are_not_for_data_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("two.py").write_text(
+        "import symnet as sn\nx = sn.Input((4,), name='x')\nouts = [sn.Dense(2, name=n)(x) for n in 'ab']\n"
+        "model = sn.Model(x, outs, loss=[sn.CrossEntropy(), sn.CrossEntropy()], name='two')\n"
+    )
+    for command in ("train", "audit"):
+        assert main([command, "two.py", "--data", "d.npz"]) == 2
+        assert "'two' has the targets of a, b; data files have one, y: train" in capsys.readouterr().err
+
+
 def test_real_data_mistakes(folder: Path) -> None:
     arrays = {"x": np.ones((8, 4)), "y": np.arange(8)}
     write_arrays("labels.npz", arrays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from symnet.data import Data, Signature, load_data, split
+from symnet.data import HELD_OUT, Data, Signature, load_data, split
 from symnet.errors import DataError
 from symnet.files import write_arrays
+from symnet.readers.bundled import class_names
 
 IMAGE = Signature({"image": ((1, 4, 4), "float")}, ((), "int", 3))
 FLAT = Signature({"x": ((2,), "float")}, ((1,), "float", None))
@@ -234,7 +236,24 @@ def test_bundled_sets(name: str, features: int, kind: str) -> None:
     pytest.importorskip("sklearn")
     data = load_data(f"sklearn:{name}")
     assert np.shape(data.x)[1:] == (features,) and data.y is not None and data.y.dtype.kind == kind
-    assert np.abs(np.asarray(data.x)).max() < 15
+    assert np.abs(np.asarray(data.x)).max() < 16
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
+def test_sets_are_standardised_by_the_part_that_is_trained_on(name: str) -> None:
+    pytest.importorskip("sklearn")
+    seen, held = (np.asarray(part.x) for part in split(load_data(f"sklearn:{name}"), HELD_OUT))
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(seen.std(axis=0), 1)
+    assert np.abs(held.mean(axis=0)).max() > 0.01
+
+
+def test_a_set_without_scikit_learn_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    message = r"'sklearn:iris' needs the package sklearn, which is not installed: pip install 'symnet\[sklearn\]'"
+    with pytest.raises(DataError, match=message):
+        load_data("sklearn:iris")
+    assert class_names("sklearn:iris") is None
 
 
 def test_digits_take_the_shape_of_the_input() -> None:

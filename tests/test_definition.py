@@ -200,9 +200,9 @@ def test_bad_script(script: str, tmp_path: Path) -> None:
 
 
 def test_missing_files_and_other_kinds(tmp_path: Path) -> None:
-    refused(sn.DefinitionError, "cannot read", act=lambda: load(tmp_path / "none.toml"))
+    refused(sn.DefinitionError, "no such file", act=lambda: load(tmp_path / "none.toml"))
     (tmp_path / "folder.toml").mkdir()
-    refused(sn.DefinitionError, "cannot read", act=lambda: load(tmp_path / "folder.toml"))
+    refused(sn.DefinitionError, "is a folder", act=lambda: load(tmp_path / "folder.toml"))
     refused(sn.DefinitionError, ".toml or .py", act=lambda: load(tmp_path / "model.txt"))
 
 

@@ -35,7 +35,7 @@ def test_the_margin_keeps_the_default() -> None:
 @pytest.mark.usefixtures("fast")
 def test_header_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "measured", lambda steps, seconds: [1e-3 * (9 - k) for k in range(len(steps))])
-    net = tune(_model(), batch_size=4)
+    net = tune(_model(), batch_size=4).net
     header = net.source.split('"""')[1]
     assert "Tuned for batches of 4 on " in header
     rows = re.findall(r"^    (\S.*?) +(\d+\.\d+) ms a step(  <- chosen)?$", header, re.MULTILINE)
@@ -46,7 +46,7 @@ def test_header_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("fast")
 def test_the_same_numbers() -> None:
-    net = tune(_model(), dtype="float64", batch_size=4, seconds=0.05)
+    net = tune(_model(), dtype="float64", batch_size=4, seconds=0.05).net
     plain = sn.compile(_model(), dtype="float64").module
     x, y = np.random.default_rng(0).standard_normal((5, 2, 8, 8)), np.arange(5) % 2
     params = plain.init_params(1)
@@ -65,6 +65,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     )
     assert main(["compile", str(toml), "--tune", "-o", str(tmp_path / "m.py")]) == 0
     assert "<- chosen" in (tmp_path / "m.py").read_text()
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].split() == ["compiled", "ms", "a", "step"] and out[1].split()[-2:] == ["1,000.000", "chosen"]
+    assert main(["compile", str(toml), "--tune"]) == 0
+    printed = capsys.readouterr()
+    assert "chosen\n" in printed.err and printed.out.startswith('"""')
     assert main(["compile", str(toml), "--tune", "--target", "numpy"]) == 2
     assert "leave out --target" in capsys.readouterr().err
     assert main(["compile", str(toml), "--batch-size", "8"]) == 2

@@ -69,7 +69,7 @@ def test_a_resumed_training_keeps_them(net: sn.Network, tmp_path: Path) -> None:
     last = [max((tmp_path / folder).glob("*.safetensors")).read_bytes() for folder in "ab"]
     assert last[0] == last[1]
     assert sn.load_checkpoint(max((tmp_path / "a").glob("*"))).meta["history"]["val_f1"] == straight["val_f1"]
-    _, longer = net.fit(X, Y, **{**options, "epochs": 6, "metrics": ["recall"]}, resume=tmp_path / "a")
+    _, longer = net.fit(X, Y, **{**HELD, "epochs": 6, "metrics": ["recall"]}, resume=tmp_path / "a")
     assert (
         longer["val_f1"] == straight["val_f1"] and np.isnan(longer["val_recall"]).tolist() == [True] * 4 + [False] * 2
     )

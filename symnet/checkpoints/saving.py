@@ -12,7 +12,7 @@ from symnet.checkpoints.checkpoint import State, require
 from symnet.checkpoints.folder import open_folder, write_checkpoint
 from symnet.checkpoints.identity import Identity, identity
 from symnet.checkpoints.interrupts import interrupts
-from symnet.checkpoints.start import Plan, place, start_of
+from symnet.checkpoints.start import KEEP, Plan, place, start_of
 from symnet.graph import Model
 
 Hook = Callable[[dict[str, Any]], object]
@@ -65,13 +65,18 @@ class _Saver:
     last: Callable[[], State] | None = None
     written: str = "where it began"
 
+    @property
+    def every(self) -> int | str:
+        """How often to write one: "epoch", or a number of steps."""
+        return "epoch" if self.plan.every is None else self.plan.every
+
     def on_step(self, own: Hook | None) -> Hook:
         """The hook of a step, after the caller's own."""
 
         def hook(event: dict[str, Any]) -> None:
             self.taken += 1
             self._call(own, event)
-            if self.plan.every != "epoch" and self.taken % int(self.plan.every) == 0:
+            if self.every != "epoch" and self.taken % int(self.every) == 0:
                 self.save()
             if self.interrupted():
                 self.interrupt()
@@ -83,7 +88,7 @@ class _Saver:
 
         def hook(event: dict[str, Any]) -> object:
             answer = self._call(own, event)
-            if self.plan.every == "epoch":
+            if self.every == "epoch":
                 self.save()
             if self.interrupted():
                 self.interrupt()
@@ -103,7 +108,7 @@ class _Saver:
         if self.last is None:
             return
         state = self.last()
-        path = write_checkpoint(self.folder, state, self.model, self.plan.keep, self.damaged)
+        path = write_checkpoint(self.folder, state, self.model, self.plan.keep or KEEP, self.damaged)
         self.last, self.written = None, f"'{path}', {place(state['meta'])}"
 
     def interrupt(self) -> NoReturn:

@@ -18,38 +18,49 @@ from symnet.errors import CheckpointError, DefinitionError
 from symnet.graph import Model
 from symnet.options import integer, shown
 
+KEEP = 3
+"""Checkpoints of a run that are kept, unless it is said otherwise."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """Where checkpoints go and where a training starts.
 
-    folder: of the checkpoints, or None for none.  every: a number of steps, or "epoch".  keep: how many of them.
+    folder: of the checkpoints, or None for none.  every: a number of steps, or "epoch", which is the default.
+    keep: how many of them, by default KEEP.
     resume: True for the newest intact one of the folder (or a fresh start where there is none), the path of a
     checkpoint or of a folder of them, or False.
     """
 
     folder: str | Path | None = None
-    every: int | str = "epoch"
-    keep: int = 3
+    every: int | str | None = None
+    keep: int | None = None
     resume: bool | str | Path = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.folder, (str, Path, type(None))) or self.folder == "":
             raise DefinitionError(f"fit(checkpoint=): expected a folder's path, got {shown(self.folder)}")
         if isinstance(self.every, bool) or not isinstance(self.every, Integral):
-            if self.every != "epoch":
+            if self.every not in (None, "epoch"):
                 raise DefinitionError(
                     f"fit(checkpoint_every=): expected 'epoch' or a number of steps, got {shown(self.every)}"
                 )
         else:
             integer("fit(checkpoint_every=)", self.every)
-        integer("fit(keep=)", self.keep)
+        if self.keep is not None:
+            integer("fit(keep=)", self.keep)
         if not isinstance(self.resume, (bool, str, Path)):
             raise DefinitionError(
                 f"fit(resume=): expected True, False or the path of a checkpoint, got {shown(self.resume)}"
             )
         if self.resume is True and self.folder is None:
             raise DefinitionError("fit(resume=True): resume from where? give checkpoint='FOLDER', or resume='PATH'")
+        for option, value in (("checkpoint_every", self.every), ("keep", self.keep)):
+            if value is not None and self.folder is None:
+                raise DefinitionError(
+                    f"fit({option}=): it is for checkpoints, and none are written; give checkpoint='FOLDER' "
+                    f"(--checkpoint DIR), too, or leave {option} out"
+                )
 
 
 def start_of(plan: Plan, model: Identity) -> tuple[Checkpoint | None, Mapping[Path, object]]:
@@ -78,6 +89,8 @@ def load_params(path: str | Path, model: Model, dtype: str) -> dict[str, np.ndar
 
 
 def _chosen(path: str | Path, model: Identity, *, use_only: bool) -> Checkpoint:
+    if not Path(path).exists():
+        raise CheckpointError(f"no such file: '{path}'; expected a checkpoint, *.safetensors, or a folder of them")
     if not Path(path).is_dir():
         return _of_model(load_checkpoint(path), model, use_only=use_only)
     found = newest(path)

@@ -99,6 +99,25 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
     return read
 
 
+def ending(command: str, path: str, known: Sequence[str]) -> str:
+    """How a file to write ends, which says what is written into it.  Raises UsageError for another ending."""
+    found = Path(path).suffix.lower()
+    if found not in known:
+        got = f"'{found}'" if found else "none"
+        raise UsageError(f"{command}: '{path}': expected a file name that ends with {listing(known)}, got {got}")
+    return found
+
+
+def needs(command: str, args: argparse.Namespace, option: str, *others: str) -> None:
+    """Refuse other options where one is not given that they would go with: alone they would do nothing."""
+    if getattr(args, option) is not None:
+        return
+    for other in others:
+        if getattr(args, other) is not None:
+            names = [f"--{name.replace('_', '-')}" for name in (other, option)]
+            raise UsageError(f"{command}: {names[0]} goes with {names[1]}; give both, or neither")
+
+
 def add_model(parser: Parser) -> None:
     """The model file, which every command takes."""
     parser.option("model", metavar="MODEL", help="a .toml or .py file that declares the network")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.commands.arguments import Parser, add_model, whole
+from symnet.commands.arguments import Parser, add_model, ending, needs, whole
 from symnet.commands.network import compiled, load_model, read_params, signature
 from symnet.commands.progress import working
 from symnet.commands.sources import add_columns, chunks, open_data
@@ -36,15 +36,17 @@ def declare(parser: Parser) -> None:
     )
     add_columns(parser)
     parser.option("--params", metavar="FILE.npz", help="trained parameters (default: fresh ones)")
-    parser.option("--seed", type=whole(0), default=0, metavar="N", help="draws fresh parameters (default: 0)")
-    parser.option("--samples", type=whole(1), default=SAMPLES, metavar="N", help=f"samples to measure ({SAMPLES})")
+    parser.option("--seed", type=whole(0), metavar="N", help="draws fresh parameters (default: 0)")
+    parser.option("--samples", type=whole(1), metavar="N", help=f"samples to measure (default: {SAMPLES})")
     parser.option("-o", "--output", metavar="FILE.png", help="write the bounds and norms as a plot")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; write the plot."""
+    needs("symnet audit", args, "data", "params", "seed", "samples", "target_column", "feature_columns")
     inputs = [path for path in (args.model, args.data, args.params) if path is not None]
     if args.output is not None:
+        ending("symnet audit", args.output, (".png",))
         need_matplotlib()
         check_output(args.output, inputs)
     model = load_model(args.model, needs_loss=True)
@@ -67,10 +69,10 @@ def _arrays(args: argparse.Namespace, model: Model) -> dict[str, Any]:
     """Parameters and samples by the names of the program."""
     net = compiled(model, dtype="float64", target="numpy")
     module = net.module
-    data = next(chunks(open_data(args, args.data, signature(module)), args.samples))
+    data = next(chunks(open_data(args, args.data, signature(module)), args.samples or SAMPLES))
     if data.y is None:
         raise DataError(f"'{args.data}' has no targets; expected arrays x and y to measure errors on")
-    params = module.init_params(args.seed) if args.params is None else read_params(args.params, net)
+    params = module.init_params(args.seed or 0) if args.params is None else read_params(args.params, net)
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in params.items()}
     samples = data.x if isinstance(data.x, dict) else {model.inputs[0].name: data.x}
     arrays |= {name: np.asarray(value) for name, value in samples.items()}

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import math
 import statistics
-import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
-
-import numpy as np
 
 from symnet.commands.arguments import Parser, add_dtype, add_model, add_target, one_of, real, whole
 from symnet.commands.network import compiled, load_model
+from symnet.commands.table import show
+from symnet.drawn import drawn
 from symnet.errors import errors_of
 from symnet.train.optimizers import OPTIMIZERS
 
@@ -46,7 +42,15 @@ class Cost:
 def declare(parser: Parser) -> None:
     """The command's options."""
     add_model(parser)
-    parser.option("--batch", type=_sizes, default=BATCHES, metavar="N[,N...]", help="batch sizes (default: 1,32,256)")
+    parser.option(
+        "--batch-size",
+        "--batch",
+        dest="batch",
+        type=_sizes,
+        default=BATCHES,
+        metavar="N[,N...]",
+        help="one or several (default: 1,32,256)",
+    )
     parser.option(
         "--length", type=whole(1), default=64, metavar="T", help="of sequences whose length is free (default: 64)"
     )
@@ -75,13 +79,13 @@ def run(args: argparse.Namespace) -> int:
     print(f"{module.MODEL}: {size}; compiled in {seconds:.2f} s ({args.target}, {args.dtype}, {args.optimizer})")
     with errors_of(module):
         costs = [measured(module, batch, args) for batch in args.batch]
-    show([cost.row() for cost in costs])
+    show(HEADER, [cost.row() for cost in costs])
     return 0
 
 
 def measured(module: ModuleType, batch: int, args: argparse.Namespace) -> Cost:
     """The cost of a step with a batch of this size.  Raises the module's DataError."""
-    x, y = data(module, batch, args.length)
+    x, y = drawn(module, batch, args.length)
     options = {"batch_size": batch, "optimizer": args.optimizer, "learning_rate": 1e-6}
     if args.workers != 1:
         options["workers"] = args.workers
@@ -109,49 +113,6 @@ def median_time(step: Callable[[], object], seconds: float) -> float:
         step()
         times.append(clock() - start)
     return statistics.median(times)
-
-
-def data(module: ModuleType, batch: int, length: int) -> tuple[Any, Any]:
-    """Random inputs and targets; sizes that are free have this length, or the most that the network can take."""
-    rng = np.random.default_rng(0)
-
-    def shape(extents: Sequence[int | str]) -> tuple[int, ...]:
-        free = (min(length, module.LIMITS.get(e, length)) if isinstance(e, str) else e for e in extents)
-        return (batch, *free)
-
-    def target(spec: tuple[Sequence[int | str], str, int | None], decision: str | None) -> np.ndarray:
-        extents, kind, classes = spec
-        if kind == "int" or decision == "threshold":
-            return rng.integers(0, classes or 2, shape(extents))
-        if decision == "sign":
-            return 2.0 * rng.integers(0, 2, shape(extents)) - 1
-        return rng.random(shape(extents))
-
-    x = {}
-    for name, (extents, kind) in module.INPUTS.items():
-        if kind == "float":
-            x[name] = rng.normal(size=shape(extents)).astype(module.DTYPE)
-        else:
-            drawn = rng.integers(0, module.RANGES.get(name, 2), shape(extents))
-            x[name] = drawn.astype(bool) if kind == "bool" else drawn
-    if module.TARGET is not None:
-        return x, target(module.TARGET, module.DECISION)
-    return x, {name: target(spec, module.OUTPUTS[name][1]) for name, (_, spec) in module.TARGETS.items()}
-
-
-def show(rows: Sequence[Sequence[str]]) -> None:
-    """Print the table: with rich on a terminal, plainly elsewhere."""
-    if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
-        table = importlib.import_module("rich.table").Table(*HEADER)
-        for column in table.columns:
-            column.justify = "right"
-        for row in rows:
-            table.add_row(*row)
-        importlib.import_module("rich.console").Console().print(table)
-        return
-    widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
-    for row in (HEADER, *rows):
-        print("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 
 from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, whole
 from symnet.commands.network import compiled, load_model
+from symnet.commands.progress import working
+from symnet.commands.table import show
 from symnet.files import check_output, write_atomic
-from symnet.tune import tune
+from symnet.tune import Tuned, tune
 
 
 def declare(parser: Parser) -> None:
@@ -32,8 +35,12 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size is not None and not args.tune:
         raise UsageError("symnet compile: --batch-size is for --tune; give both, or neither (a module takes any batch)")
     model = load_model(args.model)
+    way = args.target
     if args.tune:
-        net = tune(model, dtype=args.dtype, batch_size=args.batch_size or 32)
+        with working(f"measuring the ways to compile {model.name}"):
+            tuned = tune(model, dtype=args.dtype, batch_size=args.batch_size or 32)
+        _show(tuned, args.output is None)
+        net, way = tuned.net, tuned.best.name
     else:
         net = compiled(model, dtype=args.dtype, target=args.target)
     if args.output is None:
@@ -42,6 +49,14 @@ def run(args: argparse.Namespace) -> int:
     write_atomic(args.output, net.source)
     count = sum(math.prod(shape) for shape in net.module.PARAMETERS.values())
     lines = len(net.source.splitlines())
-    print(f"{args.output}: {net.module.MODEL}, {count:,} parameters, {lines:,} lines ({args.target}, {args.dtype})")
+    print(f"{args.output}: {net.module.MODEL}, {count:,} parameters, {lines:,} lines ({way}, {args.dtype})")
     print(net.bytes_text)
     return 0
+
+
+def _show(tuned: Tuned, printed: bool) -> None:
+    """The table of what was measured; on stderr where the module itself is printed."""
+    rows = [
+        (way.name, f"{1e3 * cost:,.3f}", "chosen" if way == tuned.best else "") for way, cost in tuned.costs.items()
+    ]
+    show(("compiled", "ms a step", ""), rows, left=1, file=sys.stderr if printed else None)

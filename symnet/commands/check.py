@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from codegen.arguments import bind_sizes
-from symnet.commands.arguments import Parser, UsageError, add_model, add_target, whole
+from symnet.commands.arguments import Parser, UsageError, add_model, add_target, ending, whole
 from symnet.commands.network import compiled, load_model
 from symnet.commands.progress import working
 from symnet.derive.network import trainable
@@ -36,6 +36,7 @@ def declare(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print each parameter's error; the exit status is 1 if a gradient is wrong."""
     if args.plot is not None:
+        ending("symnet check", args.plot, (".png",))
         need_matplotlib()
         check_output(args.plot, [args.model])
     model = load_model(args.model, needs_loss=True)

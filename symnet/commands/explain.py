@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TypeVar
 
-from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target
+from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, ending
 from symnet.commands.network import compiled, load_model
 from symnet.derive.network import derived, network
 from symnet.explain.graph import Graph, dot, folded, mermaid, svg, unfolded
 from symnet.explain.report import Report, html, markdown, report, tex
 from symnet.files import check_output, write_atomic
-from symnet.suggest import listing
 
 Shown = TypeVar("Shown")
 
@@ -67,8 +65,4 @@ def run_report(args: argparse.Namespace) -> int:
 
 def chosen(command: str, path: str, known: Mapping[str, Callable[[Shown], str]]) -> Callable[[Shown], str]:
     """What writes a file of this ending.  Raises UsageError for an ending that nothing writes."""
-    ending = Path(path).suffix.lower()
-    if ending not in known:
-        got = f"'{ending}'" if ending else "none"
-        raise UsageError(f"{command}: '{path}': expected a file name that ends with {listing(known)}, got {got}")
-    return known[ending]
+    return known[ending(command, path, tuple(known))]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from symnet.commands.arguments import Parser, UsageError, add_model
+from symnet.checkpoints.checkpoint import SUFFIX
+from symnet.commands.arguments import Parser, UsageError, add_model, ending
 from symnet.commands.network import load_model, read_params
 from symnet.compile import compile as compile_model
 from symnet.export import onnx_bytes
@@ -22,11 +23,13 @@ def declare(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write each file that is asked for."""
-    wanted = [path for path in (args.onnx, args.weights) if path is not None]
-    if not wanted:
+    wanted = {".onnx": args.onnx, SUFFIX: args.weights}
+    if set(wanted.values()) == {None}:
         raise UsageError("symnet export: expected --onnx OUT.onnx or --weights OUT.safetensors (or both)")
-    for path in wanted:
-        check_output(path, [p for p in (args.model, args.params) if p is not None])
+    for form, path in wanted.items():
+        if path is not None:
+            ending("symnet export", path, (form,))
+            check_output(path, [p for p in (args.model, args.params) if p is not None])
     model = load_model(args.model)
     net = compile_model(model)
     params = net.module.init_params(0) if args.params is None else read_params(args.params, net)

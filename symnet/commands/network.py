@@ -37,7 +37,13 @@ def compiled(model: Model, *, dtype: str, target: str, weighted: bool = False) -
 
 
 def signature(module: ModuleType) -> Signature:
-    """What the generated module takes."""
+    """What the generated module takes.  Raises DefinitionError where that is more than one target."""
+    if len(module.TARGETS) > 1:
+        names = ", ".join(module.TARGETS)
+        raise DefinitionError(
+            f"'{module.MODEL}' has the targets of {names}; data files have one, y: train and predict from Python, "
+            "with net.fit(x, {name: y})"
+        )
     return Signature(module.INPUTS, module.TARGET)
 
 

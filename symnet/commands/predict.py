@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import io
-from pathlib import Path
 
 import numpy as np
 
-from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target
+from symnet.commands.arguments import Parser, add_dtype, add_model, add_target, ending
 from symnet.commands.measure import answers
 from symnet.commands.network import compiled, load_model, read_params, signature
 from symnet.commands.sources import add_columns, open_data
 from symnet.errors import SymnetError, errors_of
 from symnet.files import check_output, writing
-from symnet.suggest import did_you_mean
 
 FORMS = (".csv", ".npy")
 
@@ -37,13 +35,9 @@ def declare(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict, then write or print."""
-    suffix = ".csv" if args.output is None else Path(args.output).suffix.lower()
+    suffix = ".csv"
     if args.output is not None:
-        if suffix not in FORMS:
-            near = did_you_mean(suffix, FORMS) if suffix else ""
-            raise UsageError(
-                f"symnet predict: cannot write '{args.output}'; expected a name that ends in .csv or .npy{near}"
-            )
+        suffix = ending("symnet predict", args.output, FORMS)
         check_output(args.output, [args.model, args.params, args.data])
     net = compiled(load_model(args.model), dtype=args.dtype, target=args.target)
     params = read_params(args.params, net)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from symnet.commands.arguments import Parser, UsageError, add_model, one_of
+from symnet.commands.arguments import Parser, UsageError, add_model, ending, one_of
 from symnet.commands.network import compiled, load_model
 from symnet.commands.progress import working
 from symnet.explain.gradients import NOTATIONS, gradients
@@ -27,7 +27,7 @@ def run_summary(args: argparse.Namespace) -> int:
 def declare_latex(parser: Parser) -> None:
     """The options of `latex`."""
     add_model(parser)
-    parser.option("-o", "--output", metavar="FILE.tex", help="the file to write (default: print the document)")
+    parser.option("-o", "--output", metavar="FILE", help="the file to write, .tex or .md (default: print Markdown)")
     parser.option(
         "--notation", type=one_of(NOTATIONS), default="index", metavar="NAME", help="index (default) or matrix"
     )
@@ -45,14 +45,16 @@ def run_latex(args: argparse.Namespace) -> int:
     """Write or print the derived gradients."""
     if args.layout is not None and args.notation != "matrix":
         raise UsageError("symnet latex: --layout goes with --notation matrix; index notation has no layouts")
+    form = ".md"
     if args.output is not None:
         check_output(args.output, [args.model])
+        form = ending("symnet latex", args.output, (".tex", ".md"))
     model = load_model(args.model)
     with working(f"deriving {model.name}"):
         found = gradients(model, args.notation, args.layout or "denominator", args.wrt, args.steps)
     if args.output is None:
         print(found.markdown(), end="")
         return 0
-    write_atomic(args.output, found.tex() if str(args.output).endswith(".tex") else found.markdown())
+    write_atomic(args.output, found.tex() if form == ".tex" else found.markdown())
     print(f"{args.output}: the equations and derived gradients of {model.name}")
     return 0

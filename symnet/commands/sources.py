@@ -98,7 +98,7 @@ def _source(
     args: argparse.Namespace, spec: str, signature: Signature, target: bool, weight: str | None
 ) -> Source | None:
     form = _form(spec)
-    if form != "table" and (form or Path(spec).exists()):
+    if form != "table" and (form or ":" in spec or Path(spec).exists()):
         for option in ("target_column", "feature_columns"):
             if getattr(args, option, None) is not None:
                 name = "--" + option.replace("_", "-")

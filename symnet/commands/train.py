@@ -9,16 +9,17 @@ from types import ModuleType
 import numpy as np
 
 from symnet import augment
-from symnet.commands.arguments import UsageError
+from symnet.commands.arguments import UsageError, ending, needs
 from symnet.commands.measure import Measures, measure
 from symnet.commands.network import compiled, load_model, read_params, signature
 from symnet.commands.sources import Streamed, given, hold_out, open_data
-from symnet.commands.train_options import HELD_OUT, declare
+from symnet.commands.train_options import declare
 from symnet.compile import Network
-from symnet.data import Data
+from symnet.data import HELD_OUT, Data
 from symnet.errors import errors_of
 from symnet.files import check_output, write_arrays
 from symnet.readers.bundled import class_names
+from symnet.watch.answers import objectives
 from symnet.watch.progress import best_of, number
 
 __all__ = ["declare", "run"]
@@ -31,8 +32,10 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is True and args.checkpoint is None:
         raise UsageError("symnet train: --resume needs a folder, --checkpoint DIR, or a path: --resume PATH")
     inputs = [path for path in (args.model, args.data, args.validation) if path is not None]
+    needs("symnet train", args, "checkpoint", "checkpoint_every", "keep")
     if args.params is not None:
         check_output(args.params, inputs)
+        ending("symnet train", args.params, (".npz",))
     weighted = args.class_weight is not None or args.sample_weight is not None
     model = load_model(args.model, needs_loss=True)
     net = compiled(model, dtype=args.dtype, target=args.target, weighted=weighted)
@@ -102,10 +105,16 @@ def _train(
             tensorboard=args.tensorboard,
             histograms=args.histograms,
             plot=args.plot,
-            class_names=None if args.plot is None else class_names(args.data),
+            class_names=None if args.plot is None else _class_names(args.data, net.module),
             progress=not args.quiet,
         )
     return trained
+
+
+def _class_names(data: str, module: ModuleType) -> list[str] | None:
+    """What the data call the classes, where the network has as many."""
+    names = class_names(data)
+    return names if names is not None and len(names) in objectives(module).values() else None
 
 
 def _augment(text: str | None, net: Network) -> augment.Augment | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from symnet.checkpoints.start import KEEP
 from symnet.commands.arguments import Parser, add_dtype, add_model, add_target, one_of, real, whole
 from symnet.commands.sources import add_columns
+from symnet.data import HELD_OUT
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
-HELD_OUT = 0.25
-"""The share of the data held out for validation, unless `--validation` or `--holdout` says otherwise."""
 
 
 def declare(parser: Parser) -> None:
@@ -109,11 +109,10 @@ def _checkpoint_options(parser: Parser) -> None:
     parser.option(
         "--checkpoint-every",
         type=_every,
-        default="epoch",
         metavar="STEPS",
         help="how often to write one: a number of steps, or epoch (default)",
     )
-    parser.option("--keep", type=whole(1), default=3, metavar="K", help="how many checkpoints to keep (default: 3)")
+    parser.option("--keep", type=whole(1), metavar="K", help=f"how many checkpoints to keep (default: {KEEP})")
     parser.option(
         "--resume",
         nargs="?",

@@ -41,7 +41,7 @@ def write_bundle(path: str | Path, model: Model, params: Mapping[str, np.ndarray
         "module": name,
         "inputs": {n: [list(shape), kind] for n, (shape, kind) in module.INPUTS.items()},
         "parameters": int(sum(np.size(a) for a in params.values())),
-        "dtype": dtype,
+        "dtype": net.dtype,
         "needs": ["Python 3.11", "NumPy"],
     }
     program = Path(__file__).with_name("application.py").read_text(encoding="utf-8")

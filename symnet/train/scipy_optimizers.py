@@ -8,8 +8,6 @@ extra `symnet[scipy]`.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ import numpy as np
 
 from symnet.compile import Network
 from symnet.errors import DefinitionError, errors_of
+from symnet.extras import extra
 from symnet.options import choice, integer, number, strict
 
 METHODS = {"newton-cg": "Newton-CG", "l-bfgs": "L-BFGS-B"}
@@ -86,17 +85,11 @@ def fit_scipy(
         raise DefinitionError("fit_scipy: the network has no loss; give sn.Model(..., loss=...)")
     if method == "newton-cg" and not hasattr(net.module, "hvp"):
         raise DefinitionError('fit_scipy(method="newton-cg"): expected a network compiled with sn.compile(hvp=True)')
-    optimize = _scipy()
+    optimize = extra("scipy.optimize", "fit_scipy", "scipy", DefinitionError)
     with errors_of(net.module):
         start = net.module.init_params(seed) if params is None else params
         problem = _Problem(net.module, x, y, start, {"seed": seed, "sample_weight": sample_weight})
         return _minimised(optimize, problem, METHODS[method], max_iterations, tolerance, on_iteration)
-
-
-def _scipy() -> Any:
-    if importlib.util.find_spec("scipy") is None:
-        raise DefinitionError("fit_scipy needs SciPy, which is not installed: pip install 'symnet[scipy]'")
-    return importlib.import_module("scipy.optimize")
 
 
 class _Problem:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import io
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from symnet.errors import DataError
+from symnet.extras import extra
 from symnet.verify.ways import TINY, Ways
 
 FLOOR = 1e-18
@@ -18,8 +17,7 @@ FLOOR = 1e-18
 
 def need_matplotlib() -> None:
     """Raises DataError where matplotlib is not installed, with the command that installs it."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise DataError("a plot needs matplotlib, which is not installed: pip install 'symnet[plot]'")
+    extra("matplotlib", "a plot", "plot", DataError)
 
 
 def plot_ways(ways: Ways) -> bytes:
@@ -67,9 +65,8 @@ def plot_norms(
 
 
 def _figure(x: str, y: str) -> tuple[Any, Any]:
-    need_matplotlib()
     # The object-oriented interface needs no display and leaves no global state.
-    figure = importlib.import_module("matplotlib.figure").Figure(figsize=(7.2, 4.4), layout="constrained")
+    figure = extra("matplotlib.figure", "a plot", "plot", DataError).Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(y)

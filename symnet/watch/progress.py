@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import math
 import sys
 import time
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from symnet.extras import installed
 from symnet.watch.metrics import SHARES
 
 Event = Mapping[str, Any]
@@ -28,7 +28,7 @@ REST = 6
 
 def fancy() -> bool:
     """Whether stderr is a terminal and rich is installed."""
-    return sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
+    return sys.stderr.isatty() and installed("rich")
 
 
 def results(event: Event) -> dict[str, float]:

@@ -10,8 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from symnet.errors import DataError, DefinitionError
-from symnet.options import flag, shown
+from symnet.options import flag, shown, strings
+from symnet.suggest import listing
 from symnet.verify.plots import need_matplotlib
 from symnet.watch.answers import answers, objectives
 from symnet.watch.board import Board, need_tensorboard
@@ -55,6 +58,11 @@ class Watch:
             raise DefinitionError(
                 "histograms: they are for TensorBoard; give tensorboard='FOLDER' (--tensorboard DIR), too"
             )
+        if self.class_names is not None:
+            names = self.class_names
+            strings("fit(class_names=)", list(names) if isinstance(names, np.ndarray) else names)
+        if self.class_names is not None and self.plot is None:
+            raise DefinitionError("class_names: they are for pictures; give plot='FOLDER', too, or leave them out")
         if self.progress is not None:
             flag("fit(progress=)", self.progress)
         if self.tensorboard is not None:
@@ -195,6 +203,12 @@ def watching(watch: Watch, module: ModuleType, x: Any, options: Mapping[str, Any
     )
     if metrics and validation is None:
         raise DefinitionError("metrics: they are measured on a validation part, and there is none: give validation=")
+    counts = [classes for classes in objectives(module).values() if classes is not None]
+    if watch.class_names is not None and len(watch.class_names) not in counts:
+        raise DefinitionError(
+            f"fit(class_names=): expected {listing(map(str, counts)) if counts else 'none: there are no classes'}, "
+            f"got {len(watch.class_names)}"
+        )
     with display(bool(watch.progress), _samples(x)) as show:
         board = None if watch.tensorboard is None else Board(watch.tensorboard, watch.histograms)
         try:

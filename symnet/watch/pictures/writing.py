@@ -38,7 +38,7 @@ def write_pictures(
     if validation is not None:
         for output, said in answers(net.module, params, validation).items():
             if said.classes is not None and said.classes <= MOST_CLASSES:
-                names = class_names if class_names is not None and len(class_names) == said.classes else None
+                names = list(class_names) if class_names is not None and len(class_names) == said.classes else None
                 shown = confusion(said.truth, said.said, names or [str(k) for k in range(said.classes)])
                 figures["confusion" + (f"_{output}" if output else "")] = shown
     if first_kernels(net) is not None:

@@ -1,0 +1,34 @@
+"""Tables of figures: with rich on a terminal, plainly elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from symnet.extras import installed
+
+
+def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0, file: TextIO | None = None) -> None:
+    """Print a table.
+
+    left: how many of the first columns hold words, which begin on the left; figures end on the right.
+    file: where to; by default stdout.
+    """
+    out = file or sys.stdout
+    if out.isatty() and installed("rich"):
+        table = importlib.import_module("rich.table").Table(*header)
+        for column in table.columns[left:]:
+            column.justify = "right"
+        for row in rows:
+            table.add_row(*row)
+        importlib.import_module("rich.console").Console(file=out).print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = [
+            text.ljust(width) if k < left else text.rjust(width)
+            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip(), file=out)
