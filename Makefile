@@ -53,7 +53,7 @@ format: $(READY)
 
 # Frameworks that are not installed are left out: $(BIN)/python -m pip install '.[bench]' brings them.
 bench: $(READY)
-	'$(BIN)/python' -m benchmarks --readme $(BENCH_ARGS)
+	'$(BIN)/python' -m benchmarks --unseen --readme $(BENCH_ARGS)
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

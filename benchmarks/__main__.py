@@ -63,9 +63,9 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"The machine is busy (load {found['machine']['load']}): the figures will not be worth much.")
     contenders = offered(CONTENDERS, print)
     found["race"] = raced(list(WORKLOADS.values()), contenders, args.rounds, args.burst)
-    found["growth"] = growth.measured(growth.NETWORKS, 2, min(args.burst, 0.2))
+    found["growth"] = growth.measured(growth.NETWORKS, min(args.rounds, 2), min(args.burst, 0.2))
     if args.unseen:
-        found["unseen"] = unseen.measured(3, min(args.burst, 0.15))
+        found["unseen"] = unseen.measured(min(args.rounds, 3), min(args.burst, 0.1))
     tables = table.report(found, sentence)
     print(f"\n{tables}\n")
     write_atomic(args.output, json.dumps(found, indent=1) + "\n")

@@ -107,12 +107,13 @@ def growth(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 def unseen(raced: Raced) -> str:
     """The ratio to the fastest peer on each network of the grid."""
-    rows = []
+    rows, ratios = [], []
     for name, results in raced.items():
         best, peer = best_of(results, ours=True), best_of(results, ours=False)
         shown = (f"{milliseconds(results, who)} {who}" for who in (best, peer))
         rows.append([name, *shown, ratio(results, best, peer)])
-    known = [float(row[-1]) for row in rows if row[-1] != "-"]
+        ratios.append(quotient(results, best, peer))
+    known = [value for value in ratios if value > 0]
     below = sum(value < 1 for value in known)
     mean = math.exp(sum(map(math.log, known)) / len(known)) if known else math.nan
     summary = (
@@ -135,8 +136,13 @@ def milliseconds(results: Mapping[str, Mapping[str, Any]], name: str) -> str:
 
 
 def ratio(results: Mapping[str, Mapping[str, Any]], ours: str, theirs: str) -> str:
-    """The ratio of two medians."""
-    return number(results[ours]["median"] / results[theirs]["median"], 2) if ours and theirs else "-"
+    """The ratio of two medians, in two digits."""
+    return number(quotient(results, ours, theirs), 2)
+
+
+def quotient(results: Mapping[str, Mapping[str, Any]], ours: str, theirs: str) -> float:
+    """The ratio of two medians; NaN where one of them is not there."""
+    return float(results[ours]["median"] / results[theirs]["median"]) if ours and theirs else math.nan
 
 
 def peak(results: Mapping[str, Mapping[str, Any]], name: str) -> float:

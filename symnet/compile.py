@@ -29,7 +29,7 @@ from symnet.explain.summary import summary
 from symnet.extras import extra
 from symnet.files import write_atomic
 from symnet.graph import Model
-from symnet.options import bound, choice, flag
+from symnet.options import bound, choice, flag, shown, strings
 from symnet.watch.fitting import fit
 from symnet.watch.watching import Watch
 
@@ -40,7 +40,7 @@ RECIPES = ("columns", "shifts", "stacks")
 
 def compile(
     model: Model,
-    dtype: str = "float32",
+    dtype: str | type[np.floating] | np.dtype[Any] = "float32",
     target: str = "auto",
     wrt_inputs: bool = False,
     hvp: bool = False,
@@ -50,7 +50,7 @@ def compile(
 ) -> Network:
     """Derive the gradients of `model` and generate its module.
 
-    dtype: "float32" or "float64", of every float array.
+    dtype: "float32" or "float64", or what NumPy has for them, of every float array.
     target: "numpy", "numexpr", "numba" (its kernels are compiled at their first call), or "auto", which chooses
     between NumPy and numexpr for each kernel by a fixed cost model.
     wrt_inputs: `loss_and_grads` also gives the gradient by each float input, under the input's name (the names
@@ -65,10 +65,14 @@ def compile(
     """
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
-    choice("compile(dtype=)", dtype, DTYPES)
+    precision = _precision(dtype)
     choice("compile(target=)", target, TARGETS)
-    for recipe in recipes:
+    for recipe in strings("compile(recipes=)", recipes):
         choice("compile(recipes=)", recipe, RECIPES)
+    for remark in strings("compile(remarks=)", remarks):
+        # They become part of the source, which is run.
+        if not remark.isprintable() or '"""' in remark or "\\" in remark:
+            raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
     flag("compile(wrt_inputs=)", wrt_inputs)
     flag("compile(hvp=)", hvp)
     model = model.weighted() if flag("compile(weighted=)", weighted) else model
@@ -81,20 +85,31 @@ def compile(
         model,
         program,
         evaluation(model),
-        dtype=dtype,
+        dtype=precision,
         target=target,
         wrt_inputs=wrt_inputs,
         hvp=hvp,
         recipes=recipes,
         remarks=remarks,
     )
-    return Network(model, program, built.source, built.blocks, built.memory, built.evaluation, dtype, wrt_inputs)
+    return Network(model, program, built.source, built.blocks, built.memory, built.evaluation, precision, wrt_inputs)
+
+
+def _precision(dtype: object) -> str:
+    for name in DTYPES:
+        if dtype is getattr(np, name) or (isinstance(dtype, np.dtype) and dtype == np.dtype(name)):
+            return name
+    return choice("compile(dtype=)", dtype, DTYPES)
 
 
 def loaded(name: str, source: str) -> ModuleType:
     """A generated module from its text, which is run: it must come from `compile`."""
-    filename = f"<symnet generated {name}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    lines = source.splitlines(keepends=True)
+    filename, number = f"<symnet generated {name}>", 1
+    while filename in linecache.cache and linecache.getlines(filename) != lines:  # of another model of that name
+        number += 1
+        filename = f"<symnet generated {name}, {number}>"
+    linecache.cache[filename] = (len(source), None, lines, filename)
     module = ModuleType(name, source.partition('"""')[2].partition('"""')[0])
     module.__file__ = filename
     exec(builtins.compile(source, filename, "exec"), module.__dict__)
@@ -160,14 +175,17 @@ class Network:
         return f"workspace: {train} bytes to train, {use} to use"
 
     def memory(self, N: int = 32, *, optimizer: str = "adam", training: bool = True, **sizes: int) -> dict[str, int]:
-        """The bytes that training holds with batches of N samples, or use, with `training=False`.
+        """The bytes that training holds with N samples in a workspace, or use, with `training=False`.
 
+        A batch whose workspace is much larger than a cache is learnt from in parts, where the loss is a mean over
+        samples: then this is more than what training holds.
         {"parameters", "gradients", "optimizer", "workspace"}, of which use has the first and the last.
         optimizer: the rule that `make_step` is to follow.  sizes: the other symbolic sizes, such as T=64.
         Raises DefinitionError for an unknown optimizer, and for sizes that are missing, unknown or not positive.
         """
         plan = self.workspace if training else self.evaluation
-        found = memory(self.model, self.dtype, plan, optimizer, {"N": N, **sizes})
+        compiled = f"def {optimizer}_w_kernel(" in self.source
+        found = memory(self.model, self.dtype, plan, optimizer, {"N": N, **sizes}, compiled)
         return found if training else {key: found[key] for key in ("parameters", "workspace")}
 
     def __repr__(self) -> str:
@@ -198,8 +216,8 @@ class Network:
         params: dict[str, Any] | None = None,
         *,
         checkpoint: str | Path | None = None,
-        checkpoint_every: int | str = "epoch",
-        keep: int = 3,
+        checkpoint_every: int | str | None = None,
+        keep: int | None = None,
         resume: bool | str | Path = False,
         metrics: str | Sequence[str] = (),
         tensorboard: str | Path | None = None,
@@ -212,8 +230,8 @@ class Network:
         """Train with `module.train` and its options; returns (params, history).
 
         params: where to start; by default `module.init_params(seed)`.
-        checkpoint: a folder for checkpoints, made where it is missing.  checkpoint_every: "epoch", or a number of
-        steps.  keep: how many there are at most.
+        checkpoint: a folder for checkpoints, made where it is missing.  checkpoint_every: "epoch" (the default), or a
+        number of steps.  keep: how many there are at most; by default 3.
         resume: True to go on from the newest intact checkpoint of the folder, if there is one; or the path of a
         checkpoint or a folder.  The training ends with the same bytes as one that was not interrupted.
         metrics: names such as ["f1", "top5"] or ["mae"] (see `symnet.watch.metrics`), measured on `validation` after
@@ -228,6 +246,9 @@ class Network:
         bound("fit", self.module.train, (params, x, y), options, also=inspect.getfullargspec(Network.fit).kwonlyargs)
         watch = Watch(metrics, tensorboard, histograms, plot, class_names, progress)
         with errors_of(self.module):
+            for hook in ("on_step", "on_epoch"):  # the loop sees them inside of others
+                if options.get(hook) is not None:
+                    self.module._require_function(hook, options[hook], "event")
             start = self.module.init_params(options.get("seed", 0)) if params is None else params
         return fit(self, plan, watch, start, x, y, options)
 

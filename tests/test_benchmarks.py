@@ -123,6 +123,11 @@ def test_tables_go_into_the_readme(tmp_path: Path) -> None:
     assert table.placed(table.README.read_text(encoding="utf-8"), text)
 
 
+def test_a_ratio_that_rounds_to_nothing_has_a_mean_too() -> None:
+    raced = {"conv": {"symnet": measured(1e-6), "torch": measured(1.0)}, "lost": {"symnet": measured(1e-3)}}
+    assert table.unseen(raced).endswith("1 of 1 below 1; geometric mean 0.00, worst 0.00.")
+
+
 def test_machine_is_described() -> None:
     found = machine.seen()
     text = machine.described(found)
@@ -155,7 +160,7 @@ def test_bench_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ("words", "message"),
     [
         (["--batch", "0"], "expected a whole number from 1"),
-        (["--batch", "4,x"], "got 'x'"),
+        (["--batch-size", "4,x"], "got 'x'"),
         (["--bacth", "4"], "did you mean '--batch'?"),
         (["--optimizer", "admw"], "did you mean 'adamw'?"),
         (["--workers", "none"], "got 'none'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -202,9 +203,13 @@ def test_automatic_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     large = sn.compile(sn.Model(wide, sn.Dense(10)(h), loss=sn.CrossEntropy())).module
     for module in (small, large):
         monkeypatch.setattr(module, "_cores", lambda: 2)
+        monkeypatch.setattr(module, "_threads", lambda: 2)
     assert small._worker_count("auto", 32) == 1
     assert large._worker_count("auto", 64) == 1
     assert large._worker_count("auto", 1024) == 2
+    assert large._worker_count("auto", 1) == 1
+    monkeypatch.setattr(large, "_threads", lambda: 1)
+    assert large._worker_count("auto", 64) == 2  # one process has nothing in two threads now
     monkeypatch.setattr(large, "_cores", lambda: 1)
     assert large._worker_count("auto", 1024) == 1
 
@@ -271,17 +276,56 @@ def network() -> Network:
     return sn.compile(mlp(), dtype="float64")
 
 
-@pytest.mark.parametrize(("method", "load"), [("fork", "import saved as module"), ("spawn", LOADED)])
+def starts_by(method: str) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+
+
+@pytest.mark.parametrize(
+    ("method", "load"),
+    [("fork", "import saved as module"), ("spawn", LOADED), ("forkserver", "import saved as module")],
+)
 def test_scripts_need_no_main_guard(method: str, load: str, network: Network, tmp_path: Path) -> None:
     """Workers are fresh interpreters: `multiprocessing`'s way to start processes and the script do not matter."""
-    if method == "fork" and not hasattr(os, "fork"):
-        pytest.skip("no fork on this system")
+    starts_by(method)
     network.save(tmp_path / "saved.py")
     (tmp_path / "script.py").write_text(SCRIPT.format(method=method, load=load))
     result = run("script.py", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     first, losses = result.stdout.splitlines()
     assert first == "script" and np.ptp([float(text) for text in losses.split()]) < 1e-12
+
+
+CHILD = """
+import multiprocessing
+import numpy as np, saved
+
+def learn(queue):
+    x, y = np.arange(60.0).reshape(10, 6) / 60, np.arange(10) % 3
+    params, _ = saved.train(saved.init_params(0), x, y, epochs=2, batch_size=4, workers=2, clip=0.1)
+    queue.put(b"".join(array.tobytes() for array in params.values()).hex())
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context({method!r})
+    queue = context.Queue()
+    process = context.Process(target=learn, args=(queue,))
+    process.start()
+    print(queue.get(timeout=30))
+    process.join()
+"""
+
+
+def test_processes_of_any_kind_train_with_workers_and_reach_the_same_numbers(network: Network, tmp_path: Path) -> None:
+    """A child that `multiprocessing` started may have workers itself, and all of them find the same bits."""
+    x, y = np.arange(60.0).reshape(10, 6) / 60, np.arange(10) % 3
+    module = network.module
+    params, _ = module.train(module.init_params(0), x, y, epochs=2, batch_size=4, workers=2, clip=0.1)
+    network.save(tmp_path / "saved.py")
+    for method in multiprocessing.get_all_start_methods():
+        (tmp_path / f"{method}_child.py").write_text(CHILD.format(method=method))
+        result = run(f"{method}_child.py", cwd=tmp_path)
+        assert (result.returncode, result.stderr) == (0, ""), method
+        assert result.stdout.strip() == b"".join(array.tobytes() for array in params.values()).hex(), method
 
 
 def imported(path: Path) -> ModuleType:
@@ -298,6 +342,14 @@ def test_shared_memory_that_is_too_small(network: Network, monkeypatch: pytest.M
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=9))
     with pytest.raises(module.DataError, match=r"bytes of shared memory are needed, .* has 9; make it larger"):
         module.make_step(module.init_params(0), batch_size=4, workers=2)
+
+
+def test_models_of_one_name_keep_their_texts() -> None:
+    """Workers run the text of the module that starts them, not that of the last one with its name."""
+    modules = [compiled(sn.Model(X, sn.Dense(n)(X), loss=sn.CrossEntropy(), name="twin")) for n in (2, 3)]
+    for module in modules:
+        with module.make_step(module.init_params(0), batch_size=4, workers=2) as step:
+            assert np.isfinite(step(np.ones((4, 6)), np.array([0, 1, 1, 0])))
 
 
 def test_text_that_is_gone(network: Network, tmp_path: Path) -> None:

@@ -19,19 +19,20 @@ from symnet.runtime.head import (
     BUFFERS,
     DTYPE,
     INPUTS,
-    NOISE,
+    OPTIMIZERS,
     PARAMETERS,
     _backward,
     _forward,
     _loss,
 )
-from symnet.runtime.parts import _Batch, _Learner
 from symnet.runtime.vectors import _VECTORS, _count, _Vectors
 
 _SPIN = 2e-3  # seconds that a process looks for news without pause before it sleeps
+_KEEP = 3e-5  # of these, the seconds in which it keeps its core all the same
 _DEVICE = "/dev/shm"  # where Linux has it; writing beyond its end ends the process
 
-_TURN, _LAYOUTS, _SAMPLES, _NOISE = range(4)  # what the words of the control block are
+# What the words of the control block are.
+_TURN, _TASK, _LAYOUTS, _SAMPLES, _NOISE, _STEP = range(6)
 _DONE, _ASLEEP = range(2)  # the same for one worker
 _LINE = 8  # words of a cache line; what different processes write lies apart
 
@@ -69,27 +70,35 @@ def _block(name: str | None = None, size: int = 0) -> Any:
 
 
 class _Shared:
-    """The control block and the vectors of all workers, in one block of memory."""
+    """The control block, the vectors of all workers, and the optimizer's, in one block of memory."""
 
-    def __init__(self, block: Any, workers: int) -> None:
-        layout = _core(workers)
-        control, losses, trained, held, *rest = _carved(block, layout)
-        self.control = memoryview(control.data)
-        self.losses = losses
-        gradients, states = rest[:workers], rest[workers:]
+    def __init__(self, block: Any, workers: int, optimizer: str) -> None:
+        arrays = iter(_carved(block, _core(workers, optimizer)))
+        control, scales, losses, squares, trained, held = (
+            next(arrays) for _ in range(6)
+        )
+        self.control = control.data
+        # Learning rate and factor of the gradient; then one for each worker.
+        self.scales: Any = scales.data
+        self.losses: Any = losses.data
+        self.squares: Any = squares.data
+        gradients, buffers = ([next(arrays) for _ in range(workers)] for _ in range(2))
         self.vectors = [
             _Vectors(trained, held, gradient, state)
-            for gradient, state in zip(gradients, states, strict=True)
+            for gradient, state in zip(gradients, buffers, strict=True)
         ]
+        self.state = list(arrays)
 
 
-def _core(workers: int) -> Layout:
+def _core(workers: int, optimizer: str) -> Layout:
     trained, held, gradient, state = (
         ((_count(v),), np.dtype(DTYPE).str) for v in _VECTORS
     )
     control = ((_LINE * (1 + workers),), "<i8")
-    losses = ((workers,), "<f8")
-    return [control, losses, trained, held, *[gradient] * workers, *[state] * workers]
+    scales, losses, squares = (((count,), "<f8") for count in (2, workers, workers))
+    vectors = [*[gradient] * workers, *[state] * workers]
+    own = [trained] * len(OPTIMIZERS[optimizer][1])
+    return [control, scales, losses, squares, trained, held, *vectors, *own]
 
 
 def _room(layout: Layout) -> int:
@@ -121,24 +130,6 @@ def _shard(samples: int, worker: int, workers: int) -> int:
     return -(-samples * worker // workers)
 
 
-def _learn_shard(
-    learner: _Learner,
-    worker: int,
-    workers: int,
-    batch: _Batch,
-    noise: int,
-    rng: np.random.Generator,
-) -> float:
-    """The loss of a worker's part of a batch; its gradient is the learner's.  Noise is its own, by `noise`."""
-    samples = batch._sizes["N"]
-    start, stop = (_shard(samples, k, workers) for k in (worker, worker + 1))
-    if start == stop:
-        return 0.0
-    if NOISE:
-        rng = np.random.default_rng((noise, worker))
-    return learner.learn_parts(batch, start, stop, rng)
-
-
 def _signature() -> int:
     """A number that another version of this module, such as a file that has changed meanwhile, does not have."""
     codes = [f.__code__ for f in (_forward, _loss, _backward)]
@@ -158,3 +149,9 @@ def _fence() -> None:
         pass
     with _order:
         pass
+
+
+def _yield() -> None:
+    """Let another process run that waits for this core: it may be the one that is waited for."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()

@@ -10,28 +10,30 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from symnet.runtime.parts import _Batch, _Learner
+from symnet.runtime.parts import _Batch
 from symnet.runtime.shared import (
     _ASLEEP,
     _DONE,
+    _KEEP,
     _LAYOUTS,
-    _NOISE,
     _SAMPLES,
     _SPIN,
+    _TASK,
     _TURN,
     _block,
     _carved,
     _fence,
-    _learn_shard,
     _line,
     _Shared,
     _signature,
+    _yield,
 )
+from symnet.runtime.slices import _LEARN, _Member
 from symnet.runtime.step import _BUFFER
 
 
 def _serve(start: dict[str, Any]) -> None:
-    """Compute this worker's part of each batch until the first worker is gone."""
+    """Do this worker's part of each step until the first worker is gone."""
     sys.excepthook = lambda kind, error, _: _say({"error": f"{kind.__name__}: {error}"})
     # The first worker owns the memory; this process is not to give it back.
     tracker = import_module("multiprocessing.resource_tracker")
@@ -53,10 +55,10 @@ class _Worker:
     """One of the other workers.  It looks for a new turn, and after a while sleeps until a line arrives."""
 
     def __init__(self, start: dict[str, Any]) -> None:
-        self.worker, self.workers = start["worker"], start["workers"]
+        self.worker, optimizer = start["worker"], start["optimizer"]
         self.block = _block(name=start["block"])
-        self.shared = _Shared(self.block, self.workers)
-        self.learner = _Learner(self.shared.vectors[self.worker], self.workers)
+        self.shared = _Shared(self.block, start["workers"], optimizer)
+        self.member = _Member(self.shared, self.worker, optimizer, start["factors"])
         self.rng = np.random.default_rng()
         self.lines: BinaryIO = sys.stdin.buffer
         self.turn = self.layouts = 0
@@ -72,22 +74,26 @@ class _Worker:
             while self.layouts < control[_LAYOUTS]:
                 if not self._read():
                     return
-            samples, noise = control[_SAMPLES], control[_NOISE]
-            arrays = {name: array[:samples] for name, array in self.arrays.items()}
-            batch = _Batch(self.sizes | {"N": samples}, arrays)
-            loss = _learn_shard(
-                self.learner, self.worker, self.workers, batch, noise, self.rng
-            )
-            self.shared.losses[self.worker] = loss
+            task = control[_TASK]
+            if task == _LEARN:
+                self.member.learn(self._batch(control[_SAMPLES]), self.rng)
+            else:
+                self.member.work(task)
             _fence()
             control[line + _DONE] = self.turn
+
+    def _batch(self, samples: int) -> _Batch:
+        arrays = {name: array[:samples] for name, array in self.arrays.items()}
+        return _Batch(self.sizes | {"N": samples}, arrays)
 
     def _wait(self) -> bool:
         """Until there is a new turn; False where there will be none."""
         control, turn = self.shared.control, self.turn
-        end = time.perf_counter() + _SPIN
-        while control[_TURN] == turn and time.perf_counter() < end:
-            pass
+        start = now = time.perf_counter()
+        while control[_TURN] == turn and now < start + _SPIN:
+            now = time.perf_counter()
+            if now > start + _KEEP:
+                _yield()
         asleep = _line(self.worker) + _ASLEEP
         while control[_TURN] == turn:
             control[asleep] = 1

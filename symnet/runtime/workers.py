@@ -4,50 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 import weakref
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from symnet.runtime.checks import DataError
 from symnet.runtime.head import (
-    DTYPE,
-    INPUTS,
-    MODEL,
+    BUFFERS,
     NOISE,
-    ROWS,
-    _bytes,
-    _flops,
 )
-from symnet.runtime.parts import _Batch, _given, _Learner
+from symnet.runtime.parts import _Batch, _given
 from symnet.runtime.processes import _end, _one_thread, _process, _said, _text
 from symnet.runtime.shared import (
     _ASLEEP,
     _DONE,
+    _KEEP,
     _LAYOUTS,
     _NOISE,
     _SAMPLES,
     _SPIN,
+    _STEP,
+    _TASK,
     _TURN,
     Layout,
     _block,
     _carved,
     _core,
     _fence,
-    _learn_shard,
     _line,
     _room,
-    _shard,
     _Shared,
     _signature,
+    _yield,
 )
-from symnet.runtime.vectors import _TRAINED, _count
+from symnet.runtime.slices import (
+    _JOIN,
+    _LEARN,
+    _UPDATE,
+    _UPDATE_JOINED,
+    _counts,
+    _join,
+    _Member,
+)
 
 _NAP = 2e-4  # seconds between two looks, later
 _LOOK = 0.02  # seconds between two looks whether all workers are alive
@@ -56,30 +61,32 @@ _LOOK = 0.02  # seconds between two looks whether all workers are alive
 class _Team:
     """Processes that train together, until `close`.
 
-    Each computes the gradient of its part of a batch; the first is the caller's own, which also updates the
-    parameters.  The others are fresh interpreters that run this module's text, so it makes no difference how it was
+    Each computes the gradient of its part of a batch and updates its slice of the parameters; the first is the
+    caller's own.  The others are fresh interpreters that run this module's text, so it makes no difference how it was
     loaded, nor how `multiprocessing` starts processes.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, optimizer: str, factors: list[float]) -> None:
         self.workers = workers
         self.turn = self.layouts = 0
-        self.block = _block(size=_room(_core(workers)))
+        self.updating = False
+        self.block = _block(size=_room(_core(workers, optimizer)))
         self.data: Any = None
         self.named = [self.block]
         self.processes: list[subprocess.Popen[bytes]] = []
         parts = (os.getpid(), self.processes, self.named)
         self.close = weakref.finalize(self, _end, *parts)
-        self.shared = _Shared(self.block, workers)
+        self.shared = _Shared(self.block, workers, optimizer)
         self.control = self.shared.control
-        self.learner = _Learner(self.shared.vectors[0], workers)
+        self.member = _Member(self.shared, 0, optimizer, factors)
+        self.learner = self.member.learner
         self.batches: tuple[dict[str, int], int, dict[str, np.ndarray]] | None = None
         with contextlib.ExitStack() as failing:
             failing.callback(self.close)
-            self._start()
+            self._start({"optimizer": optimizer, "factors": factors})
             failing.pop_all()
 
-    def _start(self) -> None:
+    def _start(self, update: dict[str, Any]) -> None:
         text = _text().encode()
         for worker in range(1, self.workers):
             try:
@@ -88,7 +95,7 @@ class _Team:
                 raise DataError(
                     f"workers: no process can be started: {error}"
                 ) from None
-            start = {
+            start = update | {
                 "path": sys.path,
                 "bytes": len(text),
                 "file": __file__,
@@ -143,56 +150,73 @@ class _Team:
             self._send(worker, json.dumps(message).encode() + b"\n")
 
     def learn(self, batch: _Batch, rng: np.random.Generator) -> float:
-        """The loss of a batch; its gradient, and what the buffers are to be, are then those of the first worker."""
-        control, samples = self.control, batch._sizes["N"]
+        """The loss of a batch, and what the buffers are to be; the gradient is still in parts."""
+        samples = batch._sizes["N"]
+        self.control[_LAYOUTS], self.control[_SAMPLES] = self.layouts, samples
+        self.control[_NOISE] = int(rng.integers(2**62)) if NOISE else 0
+        with _one_thread():
+            self._tell(_LEARN)
+            self.member.learn(batch, rng)
+            self._wait()
+        counts = _counts(samples, self.workers)
+        if BUFFERS:
+            _join([vectors.state for vectors in self.shared.vectors], counts)
+        losses = self.shared.losses
+        return float(sum(n * losses[k] for k, n in enumerate(counts) if n)) / samples
+
+    def update(self, rate: float, step: int, clip: float | None, guarded: bool) -> bool:
+        """Join the gradients of a batch and update the parameters.
+
+        guarded: not where the gradient is not finite; then the answer is False.
+        """
+        scales = self.shared.scales
+        scales[0], scales[1], self.control[_STEP] = rate, 1.0, step
+        with _one_thread():
+            if clip is None and not guarded:
+                self._all(_UPDATE)
+                return True
+            self._all(_JOIN)
+            squares = sum(self.shared.squares)
+            if guarded and math.isnan(squares):
+                return False
+            if clip is not None and math.sqrt(squares) > clip:
+                scales[1] = clip / math.sqrt(squares)
+            self._all(_UPDATE_JOINED)
+            return True
+
+    def _all(self, task: int) -> None:
+        """Every worker does this in its slice."""
+        self.updating = task != _JOIN
+        self._tell(task)
+        self.member.work(task)
+        self._wait()
+        self.updating = False
+
+    def _tell(self, task: int) -> None:
+        """Tell the other workers what to do."""
+        control = self.control
         self.turn += 1
-        noise = int(rng.integers(2**62)) if NOISE else 0
-        control[_LAYOUTS], control[_SAMPLES], control[_NOISE] = (
-            self.layouts,
-            samples,
-            noise,
-        )
+        control[_TASK] = task
         _fence()
         control[_TURN] = self.turn
         _fence()
         for worker in range(1, self.workers):
             if control[_line(worker) + _ASLEEP]:
                 self._send(worker, b"\n")
-        with _one_thread():
-            loss = _learn_shard(self.learner, 0, self.workers, batch, noise, rng)
-            self.shared.losses[0] = loss
-            self._wait()
-        return self._joined(samples)
-
-    def _joined(self, samples: int) -> float:
-        """The means, by samples, of what all found: the loss returned, the vectors in those of the first."""
-        bounds = [_shard(samples, k, self.workers) for k in range(self.workers + 1)]
-        counts = [stop - start for start, stop in pairwise(bounds)]
-        first, *others = self.shared.vectors
-        for count, vectors in zip(counts[1:], others, strict=True):
-            for whole, part in (
-                (first.gradient, vectors.gradient),
-                (first.state, vectors.state),
-            ):
-                if 0 < count < counts[0]:
-                    part *= count / counts[0]
-                if count:
-                    whole += part
-        for whole in (first.gradient, first.state):
-            whole *= counts[0] / samples
-        return float(np.dot(counts, self.shared.losses)) / samples
 
     def _wait(self) -> None:
         """Until all are done.  Raises DataError where one has died."""
         control, turn = self.control, self.turn
-        spin = time.perf_counter() + _SPIN
-        look = spin + _LOOK
+        start = time.perf_counter()
+        look = start + _SPIN + _LOOK
         for worker in range(1, self.workers):
             done = _line(worker) + _DONE
             while control[done] != turn:
                 now = time.perf_counter()
-                if now > spin:
+                if now > start + _SPIN:
                     time.sleep(_NAP)
+                elif now > start + _KEEP:
+                    _yield()
                 if now > look:
                     look = now + _LOOK
                     self._look()
@@ -228,53 +252,14 @@ class _Team:
         elif code < 0:
             how = f"was killed by signal {-code} ({signal.strsignal(-code)})"
         self.close()
+        left = "the parameters are those of the last whole step"
+        if self.updating:
+            left = "some parameters are those of the last step, others those of the one before"
         raise DataError(
-            f"workers: worker {worker + 1} of {self.workers} {how}{why and ': '}{why}; "
-            "the parameters are those of the last whole step"
+            f"workers: worker {worker + 1} of {self.workers} {how}{why and ': '}{why}; {left}"
         )
 
     def _forget_names(self) -> None:
         """All workers have the memory now: without a name it is gone with the last of them, however that ends."""
         while self.named:
             self.named.pop().unlink()
-
-
-def _worker_count(workers: Any, batch_size: int) -> int:
-    """How many processes are to train.  Raises DataError for a number that cannot be.
-
-    "auto": as many as give the shortest step, by rough figures of a present-day processor.
-    """
-    if workers == "auto":
-        return 1 if ROWS == "entangled" else _fastest(batch_size)
-    right = isinstance(workers, (int, np.integer)) and not isinstance(workers, bool)
-    if not right or workers < 1:
-        raise DataError(
-            f'workers: expected a number of processes from 1, or "auto", got {workers!r}'
-        )
-    if workers > 1 and ROWS == "entangled":
-        raise DataError(
-            f"workers: expected 1, got {workers}; the loss of {MODEL} is no mean over "
-            "samples that are computed apart, so its batches cannot be divided"
-        )
-    if workers > batch_size:
-        raise DataError(
-            f"workers: expected at most one for each of the {batch_size} samples of a "
-            f"batch, got {workers}; more processes than cores only wait for each other"
-        )
-    return int(workers)
-
-
-def _fastest(batch_size: int) -> int:
-    names = {e for shape, _ in INPUTS.values() for e in shape if isinstance(e, str)}
-    sizes = dict.fromkeys(sorted(names), 32) | {"N": batch_size}
-    alone = _flops(**sizes) / 2e11 + _bytes(**sizes) / 8e9  # products, all else
-    more = 1e-4 + 3 * np.dtype(DTYPE).itemsize * _count(_TRAINED) / 1e10
-    seconds = {k: alone / k + more * (k - 1) for k in range(1, _cores() + 1)}
-    return min(seconds, key=lambda k: seconds[k])
-
-
-def _cores() -> int:
-    """The processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
