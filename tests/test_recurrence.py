@@ -59,7 +59,7 @@ def test_code_does_not_grow_with_the_length() -> None:
         model = sn.Model(x, sn.Dense(2)(sn.LSTM(4)(x)), loss=sn.CrossEntropy())
         return len(sn.compile(model).source.splitlines())
 
-    assert abs(lines(1000) - lines(10)) < 20  # longer numbers break a few lines
+    assert abs(lines(1000) - lines(10)) < 40  # longer numbers break a few lines, larger arrays need no prepared numbers
     assert abs(lines("T") - lines(10)) < 40
 
 

@@ -8,12 +8,14 @@ columns) array: a reshaped view where the storage order allows it, a copy
 
 Two decisions are left: an index of L that stands before the rows and columns
 joins the batch; and a summed index that is outermost in both factors may become
-a batch that is added up afterwards, if that saves a copy.
+a batch that is added up afterwards, if that saves a copy.  In a loop, where products are
+small, it also may if each product of the batch is one that BLAS need not pack.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import sympy
 
@@ -25,6 +27,9 @@ from codegen.plan import Step
 from codegen.view import Reshape, natural
 
 COPY_OF_VALUE, COPY_OF_PARAMETER = 10, 1
+UNPACKED, MOST_PARTS, NOMINAL = 1_000_000, 8, 32
+"""Up to this many multiplications, BLAS libraries read the factors of a product where they lie instead of packing
+them first; assumed for sizes that are not numbers."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +159,20 @@ def _cheapest(
         trial = Roles(roles.batch, roles.rows, order, roles.columns)
         candidates.append((_cost(equation, storage, left, right, trial), len(candidates), trial, ()))
         outer = order[:1]
-        if len(order) > 1 and all(o[:1] == outer for o in natural_orders):
+        small = storage.looped and not roles.batch and _need_not_pack(equation, outer)
+        if len(order) > 1 and (small or all(o[:1] == outer for o in natural_orders)):
             trial = Roles((*outer, *roles.batch), roles.rows, order[1:], roles.columns)
-            candidates.append((_cost(equation, storage, left, right, trial) + 1, len(candidates), trial, outer))
+            price = _cost(equation, storage, left, right, trial) + (-1 if small else 1)
+            candidates.append((price, len(candidates), trial, outer))
     _, _, best, partial = min(candidates, key=lambda c: c[:2])
     return best, partial
+
+
+def _need_not_pack(equation: Equation, outer: tuple[str, ...]) -> bool:
+    """True when a product for each value of `outer` need not be packed, and one for all of them would be."""
+    sizes = {n: e.evaluate(dict.fromkeys(e.names, NOMINAL)) for n, e in equation.box}
+    volume, count = prod(sizes.values()), prod(sizes[n] for n in outer)
+    return volume // count <= UNPACKED < volume and count <= MOST_PARTS
 
 
 def _order(equation: Equation, storage: Storage, read: Read) -> tuple[str, ...]:

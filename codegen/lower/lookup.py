@@ -20,7 +20,7 @@ from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Fill, Gather, ScatterAdd, Step
 from codegen.rewrite.shape import inside, plain_indices
 from codegen.rewrite.substitute import number
-from codegen.view import View
+from codegen.view import Reshape, View
 
 
 def gathered(equation: Equation, storage: Storage) -> Equation:
@@ -39,7 +39,7 @@ def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
     # The values lie as the left side has its indices, but a row stays a row.
     order = [n for n in dict.fromkeys((*indices_of(equation.at), *equation.extents)) if n in indices_of(read.at)]
     order = [n for n in order if n in equation.extents]
-    row = [s.plain for s in read.at[1:] if isinstance(s, Affine) and s.plain] if token else []
+    row = [s.plain for s in read.at[token + 1 :] if isinstance(s, Affine) and s.plain] if token is not None else []
     names = (*(n for n in order if n not in row), *row)
     key = ("gathered", read, names, extents_of(names, equation.extents))
     plain = tuple(map(Affine.of, names))
@@ -57,32 +57,48 @@ def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
 
 
 def _fetch(
-    read: Read, out: View, names: tuple[str, ...], token: Read | None, equation: Equation, storage: Storage
+    read: Read, out: View, names: tuple[str, ...], axis: int | None, equation: Equation, storage: Storage
 ) -> Gather:
-    if token is None:
+    if axis is None:
         return Gather(out, View(read.tensor), View(positions(read.tensor, read.at, names, equation, storage)))
-    own = names[: len(names) - len(read.at) + 1]
-    if token.tensor in storage.checked and tuple(s.plain for s in token.at if isinstance(s, Affine)) == own:
+    own = names[: len(names) - len(read.at) + axis + 1]
+    token = read.at[axis]
+    assert isinstance(token, Read)
+    known = token.tensor in storage.checked and tuple(s.plain for s in token.at if isinstance(s, Affine)) == own
+    if known and axis == 0:
         return Gather(out, View(read.tensor), View(token.tensor), rows=True)
     # Positions in the table seen as one of single rows.
     rows = Equation("", (), slot(0), (), tuple((n, equation.extents[n]) for n in own))
-    places = positions(f"{read.tensor}.rows", (token,), own, rows, storage, storage.shapes[read.tensor][:1])
-    return Gather(out, View(read.tensor), View(places), rows=True)
+    shape = storage.shapes[read.tensor]
+    places = positions(f"{read.tensor}.rows", read.at[: axis + 1], own, rows, storage, shape[: axis + 1])
+    table = View(read.tensor)
+    if axis:
+        table = table.then(Reshape((shape[: axis + 1], *((size,) for size in shape[axis + 1 :]))), axes=())
+    return Gather(out, table, View(places), rows=True)
 
 
-def _row_of(read: Read, equation: Equation, storage: Storage) -> Read | None:
-    """The token, where `read` is a whole row `table[token[n,t],k]` at tokens read as they are."""
-    token = read.at[0] if read.at else None
-    rest = plain_indices(read.at[1:])
-    if not isinstance(token, Read) or not rest or plain_indices(token.at) is None:
+def _row_of(read: Read, equation: Equation, storage: Storage) -> int | None:
+    """The axis of the token, where `read` is a whole row `table[token[n,t],k]` at tokens read as they are.
+
+    Indices may stand before it, `table[q,token[n,t],k]`: as many tables as they have values, one below the other.
+    """
+    axis = next((k for k, s in enumerate(read.at) if isinstance(s, Read)), None)
+    if axis is None:
         return None
-    whole = all(equation.extents.get(n) == e for n, e in zip(rest, storage.shapes[read.tensor][1:], strict=True))
+    token = read.at[axis]
+    rest, first = plain_indices(read.at[axis + 1 :]), plain_indices(read.at[:axis])
+    if not isinstance(token, Read) or not rest or first is None or plain_indices(token.at) is None:
+        return None
+    if not set(first) <= set(equation.extents) or set(first) & {*rest, *indices_of(token.at)}:
+        return None
+    sizes = storage.shapes[read.tensor][axis + 1 :]
+    whole = all(equation.extents.get(n) == e for n, e in zip(rest, sizes, strict=True))
     full = all(
         equation.extents.get(s.plain or "") == e
         for s, e in zip(token.at, storage.shapes[token.tensor], strict=True)
         if isinstance(s, Affine)
     )
-    return token if whole and full and not set(rest) & set(indices_of(token.at)) else None
+    return axis if whole and full and not set(rest) & set(indices_of(token.at)) else None
 
 
 def fetched(equation: Equation, storage: Storage) -> list[Step] | None:
@@ -97,7 +113,7 @@ def fetched(equation: Equation, storage: Storage) -> list[Step] | None:
         token is None
         or not whole
         or escapes([read], equation, storage)
-        or names[1 - len(read.at) :] != plain_indices(read.at[1:])
+        or names[token + 1 - len(read.at) :] != plain_indices(read.at[token + 1 :])
     ):
         return None
     return [_fetch(read, View(equation.target), names, token, equation, storage)]

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 
 import sympy
 
+from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of, slot
 from codegen.lower.storage import Storage, affine, extents_of, product
-from codegen.plan import Compute, Copy, MatMul, Reduce, Step
+from codegen.plan import Alias, Compute, Copy, MatMul, Reduce, Step
 from codegen.view import FULL, Reshape, Take, Transpose, View, natural, transposed
 
+FEW = 4
+"""In a loop, where arrays are small, adding up so many takes less time than a reduction."""
 Group = tuple[str, ...] | None
 """Indices merged into one axis; None for a batch axis the factor does not have."""
 
@@ -63,7 +66,8 @@ def grouped(source: View, groups: Sequence[Group], equation: Equation) -> View |
 def operand_of(equation: Equation, storage: Storage, read: Read, groups: list[Group]) -> View:
     """The factor in place, or copied into columns whose order suits `groups`."""
     view = in_place(equation, storage, read, groups)
-    turned = view is not None and storage.looped and _is_turned_weight(view, storage)
+    often = storage.looped or None in groups[:-2]
+    turned = view is not None and often and _is_turned_weight(view, storage)
     if view is not None and not turned:
         return view
     source = storage.view(read, equation)
@@ -86,7 +90,7 @@ def operand_of(equation: Equation, storage: Storage, read: Read, groups: list[Gr
 
 
 def _is_turned_weight(view: View, storage: Storage) -> bool:
-    """A transposed parameter: small products of a loop are faster with a copy, which is made once."""
+    """A transposed parameter: small products of a loop or a batch are faster with a copy, which is made once."""
     tensor = storage.program.table.get(view.base)
     return tensor is not None and tensor.kind == "parameter" and bool(view.ops) and isinstance(view.ops[-1], Transpose)
 
@@ -131,6 +135,11 @@ def product_steps(
     assert into is not None
     steps = [MatMul(into, *factors)]
     result = View(name, (), whole)
+    count = equation.extents[partial[0]] if partial else None
+    if count is not None and storage.looped and count.is_constant and count.const <= FEW:
+        parts = tuple(_part_of(name, k, order, storage) for k in range(count.const))
+        total = sympy.Add(*map(slot, range(len(parts)))) * coefficient
+        return [*steps, Compute(arranged, total, parts, axes, accumulate=equation.accumulate)]
     if partial and not equation.accumulate:
         steps.append(Reduce("add", arranged, result, (0,)))
         return steps if coefficient == 1 else [*steps, Compute(arranged, slot(0) * coefficient, (arranged,), axes)]
@@ -139,3 +148,12 @@ def product_steps(
         steps.append(Reduce("add", total, result, (0,)))
         result = total
     return [*steps, Compute(arranged, slot(0) * coefficient, (result,), axes, accumulate=equation.accumulate)]
+
+
+def _part_of(name: str, position: int, order: tuple[str, ...], storage: Storage) -> View:
+    """One position of a buffer's first axis, which has a name of its own."""
+    part = f"{name}.{position}"
+    if part not in storage.shapes:
+        storage.setup.append(Alias(part, View(name).then(Take((Affine.of(position), *(FULL for _ in order))), axes=())))
+        storage.shapes[part], storage.dtypes[part] = storage.shapes[name][1:], storage.dtypes[name]
+    return View(part, (), order)

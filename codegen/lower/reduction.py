@@ -27,6 +27,12 @@ from codegen.view import Reshape, View, aligned, natural
 SMALLEST = sympy.Rational(1, 10**30)
 """Less than any sum of exponentials one of which is 1, and a normal number in float32."""
 MOST_TAPS = 64
+LONG_ROW = 1024
+"""Numbers of a row whose maximum with another one takes longer than to begin with it."""
+FEWER = 4
+"""A stage more pays where it divides the number of rows by this."""
+NOMINAL = 64
+"""What a symbolic size is taken for."""
 UFUNC: dict[str, Literal["add", "maximum", "multiply"]] = {"sum": "add", "max": "maximum", "prod": "multiply"}
 
 
@@ -100,11 +106,38 @@ def _whole(equation: Equation, storage: Storage) -> list[Step]:
             found = sympy.Piecewise((slot(0), infinite_slot(1) > -sympy.oo), (sympy.Integer(-1), True))
             steps.append(Compute(target, found, (target, best), outer, dtype="int"))
         return steps
+    if equation.reduce == "max":
+        source = _shortened(equation, source, storage, steps)
     steps.append(Reduce(UFUNC[equation.reduce], target, source, reduced))
     if coefficient != 1:
         dtype = storage.dtypes[equation.target]
         steps.append(Compute(target, slot(0) * coefficient, (target,), outer, dtype=dtype))
     return steps
+
+
+def _shortened(equation: Equation, source: View, storage: Storage, steps: list[Step]) -> View:
+    """Values with the same maxima over the first axis, which is shorter by a first stage where it is long.
+
+    NumPy takes a maximum over a first axis row by row; of short rows, each costs what hundreds of numbers do.  Of
+    c = q*r rows, the first stage takes q, each as long as r of them side by side.
+    """
+    first, *others = source.axes
+    rows, row = equation.extents[first], product(extents_of(tuple(others), equation.extents))
+    if first not in equation.over or source.ops or not rows.is_constant or len(equation.over) > 1:
+        return source
+    long = 1
+    for extent in row:
+        long *= extent.evaluate(dict.fromkeys(extent.names, NOMINAL))
+    count = rows.const
+    side = min((r for r in range(1, count + 1) if count % r == 0), key=lambda r: r + count // r)
+    if long > LONG_ROW or FEWER * (side + count // side) > count:
+        return source
+    rest = extents_of(tuple(others), equation.extents)
+    part = storage.buffer(f"{equation.target}.part", (Affine.of(side), *rest))
+    dims = ((Affine.of(count // side),), (Affine.of(side),), *((extent,) for extent in rest))
+    left = View(part, (), source.axes)
+    steps.append(Reduce("maximum", left, source.then(Reshape(dims), axes=("", *source.axes)), (0,)))
+    return left
 
 
 def _values(equation: Equation, storage: Storage, axes: tuple[str, ...], steps: list[Step]) -> tuple[sympy.Expr, View]:

@@ -54,13 +54,14 @@ def _is_mergeable(equation: Equation, program: Program) -> bool:
 
 
 def _is_bracket(equation: Equation, program: Program) -> bool:
-    """A plain left side but for one data-dependent axis, and nothing reduced."""
+    """A plain left side but for one data-dependent axis, with every index among the plain ones, and nothing reduced."""
     lookups = [s for s in equation.at if isinstance(s, Read)]
     others = plain_indices(tuple(s for s in equation.at if not isinstance(s, Read)))
     return (
         equation.reduce == "sum"
         and len(lookups) == 1
         and others is not None
+        and set(equation.extents) <= set(others)
         and not equation.over
         and not equation.guards
         and all(stays_inside(read, equation, program) for read in equation.reads)

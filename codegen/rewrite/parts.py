@@ -6,7 +6,7 @@ Where the equations of a tensor write every part of it once, each is assigned an
 from __future__ import annotations
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, all_reads, reads_of
+from codegen.equation import Equation, Program, Subscript, all_reads, reads_of
 from codegen.rewrite.shape import plain_indices
 from codegen.schedule import Item, Recurrence
 
@@ -25,6 +25,19 @@ def part_of(equation: Equation, program: Program) -> tuple[int, int] | None:
     subscript = equation.at[axis]
     assert isinstance(subscript, Affine)
     return axis, subscript.const
+
+
+def part_axis(name: str, program: Program) -> int | None:
+    """The one axis at which every read of a tensor has a number, or every left side; None where there is none."""
+    read = {_fixed(r.at) for e in program.equations for r in all_reads(e) if r.tensor == name}
+    written = {_fixed(e.at) for e in program.defining(name)}
+    found = [axes.pop() for axes in (read, written) if len(axes) == 1]
+    return next((axes[0] for axes in found if len(axes) == 1), None)
+
+
+def _fixed(at: tuple[Subscript, ...]) -> tuple[int, ...]:
+    """The axes with a number."""
+    return tuple(k for k, s in enumerate(at) if isinstance(s, Affine) and s.is_constant)
 
 
 def in_parts(program: Program, items: tuple[Item, ...]) -> frozenset[str]:

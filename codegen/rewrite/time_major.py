@@ -5,12 +5,17 @@ all steps before and after it.  The equations say so: `h[t,n,k]`.
 
 What is computed from a recurrent tensor, or it from, has its steps before its batch too
 (`z[o,t,n]`), so that these products need no copy.
+
+The parts of a tensor that is read by parts alone, such as the pre-activations of gates, `z[t,n,2,k]`,
+are stored one after the other, `z[t,2,n,k]`: each part of a step is contiguous, and so are all of them.
 """
 
 from __future__ import annotations
 
-from codegen.equation import Equation, Program
+from codegen.affine import Affine
+from codegen.equation import Equation, Program, Read, slot
 from codegen.rewrite.layout import Orders, occurrences
+from codegen.rewrite.parts import part_axis
 from codegen.rewrite.shape import plain_indices
 from codegen.schedule import recurrences
 
@@ -24,11 +29,33 @@ def time_major(program: Program) -> Orders:
     for loop in recurrences(program):
         for name, axis in loop.axes.items():
             rank = len(program.table[name].shape)
-            if axis and program.table[name].kind == "value":
-                orders[name] = (axis, *(k for k in range(rank) if k != axis))
+            if program.table[name].kind == "value":
+                parts = part_axis(name, program)
+                first = (axis,) if parts in (None, axis) else (axis, parts)
+                order = (*first, *(k for k in range(rank) if k not in first))
+                if order != tuple(range(rank)):
+                    orders[name] = order
     if orders:
         _follow(program, orders)
+        orders |= _tables(program, orders)
     return orders
+
+
+def _tables(program: Program, orders: Orders) -> dict[str, tuple[int, ...]]:
+    """The parts first, too, for tables whose rows at tokens such a tensor gets: `z[t,q,n,k] = rows[q,x[n,t],k]`."""
+    found: dict[str, tuple[int, ...]] = {}
+    for equation in program.equations:
+        names, order = plain_indices(equation.at), orders.get(equation.target)
+        if equation.body != slot(0) or equation.over or names is None or order is None:
+            continue
+        read = equation.reads[0]
+        places = {s.plain: k for k, s in enumerate(read.at) if isinstance(s, Affine)}
+        tokens = [k for k, s in enumerate(read.at) if isinstance(s, Read)]
+        stored = [names[k] for k in order]
+        first = [places[n] for n in stored[1:2] if n in places and n != stored[-1]]
+        if tokens == [0] and first and program.table[read.tensor].kind == "value":
+            found[read.tensor] = (*first, *(k for k in range(len(read.at)) if k not in first))
+    return found
 
 
 def _follow(program: Program, orders: dict[str, tuple[int, ...]]) -> None:

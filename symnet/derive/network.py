@@ -7,6 +7,7 @@ from dataclasses import replace
 from codegen.equation import Program, Tensor
 from codegen.pipeline import rewrite
 from codegen.rewrite.pool_first import pool_first
+from codegen.rewrite.table_first import tables_first
 from symnet.derive.reverse import cotangent_name, gradient
 from symnet.graph import Model
 
@@ -56,8 +57,15 @@ def surviving(model: Model, program: Program, wrt_inputs: bool = False) -> froze
 
 
 def pooled_first(model: Model, wrt_inputs: bool = False) -> Program:
-    """`derived(model, wrt_inputs)`, but for maxima over windows, which were moved and split before it was derived."""
-    return _differentiated(model, pool_first(model.program, kept(model)), wrt_inputs)
+    """`derived(model, wrt_inputs)`, but of another form of the model's program.
+
+    Maxima over windows were moved and split, and products of looked-up rows made products of tables.
+    """
+    return _differentiated(model, _regrouped(model.program, model), wrt_inputs)
+
+
+def _regrouped(program: Program, model: Model) -> Program:
+    return tables_first(pool_first(program, kept(model)), frozenset(model.ranges), kept(model))
 
 
 def network(model: Model, wrt_inputs: bool = False) -> Program:
@@ -70,7 +78,7 @@ def evaluation(model: Model) -> Program | None:
     """The rewritten program without noise and batch statistics; None where training has none either."""
     if model.evaluation is model.program:
         return None
-    return rewrite(_internal(pool_first(model.evaluation, kept(model)), {"loss"}), kept(model))
+    return rewrite(_internal(_regrouped(model.evaluation, model), {"loss"}), kept(model))
 
 
 def _internal(program: Program, names: set[str]) -> Program:

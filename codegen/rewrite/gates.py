@@ -1,0 +1,156 @@
+"""One kernel for parts of a tensor that the same function is computed of, such as the gates of a recurrence.
+
+    i[t,n,k] = sigmoid(z[t,0,n,k])          z.sigmoid[t,q,n,k] = 1/2 + tanh(z[t,q,n,k])/2        for q < 3
+    f[t,n,k] = sigmoid(z[t,1,n,k])          g[t,n,k] = tanh(z[t,3,n,k])
+    g[t,n,k] = tanh(z[t,2,n,k])
+    o[t,n,k] = sigmoid(z[t,3,n,k])
+
+Parts of the same function are stored side by side: what z is computed from is put in their order once, outside of
+the loop (`arranged.py`), and so is a number that the function multiplies its argument by:
+
+    sigmoid(x) = 1/2 + tanh(x/2)/2
+
+Where that cannot be, parts that lie side by side as declared still share a kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import sympy
+
+from codegen.affine import Affine
+from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot
+from codegen.functions import Sigmoid
+from codegen.rewrite.arranged import arranged
+from codegen.rewrite.gather import LETTERS
+from codegen.rewrite.parts import part_axis
+from codegen.rewrite.shape import NOTHING, is_elementwise, plain_indices
+from codegen.schedule import recurrences
+
+ONE, HALF = sympy.Integer(1), sympy.Rational(1, 2)
+INNER: Mapping[sympy.Expr, tuple[sympy.Rational, sympy.Expr]] = {
+    Sigmoid(slot(0)): (HALF, HALF + sympy.tanh(slot(0)) / 2),
+}
+"""For functions of a multiple of their argument: (the factor, what is computed of the product)."""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A tensor that is read by parts alone, and the one equation that reads each of them."""
+
+    name: str
+    axis: int
+    readers: tuple[Equation, ...]
+
+    def alike(self) -> list[list[int]]:
+        """The parts of each function, those of the most frequent one first."""
+        bodies = dict.fromkeys(e.body for e in self.readers)
+        groups = [[k for k, e in enumerate(self.readers) if e.body == body] for body in bodies]
+        return sorted(groups, key=lambda group: -len(group))
+
+
+def gates(program: Program, keep: frozenset[str] = NOTHING) -> Program:
+    """`program` with one equation for the parts of a recurrent tensor that the same function is computed of.
+
+    Tensors in `keep` stay defined.
+    """
+    for loop in recurrences(program):
+        for name in loop.axes:
+            parts = _parts(name, frozenset(loop.axes) - keep, program)
+            if parts is not None:
+                program = _merged(parts, program)
+    return program
+
+
+def _parts(name: str, free: frozenset[str], program: Program) -> _Parts | None:
+    """The parts of a tensor, where each is the argument of one elementwise equation that reads nothing else."""
+    axis = part_axis(name, program)
+    if axis is None or program.table[name].kind != "value" or not program.table[name].shape[axis].is_constant:
+        return None
+    found: dict[int, Equation] = {}
+    for equation in program.equations:
+        read = next((r for r in all_reads(equation) if r.tensor == name), None)
+        if read is None:
+            continue
+        part, rest = read.at[axis], (*read.at[:axis], *read.at[axis + 1 :])
+        own = len(program.defining(equation.target)) == 1 and equation.target in free
+        value = program.table[equation.target].kind == "value" and not equation.accumulate and not read.strong
+        if not (own and value and is_elementwise(equation, program)) or len(equation.reads) > 1 or rest != equation.at:
+            return None
+        assert isinstance(part, Affine)
+        if part.const in found or {s.name for s in equation.body.free_symbols} & set(equation.extents):
+            return None
+        found[part.const] = equation
+    size = program.table[name].shape[axis].const
+    same = len({e.stage for e in found.values()}) == 1
+    return _Parts(name, axis, tuple(found[k] for k in range(size))) if same and set(found) == set(range(size)) else None
+
+
+def _merged(parts: _Parts, program: Program) -> Program:
+    """`program` with one tensor for all parts of the same function."""
+    order = [k for group in parts.alike() for k in group]
+    if len(parts.alike()) == len(order):
+        return program
+    bodies = [parts.readers[k].body for k in order]
+    factors = [INNER[body][0] if body in INNER else ONE for body in bodies]
+    changed = arranged(program, parts.name, parts.axis, order, factors)
+    if changed is not None:
+        program = changed
+        bodies = [INNER[body][1] if body in INNER else body for body in bodies]
+    else:
+        order = list(range(len(order)))
+        bodies = [e.body for e in parts.readers]
+    runs = [[k for k, _ in run] for _, run in groupby(enumerate(bodies), key=lambda item: item[1])]
+    for run in runs:
+        readers = [parts.readers[order[k]] for k in run]
+        program = _joined(parts, run[0], bodies[run[0]], readers, program)
+    return program
+
+
+def _joined(parts: _Parts, first: int, body: sympy.Expr, readers: Sequence[Equation], program: Program) -> Program:
+    """`readers`, which compute `body` of the parts from `first` on, as one equation."""
+    axis, head = parts.axis, readers[0]
+    if len(readers) == 1:
+        read = Read(parts.name, _with(head.at, axis, Affine.of(first)))
+        alone = head.with_(body=body, reads=(read,))
+        return program.with_equations(alone if e.target == head.target else e for e in program.equations)
+    taken = {*head.extents, *program.sizes}
+    index = next(n for n in ("q", *LETTERS) if n not in taken)
+    function = next((type(f) for f in readers[0].body.atoms(sympy.Function)), None)
+    name = _unused(f"{parts.name}.{function.__name__.lower() if function else 'parts'}", program)
+    count = Affine.of(len(readers))
+    at = _with(head.at, axis, Affine.of(index))
+    extents = {**head.extents, index: count}
+    box = tuple((n, extents[n]) for n in plain_indices(at) or ())
+    read = Read(parts.name, _with(head.at, axis, Affine.of(index) + first))
+    whole = head.with_(target=name, at=at, body=body, reads=(read,), box=box)
+    places = {e.target: k for k, e in enumerate(readers)}
+
+    def moved(read: Read) -> Read:
+        subscripts = tuple(moved(s) if isinstance(s, Read) else s for s in read.at)
+        if read.tensor not in places:
+            return replace(read, at=subscripts)
+        return replace(read, tensor=name, at=_with(subscripts, axis, Affine.of(places[read.tensor])))
+
+    equations: list[Equation] = []
+    for equation in program.equations:
+        if equation.target in places:
+            equations += [whole] if equation.target == head.target else []
+            continue
+        guards = tuple(replace(g, reads=tuple((c, moved(r)) for c, r in g.reads)) for g in equation.guards)
+        equations.append(equation.with_(reads=tuple(map(moved, equation.reads)), guards=guards))
+    shape = program.table[head.target].shape
+    tensors = [t for t in program.tensors if t.name not in places]
+    tensors.append(Tensor(name, (*shape[:axis], count, *shape[axis:])))
+    return replace(program, tensors=tuple(tensors), equations=tuple(equations))
+
+
+def _with(at: tuple[Subscript, ...], axis: int, subscript: Affine) -> tuple[Subscript, ...]:
+    return (*at[:axis], subscript, *at[axis:])
+
+
+def _unused(stem: str, program: Program) -> str:
+    return next(n for n in (stem, *(f"{stem}_{k}" for k in range(2, 999))) if n not in program.table)
