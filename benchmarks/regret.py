@@ -43,13 +43,21 @@ SHAPES: tuple[tuple[Shape, int], ...] = (
     ((64, 8, 8, 128, 3, 1, 1), 64),
     ((128, 7, 7, 32, 3, 1, 1), 32),
     ((2, 40, 40, 2, 5, 2, 1), 16),
+    ((24, 20, 20, 40, 3, 1, 1), 8),
+    ((48, 12, 12, 96, 3, 1, 1), 16),
+    ((96, 10, 10, 96, 3, 1, 1), 8),
+    ((96, 8, 8, 96, 3, 0, 1), 4),
+    ((3, 48, 48, 24, 7, 3, 2), 12),
+    ((16, 16, 16, 32, 4, 1, 2), 24),
 )
 PARTS = ("forward", "input", "kernel")
-RECIPES = tuple(
-    f"{part}:{way}"
-    for way in ("columns", "columns/4", "shifts", "shifts/2", "shifts/4", "stacks/7")
-    for part in ("forward", "kernel")
+FORWARD = ("columns", "columns/4", "shifts", "shifts/2", "shifts/4", "stacks/7", "pairs", "pairs/4")
+KERNEL = (
+    *("columns", "columns/4", "shifts", "shifts/4", "turned columns", "turned columns/4"),
+    *("turned shifts", "turned shifts/4", "pairs", "pairs/4"),
 )
+WORDS = ("columns", "shifts", "stacks", "pairs")
+RECIPES = (*(f"forward:{way}" for way in FORWARD), *(f"kernel:{way}" for way in KERNEL))
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def candidate(shape: Shape, batch: int, recipe: str = "") -> Candidate:
         block = "\n".join(line[4:] for line in lines[start - 1 : stop])
         steps.append((part, compile(block, part or equation.target, "exec")))
         if part:
-            remarks[part] = next((word for word in ("columns", "shifts", "stacks") if f"# by {word}" in block), "")
+            remarks[part] = next((word for word in WORDS if f"# by {word}" in block), "")
     return Candidate(recipe, steps, names, remarks)
 
 

@@ -90,6 +90,14 @@ def _without_single(p: Pattern, equation: Equation) -> Read:
     return replace(p.picture, at=tuple(s.substitute(single) for s in affine(p.picture)))
 
 
+def columns_of(equation: Equation, storage: Storage, p: Pattern) -> str:
+    """The array (groups..., row, taps but the first, places) of the picture, copied for each tap along a row."""
+    picture = replace(p, picture=_without_single(p, equation))
+    rest = tuple(n for n in p.taps[1:] if equation.extents[n] != ONE)
+    height = (equation.extents[p.position] - 1) * p.stride + equation.extents[p.tap]
+    return _columns(equation, storage, picture, rest, height)
+
+
 def columns_ready(equation: Equation, storage: Storage, p: Pattern) -> bool:
     """Whether the columns were copied for an earlier equation."""
     rest = tuple(n for n in p.taps[1:] if equation.extents[n] != ONE)
@@ -97,12 +105,17 @@ def columns_ready(equation: Equation, storage: Storage, p: Pattern) -> bool:
     return _key(equation, replace(p, picture=_without_single(p, equation)), rest, height) in storage.prepared
 
 
+def _row_axis(p: Pattern) -> int:
+    """The axis of the picture along which the first tap moves."""
+    return next(k for k, s in enumerate(affine(p.picture)) if s.coefficient(p.tap))
+
+
 def _key(equation: Equation, p: Pattern, rest: tuple[str, ...], height: Affine) -> object:
     """What the columns hold, whatever their reader calls its indices."""
     order = (*p.groups, "row", *rest, *p.places)
     names = {n: Affine.of(f"#{k}") for k, n in enumerate(order)}
-    rows, *others = affine(p.picture)
-    at = (rows.const, *(s.substitute(names) for s in others))
+    axis = _row_axis(p)
+    at = tuple(s.const if k == axis else s.substitute(names) for k, s in enumerate(affine(p.picture)))
     box = {**equation.extents, "row": height}
     return ("window", p.picture.tensor, at, tuple(box[n] for n in order), p.picture.strong)
 
@@ -113,8 +126,8 @@ def _columns(equation: Equation, storage: Storage, p: Pattern, rest: tuple[str, 
     if key in storage.prepared:
         return storage.prepared[key]
     order = (*p.groups, "row", *rest, *p.places)
-    rows = affine(p.picture)[0]
-    at = (Affine.of("row") + rows.const, *p.picture.at[1:])
+    axis = _row_axis(p)
+    at = tuple(Affine.of("row") + s.const if k == axis else s for k, s in enumerate(affine(p.picture)))
     box = {n: e for n, e in equation.extents.items() if n in order} | {"row": height}
     copied = equation.with_(box=tuple(box.items()), over=(), reads=(), guards=())
     read = Read(p.picture.tensor, at, p.picture.strong)

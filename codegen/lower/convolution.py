@@ -6,6 +6,7 @@ Every output row is one matrix product; the recipes differ in where the taps alo
     shifts    one product each, of the kernel's column v and the picture from column v on; their sum
     stacks    one product of all kernel columns and the whole rows, a few rows at a time; then the
               parts are added, each shifted by its v
+    pairs     two rows at once, from four products in place of six; `pairs.py`
 
 Of the first two, rows may be cut into blocks of columns: BLAS has a faster way for small products.
 """
@@ -18,39 +19,20 @@ from types import MappingProxyType
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of, slot
+from codegen.equation import Equation, indices_of, slot
 from codegen.lower.columns import Pattern, band_of, columns_factor, merged, shifted_factor
 from codegen.lower.operands import Group, operand_of
-from codegen.lower.storage import Storage, affine, extents_of, product
+from codegen.lower.pairs import by_pairs
+from codegen.lower.storage import Storage, extents_of, product
+from codegen.lower.targets import finished, result_of, rows_of, target_order
 from codegen.plan import Compute, Copy, Loop, MatMul, Step
-from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, natural, transposed
+from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, transposed
 
 Recipe = Callable[[Equation, Storage, Pattern, sympy.Expr, int], list[Step] | None]
 """(equation, storage, pattern, coefficient, block) -> steps; None, and nothing changed, where it does not apply.
 
 block: columns in a block, or rows for `stacks`; 0 for no blocks.
 """
-
-
-def target_order(equation: Equation) -> tuple[str, ...]:
-    """The left-hand indices in storage order."""
-    return tuple(
-        n
-        for s in affine(Read(equation.target, equation.at))
-        for n in sorted(s.names, key=lambda n: -s.coefficient(n))
-        if n in equation.extents
-    )
-
-
-def target_view(equation: Equation, storage: Storage) -> View:
-    """The target with the left-hand indices as axes."""
-    at = affine(Read(equation.target, equation.at))
-    return natural(equation.target, storage.shapes[equation.target], at, equation.extents)
-
-
-def rows_of(equation: Equation, p: Pattern) -> tuple[str, ...]:
-    """The indices of the kernel's output channels."""
-    return tuple(n for n in target_order(equation) if n != p.position and n not in (*p.groups, *p.places, *p.taps))
 
 
 def by_columns(
@@ -67,9 +49,9 @@ def by_columns(
     inside = indices_of(p.kernel.at)
     groups: list[Group] = [*((n,) if n in inside else None for n in outer), *([None] if block else []), rows, p.taps]
     left = operand_of(equation, storage, p.kernel, groups)
-    out = _result(equation, storage)
+    out = result_of(equation, storage)
     into = blocks_of(out, equation, [*((n,) for n in outer), rows], p, block)
-    return [MatMul(into, left, factor), *_finished(equation, storage, out, coefficient)]
+    return [MatMul(into, left, factor), *finished(equation, storage, out, coefficient)]
 
 
 def by_shifts(
@@ -81,7 +63,7 @@ def by_shifts(
         return None
     taps = equation.extents[p.along[0]].const
     kernel = _kernel_by_column(equation, storage, p, rows)
-    out = _result(equation, storage)
+    out = result_of(equation, storage)
     again = View(storage.buffer(f"{equation.target}.shifted", extents_of(out.axes, equation.extents)), (), out.axes)
     box = tuple((n, equation.extents[n]) for n in out.axes)
     width = equation.extents[p.places[0]].const
@@ -93,7 +75,7 @@ def by_shifts(
         steps.append(MatMul(into, _one(kernel, v), factor))
         if v:
             steps.append(Compute(out, slot(0) + slot(1), (out, again), box))
-    return [*steps, *_finished(equation, storage, out, coefficient)]
+    return [*steps, *finished(equation, storage, out, coefficient)]
 
 
 def by_stacks(
@@ -117,7 +99,7 @@ def by_stacks(
         f"{equation.target}.stack", (Affine.of(block), box[v], *extents_of(rows, box), Affine.of(whole), box[n])
     )
     flat = View(stack).then(Reshape(((Affine.of(block),), (box[v], count), (Affine.of(whole), box[n]))), axes=())
-    out = _result(equation, storage)
+    out = result_of(equation, storage)
     axes = out.axes
     inside = (FULL,) * len(rows)
 
@@ -144,7 +126,7 @@ def by_stacks(
         steps += some(Affine(), block)
     if rest:
         steps += some(Affine.of(turns * block), rest)
-    return [*steps, *_finished(equation, storage, out, coefficient)]
+    return [*steps, *finished(equation, storage, out, coefficient)]
 
 
 def blocks_of(
@@ -192,28 +174,16 @@ def _one(kernel: View, v: int) -> View:
     return kernel.then(Take((Affine.of(v),)), axes=())
 
 
-def _result(equation: Equation, storage: Storage) -> View:
-    """The target, or an array like it where something is still to be done to the products."""
-    target = target_view(equation, storage)
-    if not equation.accumulate:
-        return target
-    name = storage.buffer(f"{equation.target}.product", extents_of(target.axes, equation.extents))
-    return View(name, (), target.axes)
-
-
-def _finished(equation: Equation, storage: Storage, out: View, coefficient: sympy.Expr) -> list[Step]:
-    target = target_view(equation, storage)
-    if coefficient == 1 and not equation.accumulate:
-        return []
-    axes = tuple((n, equation.extents[n]) for n in target.axes)
-    return [Compute(target, slot(0) * coefficient, (out,), axes, equation.accumulate)]
-
-
-FORWARD: Mapping[str, Recipe] = MappingProxyType({"columns": by_columns, "shifts": by_shifts, "stacks": by_stacks})
+FORWARD: Mapping[str, Recipe] = MappingProxyType(
+    {"columns": by_columns, "shifts": by_shifts, "stacks": by_stacks, "pairs": by_pairs}
+)
 REMARKS: Mapping[str, str] = MappingProxyType(
     {
         "columns": "by columns: the picture copied for each tap along a row, one product a row",
         "shifts": "by shifts: for each tap along a row one product a row, of the picture from there on",
         "stacks": "by stacks: one product a row for all taps along it, then their shifted sum",
+        "pairs": "by pairs: two rows at once, from four products in place of six, for each tap along a row",
+        "turned columns": "by columns, one product a row with what reaches it, turned",
+        "turned shifts": "by shifts: for each tap along a row one product a row with what reaches it, turned",
     }
 )

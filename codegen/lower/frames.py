@@ -16,6 +16,7 @@ import numpy as np
 from codegen.affine import Affine
 from codegen.equation import Program
 from codegen.lower.columns import band_of
+from codegen.lower.direct import reach_of
 from codegen.lower.explicit import explicit
 from codegen.lower.storage import Storage
 from codegen.lower.window import choices, window_pattern
@@ -25,16 +26,22 @@ from codegen.view import Reshape, Slice, Take, Transpose, View
 Rims = tuple[tuple[int, ...], tuple[int, ...]]
 """Widths of a frame below and above, axis by axis."""
 
+IN_FRAMES = ("shifts", "stacks", "pairs")
+"""The recipes that read a picture in its frame."""
 SAMPLES = 2
 """A size to try reshapes with."""
 
 
-def wanted(program: Program, recipes: tuple[str, ...]) -> dict[str, Rims]:
+def wanted(program: Program, recipes: tuple[str, ...], compiled: bool = False) -> dict[str, Rims]:
     """The frames that would save a copy: those of computed tensors whose window is read where it is."""
-    storage = Storage(program, recipes=recipes)
+    storage = Storage(program, recipes=recipes, compiled=compiled)
     found: dict[str, Rims] = {}
     for equation in program.equations:
         equation = explicit(equation, storage)
+        directly = reach_of(equation, storage)
+        if directly is not None and program.table[directly[0]].kind == "value":
+            found.setdefault(*directly)
+            continue
         pattern = window_pattern(equation, storage)
         if pattern is None or program.table[pattern[0].picture.tensor].kind != "value":
             continue
@@ -46,7 +53,7 @@ def wanted(program: Program, recipes: tuple[str, ...]) -> dict[str, Rims]:
         key = ("padded", name, *reach, 0.0)
         storage.prepared[key] = name
         # Without taps along a row the columns are the picture itself.
-        shifted = band is not None and next(choices(equation, storage, p)).recipe in ("shifts", "stacks")
+        shifted = band is not None and next(choices(equation, storage, p)).recipe in IN_FRAMES
         if shifted or not (p.along or p.groups):
             found[name] = reach
         else:

@@ -4,11 +4,18 @@
 
 Every row i of the picture gives one product of its columns (or, by `shifts`, one for each v of the
 picture from column v on) with what reaches the row; the products of all rows are added up.
+
+    d_W_i[(d,u,v), p] = sum[j,n](x[i+u,d,j+v,n]*d_z[i,p,j,n])
+
+What reaches the row lies across: its places are the last axes, and the product sums over them.  BLAS
+turns such a factor itself, number by number, for every product anew; `turned` copies it once to
+(row, places, channels), which small products then read as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 import sympy
@@ -16,22 +23,24 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, slot
 from codegen.lower.columns import Pattern, band_of, columns_factor, shifted_factor
-from codegen.lower.convolution import Recipe, blocks_of, target_order, target_view
+from codegen.lower.convolution import Recipe, blocks_of
 from codegen.lower.operands import Group, operand_of
+from codegen.lower.pairs import gradient_by_pairs
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.plan import Compute, MatMul, Reduce, Step
+from codegen.lower.targets import target_order, target_view
+from codegen.plan import Compute, Copy, MatMul, Reduce, Step
 from codegen.view import Reshape, Take, View, natural, transposed
 
 
 def gradient_by_columns(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int
+    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int, turned: bool = False
 ) -> list[Step] | None:
     """A product a row of the picture's columns and what reaches the row; added up over the rows."""
     columns = tuple(n for n in target_order(equation) if n not in p.groups and n not in p.taps)
     outer = (p.position, *p.groups)
-    right = _error(equation, storage, p, columns, block)
+    right = _error(equation, storage, p, columns, block, turned)
     if right is None:
-        if block:
+        if block or turned:
             return None
         groups: list[Group] = [*((n,) for n in outer), p.places, columns]
         right = operand_of(equation, storage, p.kernel, groups)
@@ -43,12 +52,12 @@ def gradient_by_columns(
 
 
 def gradient_by_shifts(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int
+    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int, turned: bool = False
 ) -> list[Step] | None:
     """For every tap along a row a product a row of the shifted picture and what reaches the row, added up."""
     columns = tuple(n for n in target_order(equation) if n not in p.taps)
     band = band_of(equation, storage, p)
-    right = _error(equation, storage, p, columns, block)
+    right = _error(equation, storage, p, columns, block, turned) if band is not None else None
     if band is None or right is None:
         return None
     box = equation.extents
@@ -95,16 +104,46 @@ def _added_up(
     return steps
 
 
-def _error(equation: Equation, storage: Storage, p: Pattern, columns: tuple[str, ...], block: int) -> View | None:
-    """The other factor of a kernel's gradient as (position, blocks, places, columns); None where that takes a copy."""
-    read = p.kernel
+def _error(
+    equation: Equation, storage: Storage, p: Pattern, columns: tuple[str, ...], block: int, turned: bool
+) -> View | None:
+    """The other factor of a kernel's gradient as (position, blocks, places, columns); None where that takes a copy.
+
+    turned: a copy in which it lies like that.
+    """
+    read, box = p.kernel, equation.extents
     inside = storage.source(read, equation)
     if p.groups or inside is None:
         return None
-    view = natural(inside[0], storage.shapes[inside[0]], inside[1], equation.extents)
+    view = natural(inside[0], storage.shapes[inside[0]], inside[1], box)
+    order = (p.position, *p.places, *columns)
+    if turned:
+        if set(view.axes) != set(order) or len(view.axes) != len(order):
+            return None
+        key = ("turned", read.tensor, tuple(view.axes.index(n) for n in order), view.ops)
+        if key not in storage.prepared:
+            storage.prepared[key] = storage.buffer(f"{read.tensor}.turned", extents_of(order, box))
+            moved = transposed(view, tuple(view.axes.index(n) for n in order), order)
+            storage.prelude.append(Copy(View(storage.prepared[key], (), order), moved))
+        first, *others = p.places
+        cut = (
+            [(Affine.of(box[first].const // block),), (Affine.of(block), *extents_of(others, box))]
+            if block
+            else [product(extents_of(p.places, box))]
+        )
+        dims = ((box[p.position],), *cut, product(extents_of(columns, box)))
+        return View(storage.prepared[key]).then(Reshape(dims), axes=())
     if view.ops or view.axes != (p.position, *columns, *p.places):
         return None
     return blocks_of(view, equation, [(p.position,), columns], p, block, turned=True)
 
 
-KERNEL: Mapping[str, Recipe] = MappingProxyType({"columns": gradient_by_columns, "shifts": gradient_by_shifts})
+KERNEL: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "columns": gradient_by_columns,
+        "shifts": gradient_by_shifts,
+        "pairs": gradient_by_pairs,
+        "turned columns": partial(gradient_by_columns, turned=True),
+        "turned shifts": partial(gradient_by_shifts, turned=True),
+    }
+)

@@ -8,10 +8,12 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of
+from codegen.lower.bands import depthwise
 from codegen.lower.columns import ONE, Pattern
 from codegen.lower.contraction import is_product, two_factors, writes_whole
 from codegen.lower.convolution import FORWARD, REMARKS
 from codegen.lower.kernel_gradient import KERNEL
+from codegen.lower.pointwise import pointwise
 from codegen.lower.price import Choice, ranked
 from codegen.lower.storage import Storage, affine
 from codegen.plan import Step
@@ -22,6 +24,9 @@ def window_product(equation: Equation, storage: Storage) -> list[Step] | None:
 
     Those of the first recipe that applies, the one that should take least time first.
     """
+    for rule in (depthwise, pointwise):
+        if (steps := rule(equation, storage)) is not None:
+            return steps
     found = window_pattern(equation, storage)
     if found is None:
         return None

@@ -1,0 +1,111 @@
+"""Convolutions of one point over pictures whose channels lie apart: one product a row of the picture.
+
+    z[p,i,j,n] = sum[d](k[p,d]*x[d,i,j,n])                z[:,i,:] = k @ x[:,i,:]          for each row i
+    d_k[p,d] = sum[i,j,n](d_z[p,i,j,n]*x[d,i,j,n])        the sum of d_z[:,i,:] @ x[:,i,:].T
+
+Over all positions at once either would be one product of few channels and very many columns, which BLAS packs
+anew and writes far apart; a row of few channels stays near, and needs no packing.
+"""
+
+from __future__ import annotations
+
+import sympy
+
+from codegen.equation import Equation, Read, slot
+from codegen.lower.bands import without_single
+from codegen.lower.contraction import is_product, two_factors, writes_whole
+from codegen.lower.storage import Storage, affine, extents_of
+from codegen.lower.targets import finished, result_of, target_view
+from codegen.plan import Compute, MatMul, Reduce, Step
+from codegen.rewrite.shape import plain_indices
+from codegen.view import Reshape, Transpose, View, natural
+
+NOMINAL = 16
+"""What a symbolic size is taken for."""
+LONG = 4
+"""How many numbers a row must have for each channel."""
+
+
+def pointwise(equation: Equation, storage: Storage) -> list[Step] | None:
+    """The steps of a convolution of one point or of its kernel's gradient; None for anything else."""
+    if len(equation.reads) != 2 or not equation.over or equation.guards:
+        return None
+    equation = without_single(equation)
+    if not is_product(equation, storage) or not writes_whole(equation, storage):
+        return None
+    found = two_factors(equation.body)
+    assert found is not None
+    coefficient, *slots = found
+    first, second = (equation.reads[k] for k in slots)
+    target = Read(equation.target, equation.at)
+    for picture, other in ((first, second), (second, first)):
+        if _agree(equation, storage, picture, target):
+            return _mixed(equation, storage, picture, other, coefficient)
+        if _agree(equation, storage, picture, other):
+            return _gradient(equation, storage, picture, other, coefficient)
+    return None
+
+
+def _agree(equation: Equation, storage: Storage, first: Read, second: Read) -> bool:
+    """Whether both are (channel, row, column, batch), at the same places of pictures with long rows."""
+    places = [plain_indices(read.at) for read in (first, second)]
+    box = equation.extents
+    if any(names is None or len(names) != 4 for names in places):
+        return False
+    (d, *positions), (p, *same) = (names or () for names in places)
+    if positions != same or d == p or set(box) != {d, p, *positions}:
+        return False
+    sizes = [box[n].evaluate(dict.fromkeys(box[n].names, NOMINAL)) for n in (d, p, *positions[1:])]
+    whole = all(
+        storage.shapes[read.tensor] == extents_of(names or (), box)
+        for read, names in zip((first, second), places, strict=True)
+    )
+    return whole and box[positions[0]].is_constant and sizes[2] * sizes[3] >= LONG * max(sizes[:2])
+
+
+def _rows(view: View, equation: Equation, turned: bool = False) -> View:
+    """(channel, row, column, batch) as (row, channel, (column, batch)); turned: the last two exchanged."""
+    c, i, *places = extents_of(view.axes, equation.extents)
+    order = (1, 2, 0) if turned else (1, 0, 2)
+    return View(view.base, view.ops).then(Reshape(((c,), (i,), tuple(places))), Transpose(order), axes=())
+
+
+def _seen(read: Read, equation: Equation, storage: Storage) -> View:
+    return natural(read.tensor, storage.shapes[read.tensor], affine(read), equation.extents)
+
+
+def _mixed(
+    equation: Equation, storage: Storage, picture: Read, kernel: Read, coefficient: sympy.Expr
+) -> list[Step] | None:
+    seen, weights = _seen(picture, equation, storage), storage.view(kernel, equation)
+    out = result_of(equation, storage)
+    order = (out.axes[0], seen.axes[0])
+    if seen.ops or set(weights.axes) != set(order) or target_view(equation, storage).ops:
+        return None
+    left = weights if weights.axes == order else weights.then(Transpose((1, 0)), axes=order)
+    steps: list[Step] = [MatMul(_rows(out, equation), left, _rows(seen, equation))]
+    return [*steps, *finished(equation, storage, out, coefficient)]
+
+
+def _gradient(
+    equation: Equation, storage: Storage, picture: Read, error: Read, coefficient: sympy.Expr
+) -> list[Step] | None:
+    left, right = (_seen(read, equation, storage) for read in (error, picture))
+    target = target_view(equation, storage)
+    order = (left.axes[0], right.axes[0])
+    if left.ops or right.ops or set(target.axes) != set(order):
+        return None
+    if target.axes != order:
+        left, right, order = right, left, (order[1], order[0])
+    box = equation.extents
+    parts = View(storage.buffer(f"{equation.target}.parts", extents_of((left.axes[1], *order), box)), (), ("", *order))
+    direct = coefficient == 1 and not equation.accumulate
+    out = target if direct else View(storage.buffer(f"{equation.target}.sum", extents_of(order, box)), (), order)
+    steps: list[Step] = [
+        MatMul(View(parts.base), _rows(left, equation), _rows(right, equation, turned=True)),
+        Reduce("add", out, parts, (0,)),
+    ]
+    if not direct:
+        axes = tuple((n, box[n]) for n in order)
+        steps.append(Compute(target, slot(0) * coefficient, (out,), axes, equation.accumulate))
+    return steps
