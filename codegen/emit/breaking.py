@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.emit.layout import WIDTH, call
-from codegen.emit.scope import split_arguments
+from codegen.emit.layout import WIDTH, call, split_arguments
 
 
-def broken(line: str, indent: int) -> list[str]:
-    """An assignment in standard formatting: in parentheses, its parts on lines of their own, where it is too long."""
+def broken(line: str, indent: int, spare: int = 0) -> list[str]:
+    """An assignment in standard formatting: in parentheses, its parts on lines of their own, where it is too long.
+
+    spare: columns of the first line that are not to be used.
+    """
     pad = " " * indent
     goal, _, value = line.partition(" = ")
     if value[0] == "(" and _closes(value) == len(value) - 1:
         value = value[1:-1]
-    if len(pad) + len(goal) + len(" = ") + len(value) <= WIDTH:
+    if len(pad) + len(goal) + len(" = ") + len(value) + spare <= WIDTH:
         return [f"{pad}{goal} = {value}"]
     head, bracket, inside = value.partition("(")
     if bracket and head.isidentifier() and _closes(bracket + inside) == len(inside):

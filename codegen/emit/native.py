@@ -1,114 +1,114 @@
-"""Kernels as compiled loops: one function for each, in the text of the module, for numba.
+"""Steps as compiled loops: functions in the text of the module, for numba.
 
     @kernel
-    def dense_1_kernel(dense_1, dense_1_z, bias):
-        real = dense_1.dtype.type
-        for n in range(dense_1.shape[0]):
-            for o in range(dense_1.shape[1]):
+    def dense_1_kernel(bias, dense_1_z, dense_1):
+        real = bias.dtype.type
+        N = dense_1_z.shape[0]
+        for n in range(N):
+            for o in range(256):
                 dense_1[n, o] = max_(dense_1_z[n, o] + bias[o], real(0))
 
-Numbers are made the arrays' own type, `real`: a literal 2.0 would turn float32 into float64 there.
+A function has one such nest for a kernel, and one after the other for the steps of a region.  Numbers are made the
+arrays' own type, `real`: a literal 2.0 would turn float32 into float64 there.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from codegen.emit.breaking import broken
-from codegen.emit.layout import call
-from codegen.emit.native_point import KNOWN, Order, Part, PointWriter, free, leaves, operations, stem
-from codegen.emit.optree import tree_of
-from codegen.emit.ufuncs import Operand
-from codegen.equation import Dtype, slot
-from codegen.plan import Compute, Kernel
+from codegen.elements import Arrays
+from codegen.emit import native_direct
+from codegen.emit.layout import Headline, call, headed
+from codegen.emit.native_function import LETTERS, Function
+from codegen.emit.native_point import INFIX, KNOWN, free, operations, stem
+from codegen.emit.native_steps import write
+from codegen.emit.optree import Tree, tree_of
+from codegen.equation import Dtype, Equation
+from codegen.plan import Compute, Direct, Kernel, Note, Region, Step, accesses, views_of
 from codegen.view import View
+
+WHOLE = frozenset(INFIX) - {"divide"} | {"negative"}
+"""Operations on integers that give integers."""
 
 
 def expressible(step: Compute) -> bool:
-    """True for a step that gives floats or truth values and whose every operation has a form here."""
-    tree = tree_of(step.body, lambda name: not name.startswith("_"))
-    return (
-        step.dtype in ("float", "bool")
-        and bool(step.axes)
-        and KNOWN.issuperset(node.ufunc for node in operations(tree))
-    )
+    """True for a step whose every operation has a form here."""
+    return {node.ufunc for node in operations(_tree(step))} <= (WHOLE if step.dtype == "int" else KNOWN)
 
 
 def worthwhile(kernel: Kernel) -> bool:
-    """True for two operations or more: NumPy does one as fast, and is compiled already."""
-    trees = [tree_of(step.body, lambda name: not name.startswith("_")) for step in kernel.steps]
-    return sum(len(operations(tree)) + step.accumulate for tree, step in zip(trees, kernel.steps, strict=True)) > 1
+    """True for two operations or more on arrays: NumPy does one as fast, and is compiled already."""
+    work = sum(len(operations(_tree(step))) + int(step.accumulate) for step in kernel.steps)
+    return work > 1 and bool(kernel.steps[0].axes)
+
+
+def _tree(step: Compute) -> Tree:
+    return tree_of(step.body, lambda name: not name.startswith("_"))
 
 
 @dataclass
 class Kernels:
-    """The functions of one program, in the order of their first use; equal ones are one."""
+    """The functions of one program, in the order of their first use; equal ones are one.
+
+    arrays: of its plan.  blocks: the lines in a function, from 1, of each equation that it computes.
+    """
 
     prefix: str = ""
+    arrays: Arrays = field(default_factory=lambda: Arrays({}))
+    note: Callable[[Equation], str] = str
     functions: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    blocks: dict[str, list[tuple[Equation, int, int]]] = field(default_factory=dict)
+    tiles: dict[str, str] = field(default_factory=dict)
+    """The kernels of direct window products: the line that makes each, by name."""
+
+    def direct(self, step: Direct, text: Callable[[View], str], indent: int) -> list[str]:
+        """The call of a window product's kernel.  text: of an array."""
+        self.tiles[native_direct.name_of(step)] = native_direct.definition(step)
+        return native_direct.statement(step, text, indent)
 
     def call_of(
         self,
-        kernel: Kernel,
+        step: Kernel | Region,
         text: Callable[[View], str],
         dtypes: Mapping[str, Dtype],
         scalars: Collection[str],
         indent: int,
     ) -> list[str]:
-        """The call of a kernel.  text: of an array.  dtypes: by array.  scalars: the names of Python numbers."""
-        symbols: dict[View, str] = {}  # of the value that an array holds at this point by now
-        known: dict[str, Operand] = {}
-        order: dict[str, tuple[str, ...]] = {}
+        """The call of a kernel, or of a region.
 
-        def leaf(view: View, spelled: str, dtype: Dtype) -> str:
-            symbol = f"_{len(known)}"
-            known[symbol] = Operand(spelled, frozenset(a for a in view.axes if a), dtype)
-            order[symbol] = view.axes
-            return symbol
-
-        parts = []
-        for inner, stored in zip(kernel.steps, kernel.stored, strict=True):
-            for view in (*inner.operands, *([inner.out] if inner.accumulate else [])):
-                if view not in symbols:
-                    symbols[view] = leaf(view, text(view), dtypes[view.base])
-            body = inner.body.xreplace({slot(k): slot(int(symbols[v][1:])) for k, v in enumerate(inner.operands)})
-            if inner.accumulate:
-                body = slot(int(symbols[inner.out][1:])) + body
-            # A result that goes to no array has only a name.
-            spelled = text(inner.out) if stored else "w." + re.sub(r"\W", "_", inner.out.base)
-            symbols[inner.out] = leaf(inner.out, spelled, inner.dtype)
-            parts.append(Part(tree_of(body, scalars.__contains__), symbols[inner.out], stored))
-        return self._statement(parts, known, order, tuple(n for n, _ in kernel.steps[0].axes), indent)
-
-    def _statement(
-        self, parts: Sequence[Part], known: Mapping[str, Operand], order: Order, axes: tuple[str, ...], indent: int
-    ) -> list[str]:
-        """The call of the kernel that computes all parts at each point.
-
-        known: text and dtype of each leaf.  order: the index of each axis of a leaf, "" for length 1.
+        text: of an array.  dtypes: by array.  scalars: the names of Python numbers.
         """
-        writer = PointWriter(known, order, axes)
-        for k, part in enumerate(parts):
-            later = any(part.result in leaves(p.tree) for p in parts[k + 1 :])
-            writer.write(part, later)
-        first = next(part.result for part in parts if part.stored)
-        array = writer.argument(known[first].text)
-        head = [f"{'    ' * (k + 1)}for {axis} in range({array}.shape[{k}]):" for k, axis in enumerate(axes)]
-        body = [part for line in writer.lines for part in broken(line, 4 * len(axes) + 4)]
-        floats = next((n for n, t in writer.arguments.items() if _is_float(t, known)), None)
-        uses = floats is not None and any("real(" in line for line in writer.lines)
-        prologue = [f"    real = {floats}.dtype.type"] if uses else []
-        text = "\n".join([", ".join(writer.arguments), *prologue, *head, *body])
-        if text not in self.names:
-            name = f"{self.prefix}{stem(known[parts[-1].result].text)}_kernel"
-            unique = self.names[text] = free(name, set(self.names.values()))
-            head_lines = ["@kernel", *call(f"def {unique}", list(writer.arguments), 0, ":")]
-            self.functions[unique] = "\n".join([*head_lines, *text.splitlines()[1:]]) + "\n"
-        return call(self.names[text], list(writer.arguments.values()), indent)
+        indices = {a for inner in _all(step) if isinstance(inner, Compute) for a, _ in inner.axes}
+        named = {a for view in views_of(step) for a in view.axes if a}
+        function = Function(self.arrays, text, dtypes, scalars, frozenset({*LETTERS, *indices, *named} - {*scalars}))
+        for inner in step.steps if isinstance(step, Region) else (step,):
+            if isinstance(inner, Note):
+                function.lines += headed(inner.equation, self.note(inner.equation), 4)
+            else:
+                write(inner, function)
+        stages = {inner.equation.stage for inner in _all(step) if isinstance(inner, Note)}
+        result = stem(text(View([view for view, wrote in accesses(step) if wrote][-1].base)))
+        name = self._defined(function, f"{max(stages)}_loops" if any(stages) else f"{result}_kernel")
+        return call(name, list(function.arguments.values()), indent)
+
+    def _defined(self, function: Function, wanted: str) -> str:
+        """The name of the function with these lines, which are kept if they are new."""
+        prologue = function.prologue()
+        key = "\n".join([*function.arguments, *prologue, *function.lines])
+        if key not in self.names:
+            name = self.names[key] = free(f"{self.prefix}{wanted}", set(self.names.values()))
+            head = ["@kernel", *call(f"def {name}", list(function.arguments), 0, ":"), *prologue]
+            self.functions[name] = "\n".join([*head, *function.lines]) + "\n"
+            numbered = enumerate(function.lines, len(head) + 1)
+            starts = [(k, line.equation) for k, line in numbered if isinstance(line, Headline)]
+            ends = [*(first - 1 for first, _ in starts), len(head) + len(function.lines)][1:]
+            self.blocks[name] = [(e, first, last) for (first, e), last in zip(starts, ends, strict=True)]
+        return self.names[key]
 
 
-def _is_float(text: str, known: Mapping[str, Operand]) -> bool:
-    return any(operand.text == text and operand.dtype == "float" for operand in known.values())
+def _all(step: Step) -> list[Step]:
+    if isinstance(step, Region | Kernel):
+        return [found for inner in step.steps for found in _all(inner)]
+    return [step]

@@ -3,20 +3,32 @@
 HELPERS = '''\
 try:
     import numba
-    from numba.extending import overload
+    from numba.extending import intrinsic, overload
 except ImportError:
     raise ImportError("this module's kernels need numba: pip install numba") from None
 
 
 def kernel(function):
     """Compiled at its first call; the machine code is kept beside a module that is a file."""
-    flags = {"reassoc", "contract", "arcp", "afn", "nsz"}
-    return numba.njit(
-        function, nogil=True, error_model="numpy", fastmath=flags, cache=IS_FILE
-    )
+    return numba.njit(function, nogil=True, cache=IS_FILE, **RULES)
 
 
 IS_FILE = "__file__" in globals() and Path(__file__).is_file()
+RULES = {
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "arcp", "afn", "nsz"},
+}
+WITHIN = {"jit_options": RULES | {"forceinline": True}}
+
+
+@intrinsic
+def choose(typing, condition, a, b):
+    """a where the condition holds, else b: both are at hand, so that nothing branches."""
+
+    def write(context, builder, signature, arguments):
+        return builder.select(*arguments)
+
+    return a(numba.boolean, a, a), write
 
 
 @kernel
@@ -31,6 +43,35 @@ def min_(a, b):
     return b if a > b or np.isnan(b) else a
 
 
+@kernel
+def multiply(left, right, out):
+    """out = left @ right, where rows lie whole: two rows and four terms at a time."""
+    rows, terms = left.shape
+    columns = range(out.shape[1])
+    for i in range(0, rows - 1, 2):
+        for j in columns:
+            out[i, j] = out[i + 1, j] = 0
+        for k in range(0, terms - 3, 4):
+            a, b, c, d = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
+            e, f = left[i + 1, k], left[i + 1, k + 1]
+            g, h = left[i + 1, k + 2], left[i + 1, k + 3]
+            for j in columns:
+                p, q = right[k, j], right[k + 1, j]
+                r, s = right[k + 2, j], right[k + 3, j]
+                out[i, j] += a * p + b * q + c * r + d * s
+                out[i + 1, j] += e * p + f * q + g * r + h * s
+        for k in range(terms - terms % 4, terms):
+            for j in columns:
+                out[i, j] += left[i, k] * right[k, j]
+                out[i + 1, j] += left[i + 1, k] * right[k, j]
+    for i in range(rows - rows % 2, rows):
+        for j in columns:
+            out[i, j] = 0
+        for k in range(terms):
+            for j in columns:
+                out[i, j] += left[i, k] * right[k, j]
+
+
 def exp_(x):
     """exp(x), in float32 by a polynomial that processors compute for many x at once."""
 
@@ -39,12 +80,12 @@ def tanh_(x):
     """tanh(x), in float32 by a quotient of polynomials."""
 
 
-@overload(exp_, inline="always")
+@overload(exp_, **WITHIN)
 def exp_of(x):
     return exp_single if x == numba.float32 else lambda x: math.exp(x)
 
 
-@overload(tanh_, inline="always")
+@overload(tanh_, **WITHIN)
 def tanh_of(x):
     return tanh_single if x == numba.float32 else lambda x: math.tanh(x)
 

@@ -6,15 +6,13 @@ Numbers are made the arrays' own type, `real`: a literal 2.0 would turn float32 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from codegen.emit.layout import WIDTH
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
 from codegen.emit.ufuncs import Operand
 from codegen.equation import Dtype
-
-Order = Mapping[str, Sequence[str]]
 
 INFIX: Mapping[str, str] = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 RELATIONS: Mapping[str, str] = {
@@ -69,15 +67,17 @@ class Part:
 class PointWriter:
     """The values at one point of the box.
 
-    arguments: what the kernel is given, text by parameter.  lines: one assignment each.
+    element: of the array that a leaf is.  real: a number in the arrays' type.  free: a name that nothing has.
+    lines: one assignment each.
     names: of the values that have a variable: functions of others, what occurs more than once, and results that
     later parts read.
     """
 
     known: Mapping[str, Operand]
-    order: Order
     axes: tuple[str, ...]
-    arguments: dict[str, str] = field(default_factory=dict)
+    array: Callable[[str], str]
+    real: Callable[[str], str]
+    unused: Callable[[str, Collection[str]], str]
     lines: list[str] = field(default_factory=list)
     names: dict[Tree, str] = field(default_factory=dict)
 
@@ -86,14 +86,14 @@ class PointWriter:
         leaf = Leaf(part.result)
         element = self.element(leaf) if part.stored else ""
         truth = self.known[part.result].dtype == "bool"
-        if not later:
-            return self.assign(element, part.tree, truth)
-        name = self._variable(f"{stem(self.known[part.result].text)}_at")
-        self.assign(name, part.tree, truth)
-        self.names[leaf] = name
-        if part.stored:
-            self.lines.append(f"{element} = {name}")
-        return None
+        name = self._variable(f"{stem(self.known[part.result].text)}_at") if later else element
+        if self.known[part.result].dtype == "int":
+            self.lines.append(f"{name} = {self.integer(part.tree)}")
+        else:
+            self.assign(name, part.tree, truth)
+        if later:
+            self.names[leaf] = name
+            self.lines += [f"{element} = {name}"] if part.stored else []
 
     def assign(self, goal: str, tree: Tree, truth: bool = False) -> None:
         """The lines that end with `goal = tree`, a `truth` value or a float."""
@@ -115,7 +115,7 @@ class PointWriter:
 
     def _variable(self, stem: str) -> str:
         """A name that nothing has yet."""
-        return free(stem, {*self.arguments, *self.names.values(), *self.axes, "real"})
+        return self.unused(stem, self.names.values())
 
     def _line(self, goal: str, tree: Tree, truth: bool = False) -> None:
         """`goal = tree`; while that is too long a line, its longest part gets a variable before it."""
@@ -158,10 +158,10 @@ class PointWriter:
                 inner = self._factor(args[0])
                 return f"{inner} * {inner}"
             case "where":
-                return f"({self.text(args[1])} if {self.condition(args[0])} else {self.text(args[2])})"
+                return f"choose({self.condition(args[0])}, {self.text(args[1])}, {self.text(args[2])})"
             case "multiply" if self._is_boolean(args[0]) or self._is_boolean(args[1]):
                 mask, value = args if self._is_boolean(args[0]) else args[::-1]
-                return f"({self.text(value)} if {self.condition(mask)} else real(0))"
+                return f"choose({self.condition(mask)}, {self.text(value)}, real(0))"
             case "add":
                 return f"{self.text(args[0])} + {self.text(args[1])}"
             case "subtract":
@@ -214,26 +214,27 @@ class PointWriter:
         return f"({text})" if loose and tree not in self.names and text[0] != "(" else text
 
     def _number(self, scalar: Scalar) -> str:
-        return f"real({scalar.text})" if _is_number(scalar.text) else f"real({self.argument(scalar.text, 'number')})"
+        return self.real(scalar.text)
+
+    def integer(self, tree: Tree) -> str:
+        """A whole number: sums and products of integers."""
+        if isinstance(tree, Leaf):
+            return self.element(tree)
+        if isinstance(tree, Scalar):
+            return self.real(tree.text)[len("real(") : -1]
+        loose = (f"({t})" if " " in (t := self.integer(a)) else t for a in tree.args)
+        match tree.ufunc:
+            case "add":
+                return " + ".join(map(self.integer, tree.args))
+            case "negative":
+                return f"-{next(loose)}"
+        return f" {INFIX[tree.ufunc]} ".join(loose)
 
     def element(self, leaf: Leaf) -> str:
         """The element of an array at this point, an index, or a value that is at hand."""
         if leaf in self.names:
             return self.names[leaf]
-        if leaf.symbol in self.axes:
-            return leaf.symbol
-        places = ", ".join(axis or "0" for axis in self.order[leaf.symbol]) or "()"
-        operand = self.known[leaf.symbol]
-        return f"{self.argument(operand.text)}[{places}]"
-
-    def argument(self, text: str, called: str = "") -> str:
-        """The parameter for this text of the caller's."""
-        for name, given in self.arguments.items():
-            if given == text:
-                return name
-        name = self._variable(called or stem(text))
-        self.arguments[name] = text
-        return name
+        return leaf.symbol if leaf.symbol in self.axes else self.array(leaf.symbol)
 
 
 def leaves(tree: Tree) -> set[str]:

@@ -9,13 +9,14 @@ one of them writes is seen by both point by point, in the same way.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from codegen.affine import Affine
 from codegen.equation import Program, index_symbol
-from codegen.plan import Alias, Block, Buffer, Compute, Kernel, Loop, Note, Plan, Step, accesses
-from codegen.view import View
+from codegen.plan import Alias, Block, Buffer, Compute, Fill, Kernel, Loop, Note, Plan, Step, accesses
+from codegen.view import Slice, Take, View
 
 Takes = Callable[[Compute], bool]
 
@@ -47,7 +48,7 @@ def _runs(blocks: Iterable[Block], storage: dict[str, str], takes: Takes) -> Ite
         if waiting and not _join(waiting, block, storage):
             yield _joined(waiting)
             waiting = []
-        if all(isinstance(s, Kernel) for s in block.steps) and len(block.steps) == 1 and not block.noted:
+        if _is_kernel(block):
             waiting.append(block)
         else:
             yield block
@@ -55,13 +56,19 @@ def _runs(blocks: Iterable[Block], storage: dict[str, str], takes: Takes) -> Ite
         yield _joined(waiting)
 
 
+def _is_kernel(block: Block) -> bool:
+    """Whether a block is one loop, perhaps after the zeros around its result."""
+    fills = all(isinstance(s, Fill) for s in block.steps[:-1])
+    return bool(block.steps) and isinstance(block.steps[-1], Kernel) and fills and not block.noted
+
+
 def _join(waiting: Sequence[Block], block: Block, storage: dict[str, str]) -> bool:
-    first = waiting[0].equation
-    if len(block.steps) != 1 or block.noted or block.equation.stage != first.stage:
+    if not _is_kernel(block) or block.equation.stage != waiting[0].equation.stage:
         return False
-    steps = [inner for b in waiting for s in b.steps if isinstance(s, Kernel) for inner in s.steps]
-    only = block.steps[0]
-    return isinstance(only, Kernel) and _fit([*steps, *only.steps], storage)
+    steps = [inner for b in (*waiting, block) for s in b.steps if isinstance(s, Kernel) for inner in s.steps]
+    touched = {storage.get(v.base, v.base) for b in waiting for s in b.steps for v, _ in accesses(s)}
+    filled = {storage.get(s.out.base, s.out.base) for s in block.steps if isinstance(s, Fill)}
+    return not touched & filled and _fit(steps, storage)
 
 
 def _joined(waiting: Sequence[Block]) -> Block:
@@ -69,7 +76,8 @@ def _joined(waiting: Sequence[Block]) -> Block:
         return waiting[0]
     steps = [inner for block in waiting for s in block.steps if isinstance(s, Kernel) for inner in s.steps]
     notes = [Note(block.equation) for block in waiting]
-    return replace(waiting[0], steps=(*notes, _kernel(steps)), noted=True)
+    fills = [s for block in waiting for s in block.steps if isinstance(s, Fill)]
+    return replace(waiting[0], steps=(*notes, *fills, _kernel(steps)), noted=True)
 
 
 def _inside(steps: Sequence[Step], storage: dict[str, str], takes: Takes) -> Iterable[Step]:
@@ -102,16 +110,33 @@ def _closed(run: Sequence[Compute], notes: Sequence[Note]) -> Iterable[Step]:
 
 
 def _fit(steps: Sequence[Compute], storage: dict[str, str]) -> bool:
-    """Whether steps may run point by point: the same box, and one view of each array that is written."""
+    """Whether steps may run point by point: the same box; of each array that is written one view, or views apart."""
     extents = [tuple(e for _, e in s.axes) for s in steps]
     if any(e != extents[0] for e in extents):
         return False
     renamed = [_renamed(s, steps[0].axes) for s in steps]
     views = [v for s in renamed for v in (*s.operands, s.out)]
     for written in {storage.get(s.out.base, s.out.base) for s in renamed}:
-        if len({_plain(v) for v in views if storage.get(v.base, v.base) == written}) > 1:
+        seen = {_plain(v): v for v in views if storage.get(v.base, v.base) == written}
+        if not all(_are_apart(a, b) for a, b in itertools.combinations(seen.values(), 2)):
             return False
     return True
+
+
+def _are_apart(a: View, b: View) -> bool:
+    """Whether two views of one array take every k-th place along an axis, but never the same."""
+    if a.base != b.base or a.axes != b.axes or len(a.ops) != 1 or len(b.ops) != 1:
+        return False
+    first, second = a.ops[0], b.ops[0]
+    if not isinstance(first, Take) or not isinstance(second, Take) or len(first.items) != len(second.items):
+        return False
+    found = False
+    for one, other in zip(first.items, second.items, strict=True):
+        if isinstance(one, Slice) and isinstance(other, Slice) and one != other:
+            distance = other.start - one.start
+            regular = not one.full and one.step == other.step > 1 and distance.is_constant
+            found |= regular and distance.const % one.step != 0
+    return found
 
 
 def _plain(view: View) -> tuple[object, ...]:
@@ -145,7 +170,10 @@ def _stored(step: Step, read: set[str], storage: dict[str, str]) -> Step:
     flags = []
     for k, inner in enumerate(step.steps):
         root = storage.get(inner.out.base, inner.out.base)
-        again = any(storage.get(s.out.base, s.out.base) == root for s in step.steps[k + 1 :])
+        own = _plain(inner.out)[1:]
+        again = any(
+            storage.get(s.out.base, s.out.base) == root and _plain(s.out)[1:] == own for s in step.steps[k + 1 :]
+        )
         flags.append(root in read and not again)
     if not any(flags):
         flags[-1] = True

@@ -12,7 +12,7 @@ operation of an equation writes to its target, so that the target may occur anyw
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -28,11 +28,11 @@ _SCRATCH = "abcdef"  # names for scratch vectors; no formula uses these
 
 
 @cache
-def emit_optimizers() -> str:
-    """The source of every update function and of the table OPTIMIZERS."""
+def emit_optimizers(native: Callable[[Optimizer], str] | None = None) -> str:
+    """The source of every update function and of the table OPTIMIZERS; native: writes one that needs no scratch."""
     functions, rows = [], []
     for optimizer in OPTIMIZERS:
-        source, scratch = emit_update(optimizer)
+        source, scratch = (native(optimizer), 0) if native else emit_update(optimizer)
         functions.append(source)
         state = "".join(f'"{name}", ' for name in optimizer.state)
         state = f"({state.strip() if len(optimizer.state) == 1 else state.rstrip(', ')})"
@@ -80,7 +80,7 @@ class _Writer:
     def _compute(self, expr: sympy.Expr, out: str | None = None) -> str:
         """Compute `expr` into the vector `out` or a scratch one; returns the text that stands for the result."""
         if _is_scalar(expr):
-            return _text(expr)
+            return number_text(expr)
         if expr.is_Symbol:
             return str(expr)
         if isinstance(expr, sympy.Add):
@@ -140,7 +140,7 @@ def _factors(expr: sympy.Mul) -> list[tuple[bool, sympy.Expr]]:
     return [*((False, f) for f in [*factors, *numbers]), *((True, d) for d in sorted(divisors, key=str))]
 
 
-def _text(scalar: sympy.Expr) -> str:
+def number_text(scalar: sympy.Expr) -> str:
     """A number as Python source: fractions in decimals, spaces around operators."""
     decimals = {q: sympy.sign(q) * sympy.Symbol(repr(float(abs(q)))) for q in scalar.atoms(sympy.Rational) if q.q != 1}
     text = str(scalar.xreplace(decimals))
