@@ -1,6 +1,6 @@
 """From a program of equations to Python source, read from top to bottom.
 
-    program -> PASSES -> time_major -> lower -> borders -> (fuse) -> reuse -> emit -> source
+    program -> PASSES -> time_major -> lower -> borders -> (fuse) -> reuse -> (regions) -> emit -> source
 
 Every pass takes a program and returns one that means the same; the interpreter
 is the judge of that (SYMNET_DEBUG=3 calls it after each pass; see debug.py).
@@ -17,21 +17,29 @@ from codegen.equation import Program, all_reads
 from codegen.lower import lower
 from codegen.lower.borders import borders
 from codegen.lower.fuse import fuse
+from codegen.lower.region import regions
 from codegen.lower.reuse import reuse
+from codegen.lower.row_blocks import row_blocks
+from codegen.notation import show
 from codegen.rewrite.batch_last import batch_last, rows_of_inputs
 from codegen.rewrite.dead import remove_dead
+from codegen.rewrite.gates import gates
 from codegen.rewrite.gather import gather
 from codegen.rewrite.hoist import hoisted
 from codegen.rewrite.inline import inline
 from codegen.rewrite.layout import Orders, composed, reordered
 from codegen.rewrite.merge import merge_contributions
 from codegen.rewrite.one_hot import one_hot_products
+from codegen.rewrite.parts import in_parts
 from codegen.rewrite.reduced_first import reduced_first
+from codegen.rewrite.repeated import repeated
+from codegen.rewrite.row_copies import row_copies
 from codegen.rewrite.scalars import simplify, stabilise
 from codegen.rewrite.share import copied_results, share_equal
 from codegen.rewrite.softmax import softmaxes
 from codegen.rewrite.time_major import time_major
 from codegen.rewrite.turned import turned
+from codegen.schedule import schedule
 
 Pass = Callable[[Program, frozenset[str]], Program]
 
@@ -109,11 +117,17 @@ def generate(
     program, orders = reordered(program, rows), composed(orders, rows)
     steps = time_major(program)
     program, orders = reordered(program, steps), composed(orders, steps)
-    program = copied_results(hoisted(one_hot_products(program, checked), keep))
-    plan = borders(lower(program, checked, keep, recipes))
+    program = repeated(hoisted(one_hot_products(program, checked), keep))
+    # Numba joins the equations of a step in one loop, whatever they compute.
+    program = program if target == "numba" else gates(program, keep)
+    program = copied_results(row_copies(program))
+    plan = borders(lower(program, checked, keep, recipes, compiled=target == "numba"))
+    assigned = in_parts(program, schedule(program))
     if target == "numba":
         plan = fuse(plan, program, keep, expressible)
     plan = reuse(plan, program, keep)
+    if target == "numba":
+        plan = regions(row_blocks(plan, program, keep), program, expressible)
     return emit(
         program,
         plan,
@@ -124,4 +138,5 @@ def generate(
         orders=orders,
         naming=naming,
         turned=turned(program, results or {}),
+        note=lambda e: show(e.with_(accumulate=e.accumulate and e.target not in assigned)),
     )

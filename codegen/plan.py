@@ -3,7 +3,7 @@
     plan  ::= setup*  block*
     setup ::= buffer | alias                       what a workspace holds
     block ::= equation  step*                      the steps that compute it
-    step  ::= Compute | MatMul | Reduce | ArgMax | Copy | Fill | Take | ScatterAdd | Loop
+    step  ::= Compute | MatMul | Direct | Reduce | ArgMax | Copy | Fill | Take | ScatterAdd | Loop | Kernel | Region
 
 Steps name arrays through views; how an array is reached (workspace, parameters,
 results) and how a step is written down is the emitter's business.
@@ -24,12 +24,12 @@ from codegen.view import View
 
 @dataclass(frozen=True)
 class Buffer:
-    """An array of the workspace; `fill` is its value before the first step (None: anything)."""
+    """An array of the workspace; `fill` is its value before the first step (None: anything), a number or `1/N`."""
 
     name: str
     shape: tuple[Affine, ...]
     dtype: Dtype = "float"
-    fill: float | None = None
+    fill: float | sympy.Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,26 @@ class MatMul:
     left: View
     right: View
     rows: bool = False
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A window product in one compiled loop: of a picture (row, channel, column, batch) and another factor.
+
+    A convolution: out (row, channel, column, batch), factor (blocks, inputs, taps down, taps along, block).
+    gradient: out (outputs, inputs, taps down, taps along), factor (row, channel, column, batch).
+    tile: the sizes of what stays in registers.  stride: of the positions; apart: how far the taps lie apart.
+    deep: whether each channel of the picture belongs to one output channel.
+    """
+
+    out: View
+    factor: View
+    picture: View
+    tile: tuple[int, ...]
+    stride: tuple[int, int]
+    apart: tuple[int, int]
+    deep: bool
+    gradient: bool
 
 
 @dataclass(frozen=True)
@@ -139,13 +159,20 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class Region:
+    """Steps, one after the other, that the target writes as one compiled function."""
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class Note:
     """No work: the steps that follow compute this equation."""
 
     equation: Equation
 
 
-Step = Compute | MatMul | Reduce | ArgMax | Copy | Fill | Gather | ScatterAdd | Loop | Kernel | Note
+Step = Compute | MatMul | Direct | Reduce | ArgMax | Copy | Fill | Gather | ScatterAdd | Loop | Kernel | Region | Note
 
 
 @dataclass(frozen=True)
@@ -177,7 +204,7 @@ class Plan:
 
 def views_of(step: Step) -> tuple[View, ...]:
     """Every view that a step reads or writes."""
-    if isinstance(step, Loop | Kernel):
+    if isinstance(step, Loop | Kernel | Region):
         return tuple(v for inner in step.steps for v in views_of(inner))
     values = (getattr(step, f.name) for f in fields(step))
     return tuple(
@@ -190,7 +217,7 @@ def accesses(step: Step) -> tuple[tuple[View, bool], ...]:
 
     Of a loop, what one round does.
     """
-    if isinstance(step, Loop):
+    if isinstance(step, Loop | Region):
         return tuple(access for inner in step.steps for access in accesses(inner))
     if isinstance(step, Kernel):
         return _accesses_of(step)
@@ -217,7 +244,7 @@ def _accesses_of(kernel: Kernel) -> tuple[tuple[View, bool], ...]:
 
 def mapped(step: Step, change: Callable[[View], View]) -> Step:
     """The step with every view changed."""
-    if isinstance(step, Loop):
+    if isinstance(step, Loop | Region):
         return replace(step, steps=tuple(mapped(inner, change) for inner in step.steps))
     if isinstance(step, Kernel):
         inner = (mapped(each, change) for each in step.steps)

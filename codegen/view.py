@@ -197,6 +197,16 @@ def names_of(op: Take) -> set[str]:
     return {n for pair in bounds for a in pair for n in a.names}
 
 
+def fixed(items: tuple[Affine | Slice | None, ...]) -> tuple[Affine | Slice, ...]:
+    """These subscripts up to the last that is not a whole axis, if they are numbers or slices between numbers."""
+    array = any(isinstance(item, Slice) for item in items)
+    while items and items[-1] == FULL:
+        items = items[:-1]
+    known = tuple(item for item in items if item is not None and not names_of(Take((item,))))
+    plain = all(not isinstance(item, Slice) or (item.step == 1 and not item.full) for item in known)
+    return known if array and plain and len(known) == len(items) else ()
+
+
 def taken(first: Take, second: Take) -> Take:
     """Both indexings as one; every item of `first` is one position or the whole axis."""
     rest = list(second.items)

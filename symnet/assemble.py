@@ -20,6 +20,7 @@ from symnet.layers.spelling import readable
 from symnet.numeric import STAGES, Numeric, numeric, output_attribute
 from symnet.objectives import Objective
 from symnet.runtime import fragments, heading, import_block
+from symnet.train.native_update import emit_native_update
 from symnet.train.update import emit_optimizers
 
 GUIDE = """\
@@ -62,6 +63,7 @@ def assemble(
     hvp: with the derivatives along a direction.  recipes: to prefer for windows.  remarks: for the docstring's end.
     """
     made = numeric(model, program, evaluation, target=target, wrt_inputs=wrt_inputs, recipes=recipes)
+    native = emit_native_update if "kernel" in made.helpers else None
     curved, imports = higher(model, target, made.helpers) if hvp else ("", ())
     more = [line for line in (*made.imports, *imports) if line != "import math"]
     parts = [
@@ -76,7 +78,7 @@ def assemble(
         made.evaluation + "\n",
         *([heading("This network's derivatives along a direction") + "\n\n", curved + "\n"] if hvp else []),
         heading("The optimizers: the updates of parameters") + "\n\n",
-        emit_optimizers().rstrip() + "\n\n",
+        emit_optimizers(native).rstrip() + "\n\n",
         fragments(hvp, model.weight is not None).rstrip() + "\n",
     ]
     before = sum(part.count("\n") + 1 for part in parts[: parts.index(made.training.source + "\n")])
@@ -111,7 +113,7 @@ def header(model: Model, program: Program, made: Numeric, dtype: str, target: st
             "",
             *costs,
             "",
-            "Bytes of a workspace:",
+            "Bytes of a workspace for N samples (make_step takes many of them in parts):",
             "",
             f"    to train  {workspace_bytes(made.training.memory, dtype)}",
             f"    to use    {workspace_bytes(made.evaluation_memory, dtype)}",
@@ -152,6 +154,7 @@ def constants(model: Model, made: Numeric, dtype: str) -> list[str]:
     lines += _table("RANGES", {t.name: str(model.ranges[t.name]) for t in model.inputs if t.name in model.ranges})
     lines += _table("LIMITS", {name: str(limit) for name, limit in model.limits.items()})
     lines += _tuple("NOISE", made.noise)
+    lines.append(f"BUFFERED = {made.training.buffered}")
     lines.append(f"WEIGHTED = {model.weight is not None}")
     lines += _table("INPUT_GRADIENTS", {name: f'"{attribute}"' for name, attribute in made.input_gradients.items()})
     only = model.objectives[0] if model.objectives and len(model.outputs) == 1 else None

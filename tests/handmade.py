@@ -67,6 +67,7 @@ class Fake:
             BUFFERS={},
             INPUTS={"x": ((3,), "float")},
             TARGET=((), "int", 2),
+            TARGETS={},
             DECISION="argmax",
             DataError=ModuleError,
             init_params=lambda seed=0: {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()},

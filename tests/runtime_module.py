@@ -24,6 +24,7 @@ TURNED = ()
 INITIALIZERS = {{"dense_1.weight": ("glorot_uniform", 64, {outputs}), "dense_1.bias": ("zeros", 64, {outputs})}}
 INPUTS = {{"image": ((64,), "float")}}
 NOISE = ()
+BUFFERED = False
 WEIGHTED = False
 INPUT_GRADIENTS = {{}}
 TARGET = {target}

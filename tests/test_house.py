@@ -2,7 +2,9 @@
 
 import ast
 import importlib
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -42,7 +44,7 @@ ONE_SYSTEM = {
 
 GUARDED = {
     # Behind `hasattr`, with the number of all cores elsewhere.
-    ("symnet/runtime/workers.py", "os.sched_getaffinity"),
+    ("symnet/runtime/cores.py", "os.sched_getaffinity"),
     # Looked at where it exists, for an error instead of a crash.
     ("symnet/runtime/shared.py", "/dev/shm"),
     # The processor's name for a comment; elsewhere the one that the standard library has.
@@ -217,3 +219,40 @@ def test_script_and_packages_exist() -> None:
         assert (folder / "__init__.py").is_file(), f"{folder.relative_to(ROOT)} would not be installed"
     for package in ("symnet", "codegen"):
         assert (ROOT / package / "py.typed").is_file()
+
+
+ELSEWHERE = """
+import importlib, multiprocessing, subprocess, sys
+import numexpr, numpy as np, sympy
+for name in sys.argv[1:]:
+    module, _, attribute = name.partition(".")
+    if not attribute:
+        sys.modules[name] = None
+    elif hasattr(importlib.import_module(module), attribute):
+        delattr(sys.modules[module], attribute)
+import symnet as sn
+import symnet.cli
+x = sn.Input((3,), name="x")
+net = sn.compile(sn.Model(x, sn.Dense(2)(x), loss=sn.CrossEntropy()))
+params, history = net.fit(np.eye(3), np.arange(3) % 2, epochs=2)
+assert net.module.predict(params, np.eye(3)).shape == (3,) and len(history["loss"]) == 2
+net.save("written.py")
+assert net.module._cores() >= 1
+import written
+written.save_params("p.npz", params)
+assert symnet.cli.main(["--help"]) == 0
+"""
+
+
+def test_everything_runs_without_what_only_some_systems_have(tmp_path: Path) -> None:
+    # Python's own modules need these two here; Windows has neither, and they do not.
+    absent = sorted(ONE_SYSTEM - {"posix", "select", "os.sep"})
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, *absent],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -295,7 +295,7 @@ WRONG = {
     "activation": (lambda: SymNetClassifier(activation="rleu").fit(*IRIS), "did you mean 'relu'"),
     "hidden": (lambda: SymNetClassifier(hidden=(10, 0)).fit(*IRIS), "hidden: expected an integer"),
     "model": (lambda: SymNetClassifier(3).fit(*IRIS), "model: expected a sn.Model, the path of a model file or"),
-    "file": (lambda: SymNetClassifier("nothing.toml").fit(*IRIS), "nothing.toml: cannot read"),
+    "file": (lambda: SymNetClassifier("nothing.toml").fit(*IRIS), "no such file: .nothing.toml."),
     "loss": (lambda: SymNetClassifier(sn.Model(x := sn.Input((4,)), sn.Dense(3)(x))).fit(*IRIS), "and a loss"),
 }
 

@@ -9,8 +9,9 @@ for rows in blocks(N, 64):
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
@@ -47,10 +48,13 @@ def rows_of(step: Compute, tree: Tree, known: Mapping[str, Operand], shared: Col
     long = [node for node in _calls(tree) if _indices(node, known) == {name for name, _ in step.axes}]
     if len(long) < LEAST_CALLS or any(view.ops for view in shared):
         return None
-    row = 1
-    for _, extent in step.axes[1:]:
-        row *= extent.evaluate(dict.fromkeys(extent.names, NOMINAL))
+    row = nominal(extent for _, extent in step.axes[1:])
     return max(1, BLOCK // row) if row >= LEAST_ROW else None
+
+
+def nominal(extents: Iterable[Affine]) -> int:
+    """How many numbers an array of these extents has, with a nominal value for every symbolic size."""
+    return math.prod(e.evaluate(dict.fromkeys(e.names, NOMINAL)) for e in extents)
 
 
 def _calls(tree: Tree) -> set[Node]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from codegen.affine import Affine
 from codegen.emit.layout import WIDTH, call
 from codegen.emit.scope import Scope
-from codegen.plan import Alias, Compute, Kernel, Loop, MatMul, Plan, views_of
-from codegen.view import FULL, Op, Reshape, Slice, Take, Transpose, View, Windows, names_of
+from codegen.plan import Alias, Compute, Kernel, Loop, MatMul, Plan, Region, views_of
+from codegen.view import FULL, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed, names_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Layouts:
             for view in (left, right, out)
         )
         return whole and all(self.rank(view) <= 2 for view in (left, right))
+
+    def is_run(self, view: View) -> bool:
+        """Whether a view is of an array without gaps, or of a run of it."""
+        return view.base not in self.scattered and all(isinstance(op, Reshape) or is_run(op) for op in view.ops)
 
     def rank(self, view: View) -> int:
         """The number of axes of a view."""
@@ -82,12 +86,17 @@ def is_run(op: Op) -> bool:
     return run and all(item == FULL for item in rest[1:])
 
 
-def slices_of(loop: Loop) -> list[str] | None:
-    """The tensors whose slices at the loop's step its steps use; None where they use its number."""
+Entry = tuple[str, tuple[Affine | Slice, ...]]
+"""A tensor, and which part of its slice at a step: the rest of the subscripts, where they are numbers."""
+
+
+def slices_of(loop: Loop) -> list[Entry] | None:
+    """The slices at the loop's step that its steps use; None where they use its number."""
     step = Affine.of(loop.index)
-    found: dict[str, None] = {}
+    found: dict[Entry, None] = {}
     for inner in loop.steps:
-        if isinstance(inner, Loop | Kernel) or (isinstance(inner, Compute) and _names_index(inner, loop.index)):
+        compiled = isinstance(inner, Kernel | Region)
+        if compiled or isinstance(inner, Loop) or (isinstance(inner, Compute) and _names_index(inner, loop.index)):
             return None
         for view in views_of(inner):
             uses = [names_of(op) for op in view.ops if isinstance(op, Take) and loop.index in names_of(op)]
@@ -99,8 +108,23 @@ def slices_of(loop: Loop) -> list[str] | None:
             again = isinstance(first, Take) and loop.index in names_of(Take(first.items[1:]))
             if not items or items[0] != step or again or len(uses) > 1:
                 return None
-            found[view.base] = None
+            found[view.base, fixed(items[1:])] = None
     return list(found) or None
+
+
+def part(entry: Entry, scope: Scope) -> str:
+    """The text of an array whose entries along its first axis are the slices."""
+    base, rest = entry
+    whole = scope.base(base)
+    if not rest or not whole.startswith("w."):
+        return whole
+    source = View(base).then(Take((FULL, *rest)), axes=())
+    words = ["row" if isinstance(rest[-1], Affine) else "rows"]
+    for item in rest:
+        words += [str(item)] if isinstance(item, Affine) else [str(item.start), str(item.start + item.length - 1)]
+    name = f"{whole.removeprefix('w.')}_{'_'.join(words)}"
+    text = scope.spelled(source).replace("w.", "self.", 1)
+    return scope.once(text, name, lambda attribute: [f"        self.{attribute} = {text}"])
 
 
 def listed(name: str, arrays: Sequence[str], scope: Scope) -> str:

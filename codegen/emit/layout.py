@@ -95,6 +95,33 @@ def _links(text: str) -> list[tuple[str, str, str]]:
     return [*links[:-1], (lead, inner, close + text[start:])]
 
 
+def assigned(head: str, source: str) -> list[str]:
+    """An assignment of one call, subscript or method chain, broken at its last brackets."""
+    line = f"{' ' * 8}{head}{source}"
+    if len(line) <= WIDTH:
+        return [line]
+    if source[-1] not in ")]":
+        return [f"{' ' * 8}{head}(", f"{' ' * 12}{source}", f"{' ' * 8})"]
+    depth, start = 0, 0
+    for k in range(len(source) - 1, -1, -1):
+        depth += (source[k] in ")]") - (source[k] in "([")
+        if depth == 0:
+            start = k + 1
+            break
+    return bracketed(head + source[:start], split_arguments(source[start:-1]), source[-1], 8)
+
+
+def split_arguments(text: str) -> list[str]:
+    """Arguments at the top level of `text`."""
+    parts, depth, start = [], 0, 0
+    for k, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            parts.append(text[start:k].strip())
+            start = k + 1
+    return [*parts, text[start:].strip()]
+
+
 class Headline(str):
     """The first line of an equation's comment; it remembers the equation that the lines below it compute."""
 

@@ -54,7 +54,7 @@ def number_text(value: sympy.Expr) -> str:
 
 def dtype_of(expr: sympy.Basic) -> Dtype:
     """What the value of a scalar expression is."""
-    if isinstance(expr, Boolean):
+    if isinstance(expr, Boolean) and not expr.is_Symbol:
         return "bool"
     return "int" if expr.is_integer else "float"
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codegen.affine import Affine
-from codegen.emit.layout import bracketed
+from codegen.emit.layout import assigned
 from codegen.equation import Dtype, Program
 from codegen.plan import Alias, Buffer
-from codegen.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows
+from codegen.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed
 
 DTYPES = {"float": "dtype", "int": "np.int64", "bool": "bool"}
 
@@ -30,7 +30,7 @@ class Scope:
     results: key in `g` of every result tensor.  arrays: what the workspace holds, but for views.
     holders: the argument that holds the results among the tensors.
     views: by attribute, the lines that make it a view of another one.
-    ranges: of the arrays 0, 1, ... the arguments that make them.
+    ranges: of the arrays 0, 1, ... the arguments that make them.  numbers: of the arrays of one number, that number.
     scratch_used: the scratch arrays handed out since this was last emptied.
     """
 
@@ -41,13 +41,14 @@ class Scope:
     views: dict[str, list[str]] = field(default_factory=dict)
     arrays: list[Buffer] = field(default_factory=list)
     ranges: dict[str, list[str]] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
     scratch_used: set[str] = field(default_factory=set)
     made: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
     uses_windows: bool = False
     step: Affine | None = None
-    steps: dict[str, str] = field(default_factory=dict)
-    """Within a loop: its index, and by tensor the name that the loop gives its slice there."""
+    steps: dict[tuple[str, tuple[Affine | Slice, ...]], str] = field(default_factory=dict)
+    """Within a loop: its index, and by tensor and part of its slice there the name that the loop gives it."""
 
     def base(self, name: str) -> str:
         """The text that reaches tensor or buffer `name` in a stage function."""
@@ -95,19 +96,20 @@ class Scope:
 
     def text(self, view: View) -> str:
         """The expression for a view inside a stage function."""
-        first = view.ops[0] if view.ops else None
-        if isinstance(first, Take) and view.base in self.steps and first.items[0] == self.step:
-            return self.steps[view.base] + "".join(map(op_text, (Take(first.items[1:]), *view.ops[1:])))
+        first, *rest = view.ops or (None,)
+        items = first.items[1:] if isinstance(first, Take) and first.items[0] == self.step else ()
+        if items and (name := self.steps.get((view.base, fixed(items)))):
+            return name + "".join(map(op_text, rest if fixed(items) else (Take(items), *rest)))
         local = all(isinstance(op, Take) for op in view.ops) or not self.base(view.base).startswith("w.")
         # Slices that follow a view are written in place.
         ops = list(view.ops)
-        rest: list[Op] = []
+        slices: list[Op] = []
         while ops and isinstance(ops[-1], Take):
-            rest.insert(0, ops.pop())
+            slices.insert(0, ops.pop())
         if local or self._names_loop(View(view.base, tuple(ops))):
             return self.spelled(view)
         made = self._made(View(view.base, tuple(ops)))
-        return made + "".join(op_text(op) for op in rest)
+        return made + "".join(op_text(op) for op in slices)
 
     def _made(self, view: View) -> str:
         if len(view.ops) > 1 and not isinstance(view.ops[-1], Windows):
@@ -116,8 +118,8 @@ class Scope:
         else:
             source = self.spelled(view).replace("w.", "self.", 1)
         if source not in self.made:
-            name = self._unused(f"{view.base}.{_suffix(view)}")
-            self.views[name] = _wrap(f"self.{name} = ", source)
+            name = self._unused(f"{self.names.get(view.base, view.base)}.{_suffix(view)}")
+            self.views[name] = assigned(f"self.{name} = ", source)
             self.made[source] = f"w.{name}"
         return self.made[source]
 
@@ -161,6 +163,17 @@ class Scope:
             self.made[entry] = f"w.{unique}"
         return self.made[entry]
 
+    def number(self, text: str, dtype: Dtype) -> str:
+        """An array without axes that holds a number: NumPy need not convert it in every call."""
+        named = text.replace("np.", "").replace(" / ", "_by_").replace("-", "minus_")
+        source = f"np.array({text}, {DTYPES[dtype]})"
+        if source not in self.made:
+            name = self._unused("number_" + re.sub(r"\W+", "_", named))
+            self.arrays.append(Buffer(name, (), dtype, fill=0.0))  # which number, only `numbers` knows
+            self.numbers[name] = text
+            self.made[source] = f"w.{name}"
+        return self.made[source]
+
     def index_values(self, extent: Affine, dtype: Dtype) -> str:
         """An array 0, 1, ... as long as an index's extent."""
         stem = "count" if dtype == "int" else "value"
@@ -171,40 +184,16 @@ class Scope:
         return f"w.{name}"
 
 
-def _wrap(head: str, source: str) -> list[str]:
-    """An assignment of one call, subscript or method chain, broken at its last brackets."""
-    line = f"{' ' * 8}{head}{source}"
-    if len(line) <= 88:
-        return [line]
-    if source[-1] not in ")]":
-        return [f"{' ' * 8}{head}(", f"{' ' * 12}{source}", f"{' ' * 8})"]
-    depth, start = 0, 0
-    for k in range(len(source) - 1, -1, -1):
-        depth += (source[k] in ")]") - (source[k] in "([")
-        if depth == 0:
-            start = k + 1
-            break
-    return bracketed(head + source[:start], split_arguments(source[start:-1]), source[-1], 8)
-
-
-def split_arguments(text: str) -> list[str]:
-    """Arguments at the top level of `text`."""
-    parts, depth, start = [], 0, 0
-    for k, character in enumerate(text):
-        depth += (character in "([") - (character in ")]")
-        if character == "," and depth == 0:
-            parts.append(text[start:k].strip())
-            start = k + 1
-    return [*parts, text[start:].strip()]
-
-
 def _suffix(view: View) -> str:
     last = view.ops[-1]
-    if any(isinstance(op, Windows) for op in view.ops):
-        return "windows"
+    if isinstance(last, Windows):
+        cut = [i.start for op in view.ops if isinstance(op, Take) for i in op.items if isinstance(i, Slice)]
+        starts = [f"from_{_plain(start)}." for start in cut if start != Affine()]
+        return "".join([*starts, "windows_", "_".join(_dim_name((size,)) for size in last.shape)])
     shape = next((op for op in reversed(view.ops) if isinstance(op, Reshape)), None)
     name = "as_" + "_".join(_dim_name(d) for d in shape.shape) if shape else ""
-    return ".".join(part for part in (name, "T" if isinstance(last, Transpose) else "") if part)
+    end = "T" if isinstance(last, Transpose) else "cut" if isinstance(last, Take) else ""
+    return ".".join(part for part in (name, end) if part)
 
 
 def _dim_name(dim: Dim) -> str:
@@ -213,7 +202,7 @@ def _dim_name(dim: Dim) -> str:
         if factor.is_constant:
             constant *= factor.const
         else:
-            names.append(_plain(factor))
+            names.append(re.sub(r"^(\d+)x(\w+)$", r"\2\1", _plain(factor)))
     return "".join([*names, *([str(constant)] if constant > 1 or not names else [])])
 
 

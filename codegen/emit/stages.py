@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from types import MappingProxyType
 
-from codegen.emit import native_functions
+from codegen.emit import native_direct, native_direct_tiles, native_functions
 from codegen.emit.blocked import BLOCKS
 from codegen.emit.error_function import ERF
 from codegen.emit.layout import Headline, headed
@@ -20,7 +20,7 @@ from codegen.equation import Equation, Program
 from codegen.memory import Access, Memory, Moment, planned
 from codegen.memory.moments import first_seen
 from codegen.notation import show
-from codegen.plan import Block, Plan, Step, accesses
+from codegen.plan import Block, Plan, Region, Step, accesses
 
 WINDOWS = '''\
 def windows(array, shape, steps):
@@ -66,6 +66,7 @@ class Emitted:
     moments: what the steps of all stages read and write.  kept: arrays that are read from outside.
     helpers: names of the functions that the code calls.  names: the workspace's attribute by tensor.
     turned: the parameters whose products are faster where they are stored with their columns first.
+    buffered: whether NumPy takes numbers through buffers of its own in some call.
     """
 
     source: str
@@ -78,6 +79,7 @@ class Emitted:
     helpers: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     turned: tuple[str, ...] = ()
+    buffered: bool = False
 
 
 def emit(
@@ -128,23 +130,25 @@ def emit(
         **({"arena": PLACES} if memory.places or (lesser and lesser.places) else {}),
     }
     kernels = writer.kernels.functions
-    if kernels:
+    tiles = writer.kernels.tiles
+    if kernels or tiles:
         helpers["kernel"] = native_functions.HELPERS
+    helpers |= native_direct.helpers(tiles)
     parts = [text for name, text in helpers.items() if name not in naming.defined]
-    parts += kernels.values()
-    parts.append(classes)
     imports = []
     if scope.uses_windows:
         imports.append("from numpy.lib.stride_tricks import as_strided")
     if "erf" in writer.helpers:
         imports.append("import math")
+    if tiles:
+        imports += native_direct_tiles.IMPORTS
     if "numexpr" in writer.helpers:
         imports.append("import numexpr as ne")
     blocks: list[Lines] = []
-    for function in functions.values():
-        before = sum(part.count("\n") + 2 for part in parts)
-        blocks += [(equation, first + before, last + before) for equation, first, last in function.blocks]
-        parts.append(function.source)
+    compiled = ((text, writer.kernels.blocks[name]) for name, text in kernels.items())
+    for text, lines in (*compiled, (classes, ()), *((f.source, f.blocks) for f in functions.values())):
+        blocks += _moved(lines, sum(part.count("\n") + 2 for part in parts))
+        parts.append(text)
     return Emitted(
         "\n\n".join(parts),
         tuple(imports),
@@ -156,6 +160,7 @@ def emit(
         tuple(helpers),
         scope.names,
         tuple(turned),
+        writer.buffered,
     )
 
 
@@ -253,18 +258,24 @@ def _function(
             for step in block.steps:
                 writer.scope.scratch_used.clear()
                 body += writer.write(step, 4)
-                steps.append((step, frozenset(writer.scope.scratch_used)))
+                inner = step.steps if isinstance(step, Region) else (step,)
+                steps += [(each, frozenset(writer.scope.scratch_used)) for each in inner]
             blocks_of_body += _lines(body, start)
     code = [line for line in body if not line.lstrip().startswith("#")]
     used = [n for n in program.sizes if any(re.search(rf"(?<![\w.]){n}\b", line) for line in code)]
     lines += [f"    {n} = w.{n}" for n in used]
     above = len(lines)
-    shifted = [(equation, first + above, last + above) for equation, first, last in blocks_of_body]
+    shifted = _moved(blocks_of_body, above)
     return _Function("\n".join([*lines, *body]) + "\n", tuple(shifted), tuple(steps))
+
+
+def _moved(blocks: Iterable[Lines], above: int) -> list[Lines]:
+    """The lines of equations with as many more lines above them."""
+    return [(equation, first + above, last + above) for equation, first, last in blocks]
 
 
 def _lines(body: list[str], start: int) -> list[Lines]:
     """The lines of each equation in the block that begins at line `start` and ends `body`."""
     heads = [(k, line.equation) for k, line in enumerate(body, start=1) if isinstance(line, Headline) and k >= start]
-    ends = [*(k - 1 for k, _ in heads[1:]), len(body)]
+    ends = [*(k - 1 for k, _ in heads), len(body)][1:]  # a region has none here: they stand above its loops
     return [(equation, first, last) for (first, equation), last in zip(heads, ends, strict=True)]

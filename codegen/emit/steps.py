@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import sympy
 
 from codegen.affine import Affine
+from codegen.elements import Arrays
 from codegen.emit import native, numexpr
-from codegen.emit.blocked import Block, rows_of
-from codegen.emit.contiguous import Layouts, listed, slices_of
-from codegen.emit.layout import WIDTH, call, headed
+from codegen.emit.blocked import Block, nominal, rows_of
+from codegen.emit.contiguous import Layouts, listed, part, slices_of
+from codegen.emit.layout import WIDTH, call, headed, split_arguments
 from codegen.emit.optree import OUT, Leaf, Node, Scalar, Tree, tree_of
-from codegen.emit.scope import Scope, number_text, op_text, size_text, split_arguments
+from codegen.emit.scope import Scope, number_text, op_text, size_text
 from codegen.emit.ufuncs import Operand, UfuncWriter
 from codegen.equation import Dtype, Equation
 from codegen.plan import (
@@ -22,6 +24,7 @@ from codegen.plan import (
     Buffer,
     Compute,
     Copy,
+    Direct,
     Fill,
     Gather,
     Kernel,
@@ -30,6 +33,7 @@ from codegen.plan import (
     Note,
     Plan,
     Reduce,
+    Region,
     ScatterAdd,
     Step,
 )
@@ -37,11 +41,19 @@ from codegen.view import Reshape, View, aligned
 
 _TAKEN = ("p", "w", "g", "s", "np")
 """Names that mean something else in a stage function."""
+FEW = 4096
+"""Numbers of a kernel whose calls take about as long as converting a Python number for them."""
+NEAR = 65536
+"""Numbers of a kernel whose arrays stay in the cache from one call to the next."""
 
 
 @dataclass
 class StepWriter:
-    """Writes steps inside a stage function; `target` is "numpy", "numexpr" or "auto"."""
+    """Writes steps inside a stage function; `target` is "numpy", "numexpr" or "auto".
+
+    short: whether the longest kernel is so short that the time of converting a number shows.
+    buffered: whether NumPy takes numbers through buffers of its own in some call written so far.
+    """
 
     scope: Scope
     target: str
@@ -51,6 +63,8 @@ class StepWriter:
     roots: dict[str, str] = field(default_factory=dict)
     helpers: set[str] = field(default_factory=set)
     loops: list[str] = field(default_factory=list)
+    short: bool = True
+    buffered: bool = False
     kernels: native.Kernels = field(default_factory=native.Kernels)
 
     @staticmethod
@@ -65,7 +79,11 @@ class StepWriter:
         dtypes = {tensor.name: tensor.dtype for tensor in scope.program.tensors}
         for item in plan.setup:
             dtypes.setdefault(item.name, item.dtype if isinstance(item, Buffer) else dtypes[item.view.base])
-        return StepWriter(scope, target, note, dtypes, Layouts.of(plan, scope, turned), roots)
+        kernels = native.Kernels(arrays=Arrays.of(plan, scope.program, turned), note=note)
+        steps = [step for block in plan.blocks for step in block.steps if isinstance(step, Compute)]
+        short = all(nominal(e for _, e in step.axes) <= NEAR for step in steps)
+        layouts = Layouts.of(plan, scope, turned)
+        return StepWriter(scope, target, note, dtypes, layouts, roots, kernels=kernels, short=short)
 
     def write(self, step: Step, indent: int) -> list[str]:
         """The statements of one step."""
@@ -96,7 +114,7 @@ class StepWriter:
                 return self._scatter(step, indent)
             case Note():
                 return headed(step.equation, self.note(step.equation), indent)
-            case Kernel():
+            case Kernel() | Region() | Direct():
                 return self._looped(step, indent)
             case Loop():
                 return self._loop(step, indent)
@@ -104,10 +122,10 @@ class StepWriter:
     def _loop(self, loop: Loop, indent: int) -> list[str]:
         """A loop over the steps' slices, which the workspace has in lists; else over their numbers."""
         slices = slices_of(loop)
-        bases = [self.scope.base(name) for name in slices or ()]
+        bases = [self.scope.base(name) for name, _ in slices or ()]
         # Numbers are needed where one is part of a formula, or a slice is not one of the workspace.
         if slices and not self.loops and all(text.startswith("w.") for text in bases):
-            names = [text.removeprefix("w.") for text in bases]
+            names = [part(entry, self.scope).removeprefix("w.") for entry in slices]
             target = next(self.scope.base(s.equation.target) for s in loop.steps if isinstance(s, Note))
             steps = listed(f"{target.removeprefix('w.')}_steps", names, self.scope)
             locals_ = [f"{name}_" if name in {*self.scope.program.sizes, *_TAKEN} else name for name in names]
@@ -145,7 +163,9 @@ class StepWriter:
             negative = step.values.could_extract_minus_sign()
             tree = tree_of(-step.values if negative else step.values, lambda _: True)
             assert isinstance(tree, Scalar)
-            values, sign = tree.text, "-=" if negative else "+="
+            few = self.short and step.unique and nominal(self.scope.shapes[step.positions.base]) <= FEW
+            values = self._number(tree.text, self.dtypes[step.out.base]) if few else tree.text
+            sign = "-=" if negative else "+="
         if step.unique:
             return [f"{' ' * indent}{flat}[{places}] {sign} {values}"]
         if sign == "-=":
@@ -166,13 +186,13 @@ class StepWriter:
         extents = dict(step.axes)
         known: dict[str, Operand] = {}
         aliases = set()
+        run = self.layouts.is_run(step.out)
         if step.accumulate:
-            known[OUT.name] = Operand(self.scope.text(step.out), frozenset(axes), step.dtype)
+            known[OUT.name] = Operand(self.scope.text(step.out), frozenset(axes), step.dtype, run)
             aliases.add(OUT.name)
         for k, view in enumerate(operands):
-            known[f"_{k}"] = Operand(
-                self.scope.text(view), frozenset(a for a in view.axes if a), self.dtypes[view.base]
-            )
+            named = frozenset(a for a in view.axes if a)
+            known[f"_{k}"] = Operand(self.scope.text(view), named, self.dtypes[view.base], self.layouts.is_run(view))
             if self.root(view.base) == self.root(step.out.base):
                 aliases.add(f"_{k}")
         compared = _compared(tree)
@@ -181,7 +201,9 @@ class StepWriter:
             values = View("#", (), (name,))
             shaped = aligned(values, axes)
             base = self.scope.index_values(extents[name], dtype)
-            known[name] = Operand(base + "".join(op_text(op) for op in shaped.ops), frozenset((name,)), dtype)
+            known[name] = Operand(
+                base + "".join(op_text(op) for op in shaped.ops), frozenset((name,)), dtype, run=not shaped.ops
+            )
         if "erf" in _ufuncs(tree):
             self.helpers.add("erf")
         if numexpr.chosen(tree, known, step, self.target):
@@ -189,16 +211,26 @@ class StepWriter:
         out, scratch = self.scope.text(step.out), self._scratch(extents)
         shared = [v for v in operands if self.root(v.base) == self.root(step.out.base)]
         rows = None if self.loops else rows_of(step, tree, known, shared)
-        if rows is None:
-            lines = UfuncWriter(axes, out, known, scratch, frozenset(aliases), step.dtype).write(tree)
-            return [part for line in lines for part in _formatted(line, indent)]
-        self.helpers.add("blocks")
-        block = Block(axes[0], rows, {*self.scope.program.sizes, *_TAKEN, "rows"})
-        inner = {name: block.operand(operand) for name, operand in known.items()}
-        out = block.view(out)
-        lines = UfuncWriter(axes, out, inner, block.scratched(scratch), frozenset(aliases), step.dtype).write(tree)
-        head = block.loop(size_text(step.axes[0][1]), out, indent)
-        return [*head, *(part for line in lines for part in _formatted(line, indent + 4))]
+        points = nominal(e for _, e in step.axes)
+        number = self._number if self.short and points <= FEW else None
+        near = rows is not None or points <= NEAR
+        head: list[str] = []
+        if rows is not None:
+            self.helpers.add("blocks")
+            block = Block(axes[0], rows, {*self.scope.program.sizes, *_TAKEN, "rows"})
+            known = {name: block.operand(operand) for name, operand in known.items()}
+            out, scratch = block.view(out), block.scratched(scratch)
+        writer = UfuncWriter(axes, out, known, scratch, frozenset(aliases), step.dtype, number, run, near)
+        lines = writer.write(tree)
+        self.buffered |= writer.buffered
+        if rows is not None:
+            head, indent = block.loop(size_text(step.axes[0][1]), out, indent), indent + 4
+        return [*head, *(part for line in lines for part in _formatted(line, indent))]
+
+    def _number(self, text: str, dtype: Dtype) -> str:
+        """A number as NumPy wants it; one that changes from step to step of a loop as it is."""
+        loops = any(re.search(rf"\b{index}\b", text) for index in self.loops)
+        return text if loops else self.scope.number(text, dtype)
 
     def root(self, name: str) -> str:
         """The array whose storage a tensor lies in."""
@@ -206,9 +238,11 @@ class StepWriter:
             name = self.roots[name]
         return name
 
-    def _looped(self, step: Kernel, indent: int) -> list[str]:
-        """The call of a compiled loop, where that is worth it."""
-        if len(step.steps) == 1 and not native.worthwhile(step):
+    def _looped(self, step: Kernel | Region | Direct, indent: int) -> list[str]:
+        """The call of compiled loops, where that is worth it."""
+        if isinstance(step, Direct):
+            return self.kernels.direct(step, self.scope.text, indent)
+        if isinstance(step, Kernel) and len(step.steps) == 1 and not native.worthwhile(step):
             return self._compute(step.steps[0], indent)
         scope = self.scope
         return self.kernels.call_of(step, scope.text, self.dtypes, {*scope.program.sizes, *self.loops}, indent)

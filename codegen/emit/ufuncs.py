@@ -3,9 +3,7 @@
 Every call writes to `out=`: the destination itself as far as possible, scratch
 arrays of the workspace where two intermediate results live at once.  An operand
 that shares the destination's storage is read by the last call that needs it
-before the destination is written.
-
-A value that is needed twice is computed once, into scratch, and kept there until its last use.
+before the destination is written.  A value that is needed twice is kept in scratch until its last use.
 
 Every call works in one dtype: where floats and integers meet, the integers are
 converted first, into scratch; NumPy would compute in float64 and buffer.  A mask
@@ -31,21 +29,26 @@ EXACT = frozenset(
 
 @dataclass(frozen=True)
 class Operand:
-    """The text of an array, the indices it really has, and its dtype."""
+    """The text of an array, the indices it really has, and its dtype; `run`: whether it has no gaps."""
 
     text: str
     axes: frozenset[str]
     dtype: Dtype = "float"
+    run: bool = False
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A value ready to be used: text, indices, dtype, and the scratch array it occupies, if any."""
+    """A value ready to be used: text, indices, dtype, and the scratch array it occupies, if any.
+
+    run: whether it is an array without gaps.
+    """
 
     text: str
     axes: frozenset[str]
     dtype: Dtype
     scratch: str | None = None
+    run: bool = False
 
 
 @dataclass
@@ -57,6 +60,8 @@ class UfuncWriter:
     operands: text, indices and dtype of each leaf.
     aliases: leaves that share the destination's storage (point by point).
     scratch: (indices, dtype, number) -> text of a scratch array of that shape.
+    number: (text, dtype) -> text of an array that holds this number; None where calls are long enough to convert it.
+    run: whether the destination has no gaps.  near: whether its arrays stay in the cache from one call to the next.
     """
 
     axes: Axes
@@ -65,10 +70,15 @@ class UfuncWriter:
     scratch: Callable[[Axes, Dtype, int], str]
     aliases: frozenset[str] = frozenset()
     out_dtype: Dtype = "float"
+    number: Callable[[str, Dtype], str] | None = None
+    run: bool = False
+    near: bool = True
     lines: list[str] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
     uses: dict[Node, int] = field(default_factory=dict)
     held: dict[Node, Ref] = field(default_factory=dict)
+    buffered: bool = False
+    """Whether NumPy takes numbers through buffers of its own in some call."""
     owed: dict[str, int] = field(default_factory=dict)
     """How many uses the value in a scratch array still has, where it has several."""
 
@@ -117,7 +127,7 @@ class UfuncWriter:
             return Ref(tree.text, frozenset(), tree.dtype)
         if isinstance(tree, Leaf):
             operand = self.operands[tree.symbol]
-            ref = Ref(operand.text, operand.axes, operand.dtype)
+            ref = Ref(operand.text, operand.axes, operand.dtype, run=operand.run)
         elif self.uses[tree] > 1 or tree in self.held:
             ref = self._shared(tree, wanted)
         elif tree.ufunc == "where":
@@ -149,7 +159,7 @@ class UfuncWriter:
         target, scratch = self._scratch(ref.axes, wanted)
         self.lines.append(f"np.copyto({target}, {ref.text})")
         self._free(ref.scratch)
-        return Ref(target, ref.axes, wanted, scratch)
+        return Ref(target, ref.axes, wanted, scratch, run=True)
 
     def _call(self, tree: Node, wanted: Dtype, into: str | None) -> Ref:
         axes, working = self._axes(tree), self._working(tree, wanted)
@@ -160,8 +170,50 @@ class UfuncWriter:
         self._release(refs)
         # A value of fewer indices broadcasts into the destination.
         target, scratch = (into, None) if fits and into is not None else self._scratch(axes, result)
-        self.lines.append(f"{_ufunc(tree.ufunc)}({', '.join(r.text for r in refs)}, out={target})")
-        return Ref(target, axes, result, scratch)
+        run = (self.run and axes == frozenset(self.axes)) if target == self.out else True
+        if run and self.near and result == "float":
+            refs = self._spread(tree, refs, Ref(target, axes, result, scratch))
+        texts = [self._number(a, r, working) for a, r in zip(tree.args, refs, strict=True)]
+        arrays = [r for a, r in zip(tree.args, refs, strict=True) if not isinstance(a, Scalar)]
+        self.buffered |= not (run and all(r.run and (r.axes, r.dtype) == (axes, working) for r in arrays))
+        clips = tree.ufunc in ("maximum", "minimum") and [r.dtype for r in arrays] == ["float"]
+        if clips and "(" not in arrays[0].text:
+            head, texts = self._clip(tree, texts)
+        else:
+            head = _ufunc(tree.ufunc)
+        self.lines.append(f"{head}({', '.join(texts)}, out={target})")
+        return Ref(target, axes, result, scratch, run)
+
+    def _number(self, tree: Tree, ref: Ref, working: Dtype) -> str:
+        """The text of an argument: of a number in a short call, an array that holds it."""
+        numeric = isinstance(tree, Scalar) and tree.dtype != "bool" and working != "bool"
+        return self.number(ref.text, working) if self.number and numeric else ref.text
+
+    def _clip(self, tree: Node, texts: list[str]) -> tuple[str, list[str]]:
+        """A maximum or minimum with a number as the other call for it, which is several times as fast."""
+        array, bound = texts if isinstance(tree.args[1], Scalar) else reversed(texts)
+        infinite = "np.inf" if tree.ufunc == "maximum" else "-np.inf"
+        other = self.number(infinite, "float") if self.number else infinite
+        return f"{array}.clip", [bound, other] if tree.ufunc == "maximum" else [other, bound]
+
+    def _spread(self, tree: Node, refs: list[Ref], target: Ref) -> list[Ref]:
+        """The arguments, one that is narrower than the result, or a mask, laid out beforehand.
+
+        A call whose arrays are of one shape and dtype is one loop over their numbers; any other one is a loop over
+        rows, or converts.  An assignment needs neither, and costs less than the difference.
+        """
+        arrays = [k for k, a in enumerate(tree.args) if not isinstance(a, Scalar)]
+        other = [k for k in arrays if refs[k].axes != target.axes or refs[k].dtype != "float"]
+        whole = [k for k in arrays if k not in other]
+        if len(other) != 1 or not whole or not all(refs[k].run for k in whole):
+            return refs
+        spoilt = self.aliases & {a.symbol for a in tree.args if isinstance(a, Leaf)}
+        in_place = (spoilt and target.text == self.out) or any(refs[k].text == target.text for k in arrays)
+        if in_place and self.number is None:
+            return refs
+        place = self._beside(refs, target) if in_place else target.text
+        self.lines.append(f"{place}[...] = {refs[other[0]].text}")
+        return [Ref(place, target.axes, "float", run=True) if k in other else ref for k, ref in enumerate(refs)]
 
     def _arguments(self, tree: Node, working: Dtype, into: str | None) -> list[Ref]:
         """The arguments' values; at most one of them computed into the destination, after those it would spoil."""
@@ -210,6 +262,14 @@ class UfuncWriter:
             number += 1
         self.busy.add(name)
         return name, name
+
+    def _beside(self, refs: list[Ref], target: Ref) -> str:
+        """Scratch for the moment, of the target's shape, that holds none of the arguments."""
+        arguments = {r.scratch for r in refs if r.scratch} - self.busy
+        self.busy |= arguments
+        place, scratch = self._scratch(target.axes, target.dtype)
+        self.busy -= {scratch, *arguments}
+        return place
 
     def _release(self, refs: list[Ref]) -> None:
         for ref in refs:

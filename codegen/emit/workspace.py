@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
+import sympy
+
 from codegen.emit.layout import call
+from codegen.emit.legend import legend
+from codegen.emit.scalar import scalar_text
 from codegen.emit.scope import DTYPES, Scope, number_text, shape_text
 from codegen.equation import Program
 from codegen.memory import Memory, Moment, Place, Polynomial
@@ -25,6 +29,8 @@ def within(place, start, shape, dtype):
     return np.ndarray(shape, dtype, place, start * place.itemsize)
 '''
 
+ALIASES = "# Arrays that are written over others, and parts of arrays."
+VIEWS = "# Views of these arrays."
 OVERLAP = (
     "# Arrays that overlap in {} are never needed at once:",
     "# each is first written when no other one there is read any more.",
@@ -49,7 +55,7 @@ def workspace(
     which = f", for one {' and '.join(program.sizes)}" if program.sizes else ""
     lines = [
         f"class {name}:",
-        f'    """Every array {_purpose(moments)} needs{which}; made once and reused."""',
+        *_documented(f"Every array {_purpose(moments)} needs{which}; made once and reused.", scope, used),
         "",
         f"    def __init__({', '.join(['self', *program.sizes, 'dtype=DTYPE'])}):",
         *(f"        self.{size} = {size}" for size in program.sizes),
@@ -67,9 +73,21 @@ def workspace(
             arguments = [place.name, start, shape_text(spot.buffer.shape), DTYPES[spot.buffer.dtype]]
             lines += call(f"self.{scope.attribute(spot.buffer.name)} = within", arguments, 8)
     wanted = None if used is None else _with_sources(used, scope)
-    for attribute, view in scope.views.items():
-        lines += view if wanted is None or attribute in wanted else []
+    views = {name: view for name, view in scope.views.items() if wanted is None or name in wanted}
+    made = {text.removeprefix("w.") for text in scope.made.values()}
+    for comment, group in ((ALIASES, views.keys() - made), (VIEWS, views.keys() & made)):
+        lines += [f"        {comment}"] if group else []
+        lines += [line for name, view in views.items() if name in group for line in view]
     return "\n".join([*lines, *own]) + "\n"
+
+
+def _documented(what: str, scope: Scope, used: Collection[str] | None) -> list[str]:
+    """The class's docstring; where all attributes are there, with what their names say."""
+    names = [scope.attribute(buffer.name) for buffer in scope.arrays] + list(scope.views)
+    more = legend(names, (tensor.name for tensor in scope.program.tensors)) if used is None else []
+    if not more:
+        return [f'    """{what}"""']
+    return [f'    """{what}', "", *(f"    {line}".rstrip() for line in more), '    """']
 
 
 def _purpose(moments: Sequence[Moment]) -> str:
@@ -86,11 +104,14 @@ def _made(scope: Scope, buffer: Buffer) -> list[str]:
     if buffer.name in scope.ranges:
         return call(f"{own} = np.arange", scope.ranges[buffer.name], 8)
     shape, dtype = shape_text(buffer.shape), DTYPES[buffer.dtype]
+    if buffer.name in scope.numbers:
+        return call(f"{own} = np.array", [scope.numbers[buffer.name], dtype], 8)
     if buffer.fill is None:
         return call(f"{own} = np.empty", [shape, dtype], 8)
     if buffer.fill in (0, 1):
         return call(f"{own} = np.{'ones' if buffer.fill else 'zeros'}", [shape, dtype], 8)
-    return call(f"{own} = np.full", [shape, number_text(buffer.fill), dtype], 8)
+    value = scalar_text(buffer.fill) if isinstance(buffer.fill, sympy.Expr) else number_text(buffer.fill)
+    return call(f"{own} = np.full", [shape, value, dtype], 8)
 
 
 def text(unit: Polynomial, count: int, program: Program) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from codegen.affine import Affine
 from codegen.equation import Equation, Program
 from codegen.lower.contraction import contraction
+from codegen.lower.direct import direct
 from codegen.lower.elementwise import alias_of, elementwise
 from codegen.lower.explicit import explicit
 from codegen.lower.factors import two_operands
@@ -44,16 +45,18 @@ def lower(
     checked: frozenset[str] = frozenset(),
     keep: frozenset[str] = frozenset(),
     recipes: tuple[str, ...] = (),
+    compiled: bool = False,
 ) -> Plan:
     """The plan of a rewritten program, equations in order.
 
     checked: integer tensors whose values are known to be valid wherever they are subscripts.
     keep: tensors that somebody else reads, and so are stored as declared.
     recipes: names of recipes for window products to prefer, whatever they cost.
+    compiled: whether the target compiles loops.
     """
-    rims = wanted(program, recipes)
+    rims = wanted(program, recipes, compiled)
     while True:
-        storage = Storage(program, checked, masks=masked(program, keep), recipes=recipes)
+        storage = Storage(program, checked, masks=masked(program, keep), recipes=recipes, compiled=compiled)
         plan, frames = _lowered(program, storage, rims)
         copied = torn(plan, frames, storage)
         if not copied:
@@ -115,6 +118,8 @@ def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
     if equation.target in storage.parts:
         return scatter(equation, storage, lower_equation)
     if (steps := pooling(equation, storage)) is not None:
+        return steps
+    if (steps := direct(equation, storage)) is not None:
         return steps
     if (steps := window_product(equation, storage)) is not None:
         return steps

@@ -52,7 +52,7 @@ def borders(plan: Plan) -> Plan:
     added: dict[tuple[int, int], list[Step]] = {}
     for name, framed in found.items():
         buffer = framed.buffer
-        if framed.refused or framed.first is None or buffer.fill is None:
+        if framed.refused or framed.first is None or not isinstance(buffer.fill, float):
             continue
         frame = rest(buffer.shape, [*framed.boxes, *framed.inside.values()])
         if frame is None or len(frame) > MOST or _part(frame, buffer.shape) * DEAREST > 1:

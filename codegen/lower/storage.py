@@ -6,8 +6,11 @@ and columns so that each is made once, and turns reads into views.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Read
@@ -38,6 +41,8 @@ class Storage:
     columns: dict[object, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
     recipes: tuple[str, ...] = ()
     """Recipes for window products to take before all others where they apply (for tests and measurements)."""
+    compiled: bool = False
+    """Whether the target compiles loops."""
     remark: str = ""
     """Which recipe the equation at hand is computed by."""
     parts: frozenset[str] = NOTHING
@@ -51,7 +56,9 @@ class Storage:
         self.shapes |= {tensor.name: tensor.shape for tensor in self.program.tensors}
         self.dtypes |= {tensor.name: tensor.dtype for tensor in self.program.tensors}
 
-    def buffer(self, stem: str, shape: Sequence[Affine], dtype: Dtype = "float", fill: float | None = None) -> str:
+    def buffer(
+        self, stem: str, shape: Sequence[Affine], dtype: Dtype = "float", fill: float | sympy.Expr | None = None
+    ) -> str:
         """A new array of the workspace, named `stem` (numbered from 2 when taken)."""
         name, k = stem, 1
         while name in self.shapes or name in self.program.table:
@@ -61,6 +68,13 @@ class Storage:
         self.shapes[name] = tuple(shape)
         self.dtypes[name] = dtype
         return name
+
+    def ones(self, shape: tuple[Affine, ...]) -> str:
+        """An array of ones; made once."""
+        key = ("vector", shape, sympy.Integer(1))
+        if key not in self.prepared:
+            self.prepared[key] = self.buffer(shaped("ones", shape), shape, fill=1.0)
+        return self.prepared[key]
 
     def tensor(self, name: str) -> None:
         """Storage for a tensor of the program."""
@@ -217,6 +231,11 @@ def affine(read: Read) -> tuple[Affine, ...]:
     if len(subscripts) != len(read.at):
         raise CodegenError(f"{read.tensor}: subscript is not in normal form")
     return subscripts
+
+
+def shaped(stem: str, shape: Sequence[Affine]) -> str:
+    """A name for an array that has nothing but its shape: `ones_2_N`."""
+    return "_".join([stem, *(re.sub(r"\W", "", str(size)) for size in shape)])
 
 
 def product(sizes: Sequence[Affine]) -> tuple[Affine, ...]:

@@ -34,11 +34,7 @@ def sum_of_runs(equation: Equation, storage: Storage) -> list[Step] | None:
     if seen.ops or target.ops or kept != names or not lead or not run:
         return None
     box = equation.extents
-    ones = storage.prepared.get(("ones", extents_of(run, box)))
-    if ones is None:
-        ones = storage.buffer("ones", extents_of(run, box), fill=1.0)
-        storage.prepared["ones", extents_of(run, box)] = ones
-    flat = View(ones).then(Reshape((extents_of(run, box),)), axes=())
+    flat = View(storage.ones(extents_of(run, box))).then(Reshape((extents_of(run, box),)), axes=())
     rows = View(seen.base, seen.ops).then(Reshape((extents_of((*lead, *kept), box), extents_of(run, box))), axes=())
     parts = storage.buffer(f"{equation.target}.parts", extents_of((*lead, *kept), box))
     into = View(parts).then(Reshape((extents_of((*lead, *kept), box),)), axes=())

@@ -1,7 +1,7 @@
 """Sums of numbers as products with a vector.
 
     sum[n](d_z[n,o])                     ->  ones @ d_z
-    sum[k](x[n,k]/128)                   ->  x @ (1/128, 1/128, ...)
+    sum[n](loss[n]/N)                    ->  loss @ (1/N, 1/N, ...)
     sum[n,t](a[n,t,k]*b[n,t,k]*s[n,t])   ->  s @ (a*b)
     sum[k](a[n,k]*b[n,k])                ->  vecdot(a, b), row by row
 
@@ -18,7 +18,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of, slot, slots_of
 from codegen.lower.elementwise import kernel
-from codegen.lower.storage import Storage, affine, extents_of, product
+from codegen.lower.storage import Storage, affine, extents_of, product, shaped
 from codegen.plan import Compute, MatMul, Step
 from codegen.rewrite.inline import compact
 from codegen.view import Reshape, View, aligned, natural
@@ -72,7 +72,8 @@ def weighted_sum(equation: Equation, storage: Storage) -> list[Step] | None:
         scale = parts.number * parts.coefficient
     else:
         source = _values(parts, equation, storage, steps)
-        constant = parts.number if parts.vector is None else sympy.Integer(1)
+        known = all(s.name in storage.program.sizes for s in parts.coefficient.free_symbols)
+        constant = parts.number * (parts.coefficient if known else 1) if parts.vector is None else sympy.Integer(1)
         vector = _as(_vector(parts, equation, storage, constant), [dims[1] if shapes[0] else dims[0]])
         matrix = _as(source, dims)
         steps.append(MatMul(out, *((vector, matrix) if shapes[2] or not shapes[0] else (matrix, vector))))
@@ -185,8 +186,8 @@ def _vector(parts: _Parts, equation: Equation, storage: Storage, constant: sympy
     shape = extents_of(parts.run, equation.extents)
     key = ("vector", shape, constant)
     if key not in storage.prepared:
-        stem = "ones" if constant == 1 else "share"
-        storage.prepared[key] = storage.buffer(stem, shape, fill=float(constant))
+        stem = shaped("ones" if constant == 1 else "share", shape)
+        storage.prepared[key] = storage.buffer(stem, shape, fill=float(constant) if constant.is_number else constant)
     return View(storage.prepared[key], (), parts.run)
 
 

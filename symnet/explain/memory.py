@@ -21,9 +21,13 @@ def bytes_of(dtype: str) -> Mapping[Dtype, int]:
     return {"float": 4 if dtype == "float32" else 8, "int": 8, "bool": 1}
 
 
-def memory(model: Model, dtype: str, workspace: Memory, optimizer: str, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The bytes that `make_step` and one step hold: of parameters, gradients, optimizer and workspace.
+def memory(
+    model: Model, dtype: str, workspace: Memory, optimizer: str, sizes: Mapping[str, int], compiled: bool = False
+) -> dict[str, int]:
+    """The bytes that a step on all N samples at once holds: of parameters, gradients, optimizer and workspace.
 
+    `make_step` learns from a large batch in parts, where the loss allows it, and holds less.
+    compiled: whether updates are compiled loops, which need no scratch.
     sizes: the batch size N and every other symbolic size of the network.
     Raises DefinitionError for an unknown optimizer, and where a size is missing, unknown or no positive integer.
     """
@@ -35,7 +39,7 @@ def memory(model: Model, dtype: str, workspace: Memory, optimizer: str, sizes: M
     frozen = sum(_count(p.tensor.shape) for p in model.parameters if not p.trainable)
     buffers = sum(_count(b.tensor.shape) for b in model.buffers)
     rule = rules[optimizer]
-    scratch = emit_update(rule)[1] * min(trained, _BLOCK)
+    scratch = 0 if compiled else emit_update(rule)[1] * min(trained, _BLOCK)
     return {
         # A buffer is there twice: as it is, and as it will be after the step.
         "parameters": width * (trained + frozen + 2 * buffers),

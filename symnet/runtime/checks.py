@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -240,6 +241,10 @@ def _as_params(
 ) -> dict[str, np.ndarray]:
     """The parameters and buffers as C-ordered arrays of `dtype`; copied only where that changes them."""
     shapes = {**PARAMETERS, **BUFFERS}
+    if not isinstance(params, Mapping):
+        raise DataError(
+            f"params: expected a dict {{name: array}}, got {type(params).__name__}; init_params() gives one"
+        )
     for name in params:
         if name not in shapes:
             raise DataError(
@@ -261,15 +266,31 @@ def _as_params(
 
 
 def _require(
-    name: str, value: Any, *, whole: bool = False, positive: bool = False
+    name: str,
+    value: Any,
+    *,
+    whole: bool = False,
+    positive: bool = False,
+    most: float = 1e300,
 ) -> None:
-    """Refuse an option that is no finite number, or no whole or positive one where it must be."""
+    """Refuse an option that is no number up to `most`, or no whole or positive one where it must be."""
     types = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    right = (
-        isinstance(value, types)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
-    if not right or value < 0 or (positive and value == 0):
+    number = isinstance(value, types) and not isinstance(value, bool)
+    if not number or not 0 <= value <= most or (positive and value == 0):
         expected = f"a {'whole' if whole else 'finite'} number {'above 0' if positive else 'from 0'}"
+        if number and most < value < math.inf:
+            raise DataError(f"{name}: expected {expected}, at most {most:,}; got more")
         raise DataError(f"{name}: expected {expected}, got {value!r}")
+
+
+def _require_function(name: str, value: Any, *given: str) -> None:
+    """Refuse what is no function, or none of so many arguments, before it is called far from here."""
+    expected = f"{name}: expected a function {name}({', '.join(given)})"
+    if not callable(value):
+        raise DataError(f"{expected}, got {type(value).__name__}")
+    try:
+        inspect.signature(value).bind(*given)
+    except TypeError as error:
+        raise DataError(f"{expected}, got one with other arguments: {error}") from None
+    except ValueError:
+        pass  # a function written in C, which does not say what it takes

@@ -15,6 +15,7 @@ class _Like:
 
     def __init__(self, w: Any, x: np.ndarray, y: np.ndarray, most: int | None) -> None:
         self.w, self.x, self.y, self.most = w, x, y, most
+        self.shapes = x.shape, y.shape
         self.all_x, self.all_y = x.reshape(-1), y.reshape(-1)
         if y.dtype.kind == "i":  # as unsigned numbers, negative labels are too large
             self.all_y = self.all_y.view(f"u{y.itemsize}")
@@ -24,8 +25,8 @@ class _Like:
         """Copy a batch to its place; False where it is not like the others, or something may be wrong with it."""
         if not (
             type(x) is type(y) is np.ndarray
-            and x.shape == self.x.shape
-            and y.shape == self.y.shape
+            and x.shape == self.shapes[0]
+            and y.shape == self.shapes[1]
             and x.dtype.kind in "fiub"
             and y.dtype.kind in self.kinds
         ):
@@ -36,7 +37,7 @@ class _Like:
             return False
         if self.most is None:
             return math.isfinite(self.all_y.dot(self.all_y))
-        return bool(np.maximum.reduce(self.all_y) < self.most)
+        return bool(self.all_y.item(self.all_y.argmax()) < self.most)
 
 
 def _like(w: Any) -> _Like | None:

@@ -29,6 +29,9 @@ INITIALIZERS: dict[str, tuple[str, int, int]] = {}
 NOISE: tuple[str, ...] = ()
 """The attributes of a workspace that training fills from [0, 1) before each forward pass."""
 
+BUFFERED = False
+"""Whether a step has calls in which NumPy takes numbers through buffers of its own."""
+
 WEIGHTED = False
 """Whether the loss has a weight for each sample, the attribute `sample_weight` of a workspace."""
 

@@ -12,6 +12,7 @@ from symnet.runtime.batches import _augment, _Data, _Mapped, _prepare, _Stream
 from symnet.runtime.checks import (
     DataError,
     _require,
+    _require_function,
 )
 from symnet.runtime.evaluate import CHUNK, _right
 from symnet.runtime.head import (
@@ -91,10 +92,11 @@ def train(
     if patience is not None:
         _require("patience", patience, whole=True, positive=True)
     _require("seed", seed, whole=True)
-    if augment is not None and not callable(augment):
-        raise DataError(
-            f"augment: expected a function augment(x, rng), got {augment!r}"
-        )
+    if augment is not None:
+        _require_function("augment", augment, "x", "rng")
+    for name, hook in (("on_step", on_step), ("on_epoch", on_epoch)):
+        if hook is not None:
+            _require_function(name, hook, "event")
     with make_step(
         params,
         batch_size=batch_size,

@@ -10,6 +10,7 @@ from symnet.runtime.checks import _targets_of
 from symnet.runtime.head import (
     BUFFERS,
     INPUTS,
+    NOISE,
     ROWS,
     WEIGHTED,
     Workspace,
@@ -131,7 +132,8 @@ class _Learner:
     def _learn(
         self, w: Workspace, g: dict[str, np.ndarray], rng: np.random.Generator
     ) -> float:
-        _draw_noise(w, rng)
+        if NOISE:
+            _draw_noise(w, rng)
         _forward(self.p, w)
         _loss(self.p, w)
         value = float(w.loss)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from symnet.runtime.checks import DataError, _nearest, _require
+from symnet.runtime.checks import DataError, _nearest, _require, _require_function
 
 # name: (the factor of the learning rate when the part r of the steps is done, from 0 to 1; its options)
 SCHEDULES: dict[str, tuple[Callable[..., float], dict[str, float]]] = {
@@ -43,6 +43,7 @@ class _Schedule:
         self.name = "callable"
         self.options: dict[str, float] = {}
         if callable(schedule):
+            _require_function("schedule", schedule, "step", "steps")
             self.call = schedule
         elif isinstance(schedule, str):
             self.name, self.options = _parsed(schedule)

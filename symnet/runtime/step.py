@@ -18,8 +18,10 @@ from symnet.runtime.checks import (
     _sizes,
     _targets_of,
 )
+from symnet.runtime.cores import _worker_count
 from symnet.runtime.fast import _Like, _like
 from symnet.runtime.head import (
+    BUFFERED,
     DTYPE,
     INPUTS,
     MODEL,
@@ -30,18 +32,18 @@ from symnet.runtime.head import (
 from symnet.runtime.parts import _Batch, _given, _Learner
 from symnet.runtime.schedules import _factors
 from symnet.runtime.vectors import (
-    _BLOCK,
     _TRAINED,
     _clip,
     _is_finite,
-    _parts,
     _require_like,
+    _update_blocks,
     _Vectors,
 )
 from symnet.runtime.weights import _put_weights
-from symnet.runtime.workers import _Team, _worker_count
+from symnet.runtime.workers import _Team
 
-_BUFFER = 512  # numbers that NumPy converts at a time; its 8192 are a small activation
+_MOST = 2**31 - 1  # samples of a batch
+_BUFFER = 512  # numbers that NumPy takes through a buffer at a time; its 8192 are a small activation
 
 
 class Diverged(DataError):
@@ -86,22 +88,19 @@ class Step:
         seed: int,
         rates: dict[str, float],
     ) -> None:
-        update, state, scratch, _ = OPTIMIZERS[optimizer]
         self.optimizer = optimizer
         given = _as_params(params)
         vectors = _Vectors.made()
         for name, array in vectors.params().items():
             array[...] = given[name]
-        count = len(vectors.trained)
         self.rng = np.random.default_rng(seed)
         self.learning_rate = learning_rate
         self.clip = clip
         self.guarded = False  # whether a gradient that is not finite is looked for
         self.t = 0
-        self._update = update
-        self._state = [np.zeros(count, DTYPE) for _ in state]
-        self._spare = [np.empty(min(count, _BLOCK), DTYPE) for _ in range(scratch)]
-        self._rates = list(_parts(_TRAINED, _factors(rates, _TRAINED)))
+        self._update, state, _, _ = OPTIMIZERS[optimizer]
+        self._state = [np.zeros(len(vectors.trained), DTYPE) for _ in state]
+        self._factors = _factors(rates, _TRAINED)
         self._team: _Team | None = None
         self.workers = 1
         self._use(_Learner(vectors))
@@ -112,20 +111,14 @@ class Step:
         self._like: _Like | None = None
         self.flat, self.flat_grad = learner.vectors.trained, learner.flat
         self.p, self.g, self.s = learner.p, learner.g, learner.s
-        self._blocks = []
-        for part, factor in self._rates:
-            weights, gradient = self.flat[part], self.flat_grad[part]
-            arrays = (
-                *(s[part] for s in self._state),
-                *(s[: len(weights)] for s in self._spare),
-            )
-            self._blocks.append((weights, gradient, arrays, factor))
+        vectors, state = [learner.vectors], self._state
+        blocks = _update_blocks(self.optimizer, self._factors, vectors, state)
+        self._blocks = [block for block in blocks if block[-1]]
 
     def start(self, workers: int) -> None:
         """Share the work with other processes, until `close`.  Raises DataError."""
-        team = _Team(workers)
-        team.learner.vectors.copy(self._learner.vectors)
-        self._use(team.learner)
+        team = _Team(workers, self.optimizer, self._factors)
+        self._move(team.learner, team.shared.state)
         self._team, self.workers = team, workers
 
     def close(self) -> None:
@@ -134,8 +127,15 @@ class Step:
             self._team.close()
             self._team = None
             own = _Learner(_Vectors.made())
-            own.vectors.copy(self._learner.vectors)
-            self._use(own)
+            self._move(own, [np.zeros_like(vector) for vector in self._state])
+
+    def _move(self, learner: _Learner, state: list[np.ndarray]) -> None:
+        """Keep all that a step changes in these arrays from now on."""
+        learner.vectors.copy(self._learner.vectors)
+        for new, old in zip(state, self._state, strict=True):
+            new[...] = old
+        self._state = state
+        self._use(learner)
 
     def __enter__(self) -> Self:
         return self
@@ -185,34 +185,44 @@ class Step:
 
     def learn(self, w: Workspace) -> float:
         """One update from the batch that lies, checked, in `w`, which `workspace` gave."""
-        with np.errstate():  # at its end the caller's own buffer size is back
-            np.setbufsize(_BUFFER)
-            value = self._gradient(w)
-            if not math.isfinite(value):
-                raise Diverged(f"the loss is {value}", self, w)
-            if self.guarded and not _is_finite(self.flat_grad):
-                raise Diverged("the gradient is not finite", self, w)
-            if self.clip is not None:
-                _clip(self.flat_grad, self.clip)
-            self.t += 1
-            rate, update, t = self.learning_rate, self._update, self.t
-            for weights, gradient, state, factor in self._blocks:
-                update(weights, gradient, state, rate * factor, t)
-            for name, array in self.s.items():
-                self.p[name][...] = array
+        try:
+            if not BUFFERED:
+                return self._learn(w)
+            with np.errstate():  # at its end the caller's own buffer size is back
+                np.setbufsize(_BUFFER)
+                return self._learn(w)
+        finally:
+            if self._team is not None and not self._team.close.alive:
+                self.close()
+
+    def _learn(self, w: Workspace | _Batch) -> float:
+        if not isinstance(w, _Batch):
+            value = self._learner.learn(w, self.rng)
+        elif self._team is None:
+            value = self._learner.learn_parts(w, 0, w._sizes["N"], self.rng)
+        else:
+            value = self._team.learn(w, self.rng)
+        if not math.isfinite(value):
+            raise Diverged(f"the loss is {value}", self, w)
+        if not self._updated():
+            raise Diverged("the gradient is not finite", self, w)
+        self.t += 1
+        for name, array in self.s.items():
+            self.p[name][...] = array
         return value
 
-    def _gradient(self, w: Workspace | _Batch) -> float:
-        """The loss of a batch; its gradient is in `flat_grad`."""
-        if not isinstance(w, _Batch):
-            return self._learner.learn(w, self.rng)
-        if self._team is None:
-            return self._learner.learn_parts(w, 0, w._sizes["N"], self.rng)
-        try:
-            return self._team.learn(w, self.rng)
-        except DataError:
-            self.close()
-            raise
+    def _updated(self) -> bool:
+        """Update the trainable parameters; False, and no update, where that is guarded and the gradient not finite."""
+        rate, t = self.learning_rate, self.t + 1
+        if self._team is not None:
+            return self._team.update(rate, t, self.clip, self.guarded)
+        if self.guarded and not _is_finite(self.flat_grad):
+            return False
+        if self.clip is not None:
+            _clip(self.flat_grad, self.clip)
+        for weights, (gradient,), state, factor in self._blocks:
+            self._update(weights, gradient, state, rate * factor, t)
+        return True
 
     def params(self) -> dict[str, np.ndarray]:
         """A copy of the parameters and buffers as they are now."""
@@ -236,11 +246,9 @@ class Step:
         self.t = int(kept["optimizer/t"])
 
     def _kept(self) -> dict[str, np.ndarray]:
-        names = OPTIMIZERS[self.optimizer][1]
-        return {f"params/{name}": array for name, array in self.p.items()} | {
-            f"optimizer/{name}": array
-            for name, array in zip(names, self._state, strict=True)
-        }
+        names = (f"optimizer/{name}" for name in OPTIMIZERS[self.optimizer][1])
+        params = {f"params/{name}": array for name, array in self.p.items()}
+        return params | dict(zip(names, self._state, strict=True))
 
 
 def make_step(
@@ -262,14 +270,13 @@ def make_step(
     several workers, `step.close()` or `with make_step(...) as step:` ends them.  Raises DataError, and the step
     `Diverged` where the loss is not finite.
     """
-    if optimizer not in OPTIMIZERS:
-        raise DataError(
-            f"optimizer: unknown {optimizer!r}; {_nearest(optimizer, OPTIMIZERS)}"
-        )
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
+        known = _nearest(optimizer, OPTIMIZERS)
+        raise DataError(f"optimizer: unknown {optimizer!r}; {known}")
     if learning_rate is None:
         learning_rate = OPTIMIZERS[optimizer][3]
     _require("learning_rate", learning_rate, positive=True)
-    _require("batch_size", batch_size, whole=True, positive=True)
+    _require("batch_size", batch_size, whole=True, positive=True, most=_MOST)
     if clip is not None:
         _require("clip", clip, positive=True)
     _require("seed", seed, whole=True)
@@ -283,5 +290,11 @@ def make_step(
     if not any(
         isinstance(extent, str) for shape, _ in INPUTS.values() for extent in shape
     ):
-        step.workspace({"N": batch_size})
+        try:
+            step.workspace({"N": batch_size})
+        except (MemoryError, ValueError) as error:
+            step.close()
+            raise DataError(
+                f"batch_size: there is no memory for {batch_size:,} samples at once ({error})"
+            ) from None
     return step

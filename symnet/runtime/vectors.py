@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -10,11 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symnet.runtime.checks import DataError, _nearest
-from symnet.runtime.head import BUFFERS, DTYPE, FROZEN, PARAMETERS, TURNED
-
-_BLOCK = (
-    16384  # parameters updated at a time, so that the update's arrays stay in the cache
+from symnet.runtime.head import (
+    BUFFERS,
+    DTYPE,
+    FROZEN,
+    OPTIMIZERS,
+    PARAMETERS,
+    TURNED,
 )
+
+_BLOCK = 49152  # parameters updated at a time: what the update reads twice stays near
 
 _TRAINED = [name for name in PARAMETERS if name not in FROZEN]
 _HELD = [*FROZEN, *BUFFERS]
@@ -93,12 +99,41 @@ def _clip(gradient: np.ndarray, limit: float) -> None:
 
 
 def _parts(names: list[str], factors: list[float]) -> Iterator[tuple[slice, float]]:
-    """The parts of their vector that one update each works on, with their factors; without those of factor 0."""
+    """The parts of their vector that one update each works on, with their factors."""
     stop = 0
     for factor, group in groupby(
         zip(names, factors, strict=True), lambda pair: pair[1]
     ):
         start = stop
         stop += sum(math.prod(PARAMETERS[name]) for name, _ in group)
-        for first in range(start, stop if factor else start, _BLOCK):
+        for first in range(start, stop, _BLOCK):
             yield slice(first, min(first + _BLOCK, stop)), factor
+
+
+def _update_blocks(
+    optimizer: str,
+    factors: list[float],
+    vectors: list[_Vectors],
+    state: list[np.ndarray],
+    first: int = 0,
+    last: int = sys.maxsize,
+) -> list[tuple[np.ndarray, list[np.ndarray], tuple[np.ndarray, ...], float]]:
+    """What an update works on from the parameter `first` to `last`, a block at a time.
+
+    A block has its weights, the gradient in each of the `vectors`, the optimizer's state and scratch, and the factor
+    of the learning rate.
+    """
+    trained = vectors[0].trained
+    longest = min(last, len(trained)) - first
+    spare = [
+        np.empty(min(longest, _BLOCK), DTYPE) for _ in range(OPTIMIZERS[optimizer][2])
+    ]
+    found = []
+    for part, factor in _parts(_TRAINED, factors):
+        here = slice(max(part.start, first), min(part.stop, last))
+        if here.start < here.stop:
+            weights = trained[here]
+            arrays = (*(s[here] for s in state), *(s[: len(weights)] for s in spare))
+            gradients = [v.gradient[here] for v in vectors]
+            found.append((weights, gradients, arrays, factor))
+    return found
