@@ -11,7 +11,7 @@ def _pictures(name: str, size: int, channels: int, batch: int, *layers: Layer) -
 
 
 def _tokens(name: str, steps: int, batch: int, *layers: Layer) -> Workload:
-    return Workload(name, "", batch, (steps,), layers, vocabulary=48, learning_rate=1.0)
+    return Workload(name, "", batch, (steps,), layers, vocabulary=48, learning_rate=0.1)
 
 
 UNSEEN = named(

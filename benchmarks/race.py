@@ -99,9 +99,14 @@ def race(
                 alive[name] = process
         turns: dict[str, list[dict[str, float]]] = {name: [] for name in alive}
         for _ in range(rounds):
-            for name, process in alive.items():
+            for name, process in tuple(alive.items()):
                 time.sleep(REST)
-                turns[name].append(process.burst(burst))
+                try:
+                    turns[name].append(process.burst(burst))
+                except Lost as lost:
+                    results[name] = replace(results[name], failure=f"failed: {lost}")
+                    say(f"  {workload.name} {name}: {results[name].failure}")
+                    del alive[name]
         for name, process in alive.items():
             median = statistics.median(turn["median"] for turn in turns[name])
             least = min(turn["least"] for turn in turns[name])
