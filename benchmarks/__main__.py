@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,18 @@ def main(words: Sequence[str] | None = None) -> int:
     if (found["machine"]["load"] or 0) > BUSY * found["machine"]["cores"]:
         print(f"The machine is busy (load {found['machine']['load']}): the figures will not be worth much.")
     contenders = offered(CONTENDERS, print)
-    found["race"] = raced(list(WORKLOADS.values()), contenders, args.rounds, args.burst)
-    found["growth"] = growth.measured(growth.NETWORKS, min(args.rounds, 2), min(args.burst, 0.2))
-    if args.unseen:
-        found["unseen"] = unseen.measured(min(args.rounds, 3), min(args.burst, 0.1))
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "race": lambda: raced(list(WORKLOADS.values()), contenders, args.rounds, args.burst),
+        "growth": lambda: growth.measured(growth.NETWORKS, min(args.rounds, 2), min(args.burst, 0.2)),
+        "unseen": lambda: unseen.measured(min(args.rounds, 3), min(args.burst, 0.1)),
+    }
+    for name, measured in parts.items():
+        if name != "unseen" or args.unseen:
+            found[name] = measured()
+            # What an interrupted run has measured is kept.
+            write_atomic(args.output, json.dumps(found, indent=1) + "\n")
     tables = table.report(found, sentence)
     print(f"\n{tables}\n")
-    write_atomic(args.output, json.dumps(found, indent=1) + "\n")
     print(f"{args.output}: all figures; {time.perf_counter() - start:.0f} s in all")
     if args.readme:
         table.write(tables)

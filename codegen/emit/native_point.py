@@ -270,8 +270,12 @@ def free(stem: str, taken: Collection[str]) -> str:
 
 
 def stem(text: str) -> str:
-    """A parameter's name for an array that the caller writes as `w.dense_1_z[...]` or `p["dense_1.bias"]`."""
+    """A parameter's name for an array that the caller writes as `w.dense_1_z[...]` or `p["dense_1.bias"]`.
+
+    That of a gradient, `g["dense_1.bias"]`, begins with `d_`.
+    """
     inner = text.split('"')[1] if '"' in text else text.split(".", 1)[-1]
+    inner = f"d_{inner}" if text.startswith("g[") else inner
     name = "".join(c if c.isalnum() or c == "_" else " " for c in inner).split(" ")
     return name[0] if '"' not in text else "_".join(part for part in name if part)
 
