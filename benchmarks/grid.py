@@ -1,4 +1,4 @@
-"""Networks that nobody tuned anything for: other kernels, channels, batches, depths and widths."""
+"""Networks beside the workloads: other kernels, channels, batches, depths and widths."""
 
 from __future__ import annotations
 

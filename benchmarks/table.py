@@ -50,7 +50,8 @@ def report(found: Mapping[str, Any], sentence: str) -> str:
         parts += ["As the batch grows, microseconds a sample:", growth(found["growth"])]
     if found.get("unseen"):
         parts += [
-            "Networks that nothing was tuned for (`python -m benchmarks.unseen`): the ratio to the fastest peer.",
+            "Networks of other shapes (`python -m benchmarks.unseen`): the ratio to the fastest peer. The cost model "
+            "was fitted on operations of such sizes; six of them were in view when its blocks for convolutions were set.",
             unseen(found["unseen"]),
         ]
     return "\n\n".join(parts)

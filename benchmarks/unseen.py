@@ -1,4 +1,4 @@
-"""Networks that nobody tuned anything for, raced in the same way.
+"""Networks of other shapes than the workloads, raced in the same way.
 
 python -m benchmarks.unseen [--rounds N] [--burst SECONDS]
 """
