@@ -51,7 +51,7 @@ def report(found: Mapping[str, Any], sentence: str) -> str:
     if found.get("unseen"):
         parts += [
             "Networks of other shapes (`python -m benchmarks.unseen`): the ratio to the fastest peer. The cost model "
-            "was fitted on operations of such sizes; six of them were in view when its blocks for convolutions were set.",
+            "was fitted on operations of such sizes, its blocks for convolutions with six of these in view.",
             unseen(found["unseen"]),
         ]
     return "\n\n".join(parts)
