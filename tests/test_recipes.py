@@ -70,8 +70,7 @@ def test_a_convolution_by_every_recipe(recipe: str, padding: Any) -> None:
     assert f"by {recipe.partition('/')[0].partition(',')[0]}" in generated.source
 
 
-@pytest.mark.parametrize("recipe", RECIPES[:5:2])
-@pytest.mark.parametrize(
+other_convolutions = pytest.mark.parametrize(
     "layer",
     [
         sn.Conv2D(2, 3, stride=2, padding=1),
@@ -83,6 +82,10 @@ def test_a_convolution_by_every_recipe(recipe: str, padding: Any) -> None:
     ],
     ids=["stride", "dilation", "groups", "one", "transposed stride", "transposed"],
 )
+
+
+@pytest.mark.parametrize("recipe", RECIPES[:5:2])
+@other_convolutions
 def test_other_convolutions_with_every_recipe_preferred(recipe: str, layer: Any) -> None:
     compared(two(layer), recipe)
 

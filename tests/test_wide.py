@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import symnet as sn
-from test_recipes import compared, picture, two
+from test_recipes import compared, other_convolutions, picture, two
 
 TURNED = ("turned shifts", "turned shifts/2", "turned columns", "turned columns/3")
 
@@ -20,18 +20,7 @@ def test_a_kernel_gradient_of_what_was_turned(recipe: str, padding: Any) -> None
 
 
 @pytest.mark.parametrize("recipe", TURNED[::2])
-@pytest.mark.parametrize(
-    "layer",
-    [
-        sn.Conv2D(2, 3, stride=2, padding=1, activation="tanh"),
-        sn.Conv2D(2, 2, dilation=2),
-        sn.Conv2D(4, 2, groups=2),
-        sn.Conv2D(3, 1),
-        sn.ConvTranspose2D(2, 3, stride=2, padding=1),
-        sn.ConvTranspose2D(2, 3),
-    ],
-    ids=["stride", "dilation", "groups", "one", "transposed stride", "transposed"],
-)
+@other_convolutions
 def test_other_convolutions_with_what_was_turned(recipe: str, layer: Any) -> None:
     compared(two(layer), f"kernel:{recipe}")
 

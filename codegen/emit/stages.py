@@ -123,35 +123,16 @@ def emit(
     if naming.lesser is not None:
         lesser, second = workspaces.made(*naming.lesser)
         classes += "\n\n" + second
-    helpers = {
-        **({"windows": WINDOWS} if scope.uses_windows else {}),
-        **({"erf": ERF} if "erf" in writer.helpers else {}),
-        **({"blocks": BLOCKS} if "blocks" in writer.helpers else {}),
-        **({"arena": PLACES} if memory.places or (lesser and lesser.places) else {}),
-    }
-    kernels = writer.kernels.functions
-    tiles = writer.kernels.tiles
-    if kernels or tiles:
-        helpers["kernel"] = native_functions.HELPERS
-    helpers |= native_direct.helpers(tiles)
+    helpers = _helpers(scope, writer, bool(memory.places or (lesser and lesser.places)))
     parts = [text for name, text in helpers.items() if name not in naming.defined]
-    imports = []
-    if scope.uses_windows:
-        imports.append("from numpy.lib.stride_tricks import as_strided")
-    if "erf" in writer.helpers:
-        imports.append("import math")
-    if tiles:
-        imports += native_direct_tiles.IMPORTS
-    if "numexpr" in writer.helpers:
-        imports.append("import numexpr as ne")
     blocks: list[Lines] = []
-    compiled = ((text, writer.kernels.blocks[name]) for name, text in kernels.items())
+    compiled = ((text, writer.kernels.blocks[name]) for name, text in writer.kernels.functions.items())
     for text, lines in (*compiled, (classes, ()), *((f.source, f.blocks) for f in functions.values())):
         blocks += _moved(lines, sum(part.count("\n") + 2 for part in parts))
         parts.append(text)
     return Emitted(
         "\n\n".join(parts),
-        tuple(imports),
+        _imports(scope, writer),
         memory,
         workspaces.moments(tuple(stages)),
         workspaces.kept,
@@ -162,6 +143,30 @@ def emit(
         tuple(turned),
         writer.buffered,
     )
+
+
+def _helpers(scope: Scope, writer: StepWriter, places: bool) -> dict[str, str]:
+    """The text of each helper that the functions or the workspaces call, by its name."""
+    tiles = writer.kernels.tiles
+    needed = {
+        "windows": (WINDOWS, scope.uses_windows),
+        "erf": (ERF, "erf" in writer.helpers),
+        "blocks": (BLOCKS, "blocks" in writer.helpers),
+        "arena": (PLACES, places),
+        "kernel": (native_functions.HELPERS, writer.kernels.functions or tiles),
+    }
+    return {name: text for name, (text, used) in needed.items() if used} | native_direct.helpers(tiles)
+
+
+def _imports(scope: Scope, writer: StepWriter) -> tuple[str, ...]:
+    """The imports of the helpers, besides NumPy."""
+    needed = (
+        (("from numpy.lib.stride_tricks import as_strided",), scope.uses_windows),
+        (("import math",), "erf" in writer.helpers),
+        (native_direct_tiles.IMPORTS, writer.kernels.tiles),
+        (("import numexpr as ne",), "numexpr" in writer.helpers),
+    )
+    return tuple(line for lines, used in needed for line in (lines if used else ()))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot
 from codegen.lower.columns import ONE, Pattern, columns_of
-from codegen.lower.contraction import is_product, two_factors, writes_whole
+from codegen.lower.contraction import product_of
 from codegen.lower.storage import Storage, affine, extents_of
 from codegen.plan import Compute, Copy, MatMul, Reduce, Step
 from codegen.rewrite.substitute import substitute_indices
@@ -57,12 +57,10 @@ def depthwise(equation: Equation, storage: Storage) -> list[Step] | None:
     if len(equation.reads) != 2 or not equation.over or equation.guards:
         return None
     equation = without_single(equation)
-    if not is_product(equation, storage) or not writes_whole(equation, storage):
+    found = product_of(equation, storage)
+    if found is None:
         return None
-    found = two_factors(equation.body)
-    assert found is not None
-    coefficient, *slots = found
-    first, second = (equation.reads[k] for k in slots)
+    coefficient, first, second = found
     for picture, kernel in ((first, second), (second, first)):
         p = _pattern(equation, picture, kernel, storage)
         if p is not None:

@@ -58,12 +58,10 @@ def two_factors(body: sympy.Expr) -> tuple[sympy.Expr, int, int] | None:
 
 def contraction(equation: Equation, storage: Storage) -> list[Step] | None:
     """The steps of a sum of products of two reads; None when it is not one, or not worth a matrix product."""
-    if not is_product(equation, storage) or not writes_whole(equation, storage):
+    found = product_of(equation, storage)
+    if found is None:
         return None
-    found = two_factors(equation.body)
-    assert found is not None
-    coefficient, first, second = found
-    left, right = equation.reads[first], equation.reads[second]
+    coefficient, left, right = found
     plan = _roles(equation, left, right)
     assert plan is not None
     out_order, rows_of, columns_of, summed = plan
@@ -80,6 +78,16 @@ def contraction(equation: Equation, storage: Storage) -> list[Step] | None:
     )
     groups: list[Group] = [*((n,) for n in chosen.batch), chosen.rows, chosen.columns]
     return product_steps(equation, storage, factors, groups, out_order, partial, coefficient)
+
+
+def product_of(equation: Equation, storage: Storage) -> tuple[sympy.Expr, Read, Read] | None:
+    """(coefficient, read, read) of an equation that writes its whole target by a sum of products; else None."""
+    if not is_product(equation, storage) or not writes_whole(equation, storage):
+        return None
+    found = two_factors(equation.body)
+    assert found is not None
+    coefficient, first, second = found
+    return coefficient, equation.reads[first], equation.reads[second]
 
 
 def is_product(equation: Equation, storage: Storage) -> bool:

@@ -15,7 +15,8 @@ A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks" (2016)
 product is a matrix product over many channels, the sums in front and behind cost little.  They are of rows that
 lie side by side, so a rounding error is one of the largest of four rows.
 
-The gradient of the kernel is the same form seen from the other side: with the errors e0, e1 of the two rows,
+The equation of the kernel's gradient is derived like any other.  Its sums are computed by the same identity,
+turned round: with the errors e0, e1 of the two rows,
 
     E0 = e0, E1 = e0 + e1, E2 = e0 - e1, E3 = -e1          d_Ma = Ea, and so d_Ua = sum of Ea times its rows
     d_g0 = d_U0 + (d_U1 + d_U2)/2,  d_g1 = (d_U1 - d_U2)/2,  d_g2 = (d_U1 + d_U2)/2 + d_U3

@@ -13,7 +13,7 @@ import sympy
 
 from codegen.equation import Equation, Read, slot
 from codegen.lower.bands import without_single
-from codegen.lower.contraction import is_product, two_factors, writes_whole
+from codegen.lower.contraction import product_of
 from codegen.lower.storage import Storage, affine, extents_of
 from codegen.lower.targets import finished, result_of, target_view
 from codegen.plan import Compute, MatMul, Reduce, Step
@@ -31,12 +31,10 @@ def pointwise(equation: Equation, storage: Storage) -> list[Step] | None:
     if len(equation.reads) != 2 or not equation.over or equation.guards:
         return None
     equation = without_single(equation)
-    if not is_product(equation, storage) or not writes_whole(equation, storage):
+    found = product_of(equation, storage)
+    if found is None:
         return None
-    found = two_factors(equation.body)
-    assert found is not None
-    coefficient, *slots = found
-    first, second = (equation.reads[k] for k in slots)
+    coefficient, first, second = found
     target = Read(equation.target, equation.at)
     for picture, other in ((first, second), (second, first)):
         if _agree(equation, storage, picture, target):

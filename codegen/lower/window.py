@@ -10,7 +10,7 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of
 from codegen.lower.bands import depthwise
 from codegen.lower.columns import ONE, Pattern
-from codegen.lower.contraction import is_product, two_factors, writes_whole
+from codegen.lower.contraction import product_of
 from codegen.lower.convolution import FORWARD, REMARKS
 from codegen.lower.kernel_gradient import KERNEL
 from codegen.lower.pointwise import pointwise
@@ -43,12 +43,10 @@ def window_product(equation: Equation, storage: Storage) -> list[Step] | None:
 
 def window_pattern(equation: Equation, storage: Storage) -> tuple[Pattern, sympy.Expr] | None:
     """The parts of the indices of a window product, and its coefficient; None for anything else."""
-    if not is_product(equation, storage) or not writes_whole(equation, storage):
+    found = product_of(equation, storage)
+    if found is None:
         return None
-    found = two_factors(equation.body)
-    assert found is not None
-    coefficient, *slots = found
-    first, second = (equation.reads[k] for k in slots)
+    coefficient, first, second = found
     for picture, kernel in ((first, second), (second, first)):
         pattern = _pattern(equation, picture, kernel)
         if pattern is not None:
