@@ -1,6 +1,7 @@
 # make demo   compile a small CNN, train it on handwritten digits, print its test accuracy
 # make test   run the tests
 # make lint   style and types
+# make soak   draw formulas and networks and look for wrong numbers, SEED=1 MINUTES=3
 # make bench  race training steps against other frameworks; its tables are the README's
 #
 # Each target makes its own environment in .venv (or VENV=path) the first time,
@@ -13,16 +14,19 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 BIN := $(VENV)/bin
 READY := $(VENV)/.symnet-ready
 PYTEST_ARGS ?=
+SEED ?=
+MINUTES ?= 3
 
 # The matrices here are small: a second thread in each product costs more than it brings.
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test soak lint format bench clean
 
 help:
 	@echo 'make demo   compile the CNN, train it on the digits, print its test accuracy'
 	@echo 'make test   run the tests (PYTEST_ARGS="-k conv" runs some of them)'
+	@echo 'make soak   draw formulas and networks, look for wrong numbers (SEED=1 MINUTES=3, SOAK_ARGS="--kind formulas")'
 	@echo 'make lint   ruff and mypy; make format puts the files in standard form'
 	@echo 'make bench  race training steps against other frameworks, and put the tables into the README'
 	@echo 'make clean  remove build/ and the caches (not the environment)'
@@ -41,6 +45,9 @@ demo: $(READY)
 
 test: $(READY)
 	'$(BIN)/python' -m pytest $(PYTEST_ARGS)
+
+soak: $(READY)
+	PYTHONPATH=.:tests '$(BIN)/python' -m soak --jobs 2 --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(SOAK_ARGS)
 
 lint: $(READY)
 	'$(BIN)/ruff' check .
