@@ -65,6 +65,7 @@ from symnet.losses import (
     PerceptronLoss,
     SquaredError,
 )
+from symnet.oracle import interpret
 from symnet.train.scipy_optimizers import Fit, fit_scipy
 
 __all__ = [
@@ -131,6 +132,7 @@ __all__ = [
     "gelu",
     "gelu_tanh",
     "inception",
+    "interpret",
     "leaky_relu",
     "load_checkpoint",
     "relu",

@@ -10,10 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 import symnet as sn
 from batch import Arrays, Network, parameters
-from codegen.interpret import interpret
 from corpus import NETWORKS, TARGETS, compiled, network
 from networks_drawn import networks
-from symnet.derive.network import derived
 from symnet.derive.reverse import cotangent_name
 
 QUIET = list(HealthCheck)
@@ -59,12 +57,7 @@ def agree_with_differences(module: ModuleType, case: Network) -> None:
 def agree_with_each_other(modules: list[ModuleType], case: Network) -> None:
     """All targets, and the interpreter on the equations as derived, find the same numbers."""
     params = parameters(case.model)
-    target = case.y
-    if case.model.target.dtype == "float" and case.y.dtype.kind == "i":
-        target = np.eye(case.model.output.shape[-1].const)[case.y]
-    elif target.ndim < len(case.model.target.shape):
-        target = target[:, None]
-    meant = interpret(derived(case.model), {**params, **case.x, "target": target})
+    meant = sn.interpret(case.model, {**params, **case.x, "target": case.y})
     for module in modules:
         loss, grads = module.loss_and_grads(params, case.x, case.y)
         output = module.forward(params, case.x)

@@ -27,7 +27,12 @@ def derived(model: Model, wrt_inputs: bool = False) -> Program:
 
     wrt_inputs: those of the float inputs too.
     """
-    return _differentiated(model, model.program, wrt_inputs)
+    return declared(model, wrt_inputs)
+
+
+def declared(model: Model, wrt_inputs: bool = False, training: bool = True) -> Program:
+    """`derived(model, wrt_inputs)`; without `training`, the same of the equations as in use."""
+    return _differentiated(model, model.program if training else model.evaluation, wrt_inputs)
 
 
 def _differentiated(model: Model, program: Program, wrt_inputs: bool) -> Program:
