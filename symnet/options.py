@@ -50,7 +50,16 @@ def bound(
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise DefinitionError(f"{owner}: {error}; expected {owner}({', '.join(known)})") from None
+        raise DefinitionError(f"{owner}: {error}; expected {owner}({_written(signature, also)})") from None
+
+
+def _written(signature: inspect.Signature, also: Sequence[str]) -> str:
+    """The parameters as a call has them: by position, then `name=` for those that are given by name alone."""
+    written: list[str] = []
+    for name, parameter in signature.parameters.items():
+        if name != "self" and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            written.append(f"{name}=" if parameter.kind == parameter.KEYWORD_ONLY else name)
+    return ", ".join([*written, *(f"{name}=" for name in also)])
 
 
 class Strict(ABCMeta):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar
 
 from codegen.affine import Affine
 from codegen.equation import Dtype, Tensor
-from symnet.errors import ShapeError
+from symnet.errors import DefinitionError, ShapeError
+from symnet.layers.base import Node
 from symnet.layers.checks import checked_flags, checked_init
 from symnet.layers.slots import Slotted
 from symnet.layers.spelling import Site, Spelling, described
@@ -109,9 +110,11 @@ class MultiHeadAttention(Attending):
     The last extent E of the query is that of the output; `num_heads` must divide it.  See
     `Attending` for the inputs and the options.  Parameters, as in PyTorch: in_proj_weight (3*E, E) and
     in_proj_bias (3*E), the rows for query, key and value one after another; out_proj.weight (E, E), out_proj.bias (E).
+    The mask is given by name alone: by position PyTorch has one there that is true at the keys to leave out.
     """
 
     num_heads: int = 1
+    _: KW_ONLY
     use_bias: bool = True
     init: str | Mapping[str, str] | None = None
     trainable: bool = True
@@ -143,6 +146,15 @@ class MultiHeadAttention(Attending):
             init=checked_init(self.where, self.init, tuple(names), "in_proj_weight"),
             regularized=("in_proj_weight", "out_proj.weight"),
         )
+
+    def arguments(self, nodes: tuple[Node, ...], named: Mapping[str, Node]) -> tuple[Node, ...]:
+        """The inputs in the order of `roles`; DefinitionError for a mask by position."""
+        if len(nodes) > 3:
+            raise DefinitionError(
+                f"{self.where}: expected at most query, key and value by position, got {len(nodes)} inputs; give the "
+                "mask by name, mask=, true at the keys that belong to a sequence"
+            )
+        return super().arguments(nodes, named)
 
     def _projections(self, given: Mapping[str, Tensor]) -> tuple[str, tuple[str, str, str]]:
         """The equations of the projections, and the texts that read them: query at t, key and value at s."""

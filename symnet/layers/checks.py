@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from codegen.affine import Affine
 from codegen.equation import Tensor
-from symnet.errors import FormulaError, ShapeError
+from symnet.errors import DefinitionError, FormulaError, ShapeError
 from symnet.layers.spelling import INITIALIZERS, described
-from symnet.options import LARGEST, choice, flag
+from symnet.options import LARGEST, choice, flag, integer, shown
 
 
 def checked_init(where: str, init: object, params: tuple[str, ...], main: str) -> dict[str, str]:
@@ -27,6 +27,24 @@ def checked_flags(where: str, **flags: object) -> None:
     """Refuse options that are not True or False."""
     for name, value in flags.items():
         flag(f"{where}({name}=)", value)
+
+
+def checked_size(where: str, value: object) -> int | None:
+    """A size that may be left out; DefinitionError for anything but an integer, such as another option by position."""
+    if isinstance(value, float):
+        raise DefinitionError(
+            f"{where}: expected the size of an axis, got {shown(value)}; give other options by name, as in eps=1e-5"
+        )
+    return None if value is None else integer(where, value)
+
+
+def checked_sizes(where: str, value: object) -> tuple[int, ...]:
+    """The sizes of the last axes, of `normalized_shape`: an integer or several; none where it is left out."""
+    where = f"{where}(normalized_shape=)"
+    several = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
+    if value is not None and not several:
+        raise DefinitionError(f"{where}: expected the size of the last axis, or of several, got {shown(value)}")
+    return tuple(size for each in several if (size := checked_size(where, each)) is not None)
 
 
 def check_output(where: str, output: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from codegen.affine import Affine
@@ -29,7 +29,7 @@ class Convolution(Weighted, abstract=True):
     padding: str | int | tuple[int, ...] = "valid"
     dilation: int | tuple[int, ...] = 1
     groups: int = 1
-    flip_kernel: bool = False
+    flip_kernel: bool = field(default=False, kw_only=True)
 
     rank: ClassVar[int]
 

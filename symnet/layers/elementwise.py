@@ -12,6 +12,7 @@ from symnet.errors import DefinitionError, ShapeError
 from symnet.layers.base import Layer, Node
 from symnet.layers.shaping import LETTERS
 from symnet.layers.spelling import Site, Spelling, described
+from symnet.options import strict
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,46 +109,55 @@ def _letters(where: str, tensor: Tensor) -> tuple[str, ...]:
     return LETTERS[: len(tensor.shape)]
 
 
+@strict
 def relu(node: Node) -> Node:
     """max(x, 0); its derivative at 0 is 0."""
     return Activation("relu")(node)
 
 
+@strict
 def leaky_relu(node: Node) -> Node:
     """x where positive, 0.01*x elsewhere."""
     return Activation("leaky_relu")(node)
 
 
+@strict
 def elu(node: Node) -> Node:
     """x where positive, exp(x)-1 elsewhere."""
     return Activation("elu")(node)
 
 
+@strict
 def sigmoid(node: Node) -> Node:
     """1/(1+exp(-x))."""
     return Activation("sigmoid")(node)
 
 
+@strict
 def tanh(node: Node) -> Node:
     """The hyperbolic tangent."""
     return Activation("tanh")(node)
 
 
+@strict
 def softplus(node: Node) -> Node:
     """log(1+exp(x))."""
     return Activation("softplus")(node)
 
 
+@strict
 def silu(node: Node) -> Node:
     """x*sigmoid(x)."""
     return Activation("silu")(node)
 
 
+@strict
 def gelu(node: Node) -> Node:
     """x*(1+erf(x/sqrt(2)))/2."""
     return Activation("gelu")(node)
 
 
+@strict
 def gelu_tanh(node: Node) -> Node:
     """The approximation of gelu with tanh."""
     return Activation("gelu_tanh")(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar
 
 from codegen.equation import Dtype, Tensor
@@ -25,6 +25,7 @@ class Embedding(Layer):
 
     vocabulary: int
     units: int
+    _: KW_ONLY
     init: str | Mapping[str, str] | None = None
     trainable: bool = True
 
@@ -63,6 +64,7 @@ class PositionalEmbedding(Layer):
     """
 
     length: int
+    _: KW_ONLY
     init: str | Mapping[str, str] | None = None
     trainable: bool = True
 
@@ -97,7 +99,7 @@ class SinusoidalEmbedding(Layer):
     last extent.  x: (N, T, K) -> y of the same shape.
     """
 
-    base: float = 10000.0
+    base: float = field(default=10000.0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,12 +7,14 @@ buffer, whose next value is one more equation, and only a step of training puts 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from codegen.affine import Affine
 from codegen.equation import Equation, Tensor
 from symnet.errors import DefinitionError, ShapeError
 from symnet.layers.base import Layer
+from symnet.layers.checks import checked_size
 from symnet.layers.normalization import Normalization
 from symnet.layers.shaping import LETTERS
 from symnet.layers.spelling import Site, Spelling, State, described
@@ -60,10 +62,11 @@ class BatchNorm(Normalization, abstract=True):
     In training mu and var are those of the batch (var with the divisor M, the count of its numbers in a channel), and
     each step moves the running statistics by the share `momentum` towards them (var with the divisor M-1).  In use
     mu and var are the running statistics.  Parameters weight, bias, buffers running_mean, running_var (C).
-    DefinitionError for a momentum outside 0 to 1.
+    num_features: C, as in PyTorch; it is compared with the input's.  DefinitionError for a momentum outside 0 to 1.
     """
 
-    momentum: float = 0.1
+    num_features: int | None = None
+    momentum: float = field(default=0.1, kw_only=True)
 
     ranks: ClassVar[tuple[int, ...]]
     """The numbers of axes of inputs."""
@@ -72,14 +75,18 @@ class BatchNorm(Normalization, abstract=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        checked_size(f"{self.where}(num_features=)", self.num_features)
         if number(f"{self.where}(momentum=)", self.momentum, 0.0) > 1:
             raise DefinitionError(f"{self.where}(momentum=): expected a share from 0 to 1, got {shown(self.momentum)}")
 
     def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
-        """See the class; ShapeError for an input of another rank."""
+        """See the class; ShapeError for an input of another rank, or of other channels than `num_features`."""
         where, x = f"{self.kind} '{site.name}'", inputs[0]
         if len(x.shape) not in self.ranks:
             raise ShapeError(f"{where}: expected an input of shape {self.shapes}, got {described(x)}")
+        channels = x.shape[-1 if site.layout == "HWC" else 1]
+        if self.num_features is not None and channels != Affine.of(int(self.num_features)):
+            raise ShapeError(f"{where}: num_features={self.num_features}; the input {described(x)} has {channels}")
         others = ["n", *("i", "j")[: len(x.shape) - 2]]
         letters = [*others, "c"] if site.layout == "HWC" else ["n", "c", *others[1:]]
         at = ",".join(letters)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from codegen.affine import Affine
 from codegen.equation import Tensor
-from symnet.errors import ShapeError
+from symnet.errors import DefinitionError, ShapeError
 from symnet.layers.base import Layer
-from symnet.layers.checks import checked_flags
+from symnet.layers.checks import checked_flags, checked_size, checked_sizes
 from symnet.layers.spelling import Site, Spelling, described
-from symnet.options import integer, number
+from symnet.options import integer, number, shown
 
 _LEADING = ("n", "t", "s", "r", "q", "p")
 _NORMALIZED = ("k", "l", "m", "o")
 _POSITIONS = ("i", "j", "l")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Normalization(Layer, abstract=True):
     """Layers with a scale `weight` and a shift `bias`; `eps` is added to the variance."""
 
@@ -51,18 +52,27 @@ class Normalization(Layer, abstract=True):
 class LayerNorm(Normalization):
     """(x - mean)/sqrt(variance + eps)*weight + bias, over the last axis, or the last `axes` of them.
 
+    normalized_shape: the extents of these axes, as in PyTorch; they are compared with the input's.
     x: (N, ..., K) -> y of the same shape.  Parameters: weight, bias (K), the extents of the normalized axes.
     """
 
-    axes: int = 1
+    normalized_shape: int | Sequence[int] | None = None
+    axes: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        integer(f"{self.where}(axes=)", self.axes)
+        sizes = checked_sizes(self.where, self.normalized_shape)
+        if self.axes is not None and integer(f"{self.where}(axes=)", self.axes) != len(sizes or (1,) * self.axes):
+            raise DefinitionError(
+                f"{self.where}: normalized_shape={self.normalized_shape} names {len(sizes)} axes, axes={self.axes}; "
+                "give one of the two"
+            )
 
     def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
-        """See the class; ShapeError when there are too few axes."""
-        kept, over = _split(f"{self.kind} '{site.name}'", inputs[0], self.axes)
+        """See the class; ShapeError when there are too few axes, or their extents are not `normalized_shape`."""
+        where, sizes = f"{self.kind} '{site.name}'", checked_sizes(self.where, self.normalized_shape)
+        kept, over = _split(where, inputs[0], len(sizes) or self.axes or 1)
+        _check_last(where, inputs[0], sizes)
         at = f"{kept},{over}"
         return Spelling(
             text=self.standardized(at, kept, over, at, over),
@@ -76,20 +86,29 @@ class LayerNorm(Normalization):
 class RMSNorm(Layer):
     """x/sqrt(mean(x**2) + eps)*weight, over the last axis.
 
+    normalized_shape: K, as in PyTorch; it is compared with the input's.
     x: (N, ..., K) -> y of the same shape.  Parameter: weight (K).
     """
 
-    eps: float = 1e-6
-    trainable: bool = True
+    normalized_shape: int | Sequence[int] | None = None
+    eps: float = field(default=1e-6, kw_only=True)
+    trainable: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if len(checked_sizes(self.where, self.normalized_shape)) > 1:
+            raise DefinitionError(
+                f"{self.where}(normalized_shape=): expected one size, that of the last axis, "
+                f"got {shown(self.normalized_shape)}"
+            )
         number(f"{self.where}(eps=)", self.eps, 0.0)
         checked_flags(self.where, trainable=self.trainable)
 
     def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
-        """See the class; ShapeError for an input of one axis."""
-        kept, over = _split(f"{self.kind} '{site.name}'", inputs[0], 1)
+        """See the class; ShapeError for an input of one axis, or of another size than `normalized_shape`."""
+        where = f"{self.kind} '{site.name}'"
+        kept, over = _split(where, inputs[0], 1)
+        _check_last(where, inputs[0], checked_sizes(self.where, self.normalized_shape))
         at = f"{kept},{over}"
         return Spelling(
             text=f"square[{kept}] = mean[{over}](x[{at}]**2)\n"
@@ -105,23 +124,28 @@ class RMSNorm(Layer):
 class GroupNorm(Normalization):
     """(x - mean)/sqrt(variance + eps)*weight + bias, over the positions and the channels of each of `groups` groups.
 
+    num_channels: C, as in PyTorch; it is compared with the input's.
     x: (N, C, ...), channels first, or last with `layout="HWC"` -> y of the same shape.  Parameters: weight, bias (C).
     """
 
     groups: int = 1
+    num_channels: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         integer(f"{self.where}(groups=)", self.groups)
+        checked_size(f"{self.where}(num_channels=)", self.num_channels)
 
     def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
-        """See the class; ShapeError when the groups do not divide the channels."""
+        """See the class; ShapeError when the groups do not divide the channels, or these are not `num_channels`."""
         where, x = f"{self.kind} '{site.name}'", inputs[0]
         rank = len(x.shape)
         if not 2 <= rank <= len(_POSITIONS) + 2:
             raise ShapeError(f"{where}: expected an input (N, channels, ...) of 2 to 5 axes, got {described(x)}")
         last = site.layout == "HWC"
         channels = x.shape[-1 if last else 1]
+        if self.num_channels is not None and channels != Affine.of(int(self.num_channels)):
+            raise ShapeError(f"{where}: num_channels={self.num_channels}; the input {described(x)} has {channels}")
         if not channels.is_constant or channels.const % self.groups:
             raise ShapeError(f"{where}: {self.groups} groups do not divide the input's {channels} channels")
         places = _POSITIONS[: rank - 2]
@@ -159,6 +183,14 @@ class Softmax(Layer):
         at = ",".join([*kept[:axis], "c", *kept[axis:]])
         rest = ",".join(kept)
         return Spelling(f"lse[{rest}] = logsumexp[c](x[{at}])\ny[{at}] = exp(x[{at}] - lse[{rest}])", ("x",))
+
+
+def _check_last(where: str, x: Tensor, sizes: tuple[int, ...]) -> None:
+    """Refuse an input whose last axes have not these extents."""
+    if sizes and x.shape[-len(sizes) :] != tuple(map(Affine.of, sizes)):
+        shape = sizes[0] if len(sizes) == 1 else sizes
+        last = ", ".join(map(str, x.shape[-len(sizes) :]))
+        raise ShapeError(f"{where}: normalized_shape={shape}; the input {described(x)} ends with {last}")
 
 
 def _split(where: str, x: Tensor, axes: int) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar
 
 from codegen.equation import Tensor
@@ -92,6 +92,7 @@ class TrainablePool2D(Pooling):
     y: (N, channels, height', width').  Parameters: weight, bias (channels).
     """
 
+    _: KW_ONLY
     activation: str = "sigmoid"
     trainable: bool = True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 from codegen.affine import Affine
@@ -86,6 +86,7 @@ class Recurrent(Slotted, abstract=True):
     """
 
     units: int
+    _: KW_ONLY
     return_sequences: bool = True
     return_state: bool = False
     bidirectional: bool = False
@@ -198,7 +199,7 @@ class SimpleRNN(Recurrent):
     Parameters: weight_ih (units, I), weight_hh (units, units), bias_ih, bias_hh (units).
     """
 
-    activation: str = "tanh"
+    activation: str = field(default="tanh", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

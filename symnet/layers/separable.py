@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from codegen.equation import Tensor
 from symnet import activations
@@ -25,6 +25,7 @@ class DepthwiseConv2D(Weighted):
     kernel_size: int | tuple[int, int]
     stride: int | tuple[int, int] = 1
     padding: str | int | tuple[int, int] = "valid"
+    _: KW_ONLY
     dilation: int | tuple[int, int] = 1
     multiplier: int = 1
 
@@ -69,6 +70,7 @@ class SeparableConv2D(Weighted):
     kernel_size: int | tuple[int, int]
     stride: int | tuple[int, int] = 1
     padding: str | int | tuple[int, int] = "valid"
+    _: KW_ONLY
     dilation: int | tuple[int, int] = 1
     multiplier: int = 1
 

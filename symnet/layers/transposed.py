@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from codegen.affine import Affine
@@ -31,6 +31,7 @@ class TransposedConvolution(Weighted, abstract=True):
     stride: int | tuple[int, ...] = 1
     padding: int | tuple[int, ...] = 0
     output_padding: int | tuple[int, ...] = 0
+    _: KW_ONLY
     dilation: int | tuple[int, ...] = 1
     groups: int = 1
 
