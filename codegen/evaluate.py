@@ -87,7 +87,14 @@ def _symbol(expr: sympy.Expr) -> Evaluator:
 
 def _sum(expr: sympy.Expr) -> Evaluator:
     terms = [evaluator(arg) for arg in expr.args]
-    return lambda values: sum((term(values) for term in terms), 0.0)
+
+    def total(values: Values) -> float:  # not `sum`, whose rounding depends on the version of Python
+        result = 0.0
+        for term in terms:
+            result += term(values)
+        return result
+
+    return total
 
 
 def _product(expr: sympy.Expr) -> Evaluator:

@@ -10,6 +10,7 @@ import sympy
 from hypothesis import HealthCheck, given, settings
 
 from building import A, Case, c, d, equation, i, k, n, o, program, read, tensor, u
+from by_definition import interpret as defined
 from codegen.affine import Affine
 from codegen.equation import Guard, Program, Quotient, Read, index_symbol, size_symbol, slot
 from codegen.errors import FormulaError, ShapeError
@@ -27,6 +28,16 @@ def test_agrees_with_whole_arrays(case: Case) -> None:
     got = interpret(case.program, case.arrays, case.sizes)
     for name, expected in whole_box(case).items():
         np.testing.assert_allclose(got[name], expected, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+@FEW
+@given(case=cases())
+def test_agrees_with_itself_where_nothing_is_done_ahead(case: Case) -> None:
+    got, expected = interpret(case.program, case.arrays, case.sizes), defined(case.program, case.arrays, case.sizes)
+    assert list(got) == list(expected)
+    for name, array in expected.items():
+        assert got[name].dtype == array.dtype
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
 
 
 @FEW
