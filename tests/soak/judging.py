@@ -1,0 +1,175 @@
+"""What the generated module of a drawn formula gives, against what the formula means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import symnet as sn
+from codegen.interpret import interpret
+from soak.kinds import Verdict, refusal
+from soak.loading import load
+from soak.numbers import arrays_of
+from soak.tree import Formula
+from soak.value import Value
+from symnet.derive.network import derived
+from symnet.derive.reverse import cotangent_name
+
+TOLERANCE = 1e-8
+STEP = 1e-30
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A formula as symnet has it: the model, its module, and the arrays as both sides take them."""
+
+    case: Formula
+    model: sn.Model
+    module: Any
+
+    def arguments(self, arrays: Arrays) -> tuple[Arrays, Arrays, np.ndarray]:
+        """Parameters, inputs and target for the module."""
+        params = {f"f.{d.name}": arrays[d.name].copy() for d in self.case.params}
+        return params, {d.name: arrays[d.name].copy() for d in self.case.inputs}, arrays["target"]
+
+    def gradients(self, arrays: Arrays) -> tuple[float, Arrays]:
+        """The loss and its gradients by the names of the formula."""
+        loss, found = self.module.loss_and_grads(*self.arguments(arrays))
+        return float(loss), {name.removeprefix("f."): np.array(value) for name, value in found.items()}
+
+
+def declared(case: Formula) -> sn.Model:
+    """The model of a formula."""
+    shapes = {d.name: tuple(e.size or e.const for e in d.shape[1:]) for d in case.inputs}
+    nodes = {d.name: sn.Input(shapes[d.name], name=d.name, dtype=d.dtype) for d in case.inputs}
+    params = {d.name: d.letters for d in case.params}
+    layer = sn.Formula(case.formula, params=params, sizes=case.given_sizes, name="f")
+    return sn.Model(list(nodes.values()), layer(**nodes), loss=getattr(sn, case.loss)(), name="m")
+
+
+def compiled(case: Formula, target: str, dtype: str = "float64") -> Judged:
+    """The formula compiled for a target of TARGETS."""
+    model = declared(case)
+    plain = target == "numba-python"
+    net = sn.compile(
+        model, dtype=dtype, target="numba" if plain else target, wrt_inputs=True, hvp="hvp" in case.options
+    )
+    return Judged(case, model, load(net.source, as_python=plain))
+
+
+def judge(case: Formula, target: str) -> Verdict:
+    """The value, the loss and every gradient, and a Hessian times a direction, against `value.py`."""
+    try:
+        one = compiled(case, target)
+    except sn.SymnetError as error:
+        return Verdict("expected" if case.order else "refused", refusal(str(error)), str(error))
+    first, second = (arrays_of(case, seed) for seed in (case.seed + 1, case.seed))
+    # What the call before has left in the workspace must not matter.
+    one.gradients(first)
+    params, inputs, _ = one.arguments(second)
+    forward = np.array(one.module.forward(params, inputs))
+    loss, grads = one.gradients(second)
+    meant = Value(case, second, dict(case.sizes))
+    wrong = differs("forward", forward, meant.output) or differs("loss", np.array(loss), np.array(meant.loss))
+    notes = []
+    if not wrong:
+        wrong, notes = wrong_gradient(case, second, grads, float(np.abs(meant.loss)))
+    if not wrong:
+        wrong = against_interpreter(one, second, forward, grads)
+    if not wrong and "hvp" in case.options:
+        wrong = wrong_product(one, second)
+    if wrong:
+        return Verdict("failed", wrong[0], wrong[1], tuple(notes))
+    return Verdict("accepted", notes=tuple(notes))
+
+
+Wrong = tuple[str, str] | None
+
+
+def differs(what: str, got: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE) -> Wrong:
+    """The kind of failure and its detail, where two arrays are not the same."""
+    if got.shape != expected.shape:
+        return f"wrong shape of {what}", f"got {got.shape}, expected {expected.shape}"
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    error = np.abs(got - expected)
+    if bool((error <= tolerance * scale).all()):
+        return None
+    place = np.unravel_index(int(np.nan_to_num(error, nan=np.inf).argmax()), error.shape)
+    at = ",".join(str(int(k)) for k in place)
+    return f"wrong {what}", f"at [{at}] got {got[place]:.6g}, expected {expected[place]:.6g}"
+
+
+def wrong_gradient(case: Formula, arrays: Arrays, grads: Arrays, scale: float) -> tuple[Wrong, list[str]]:
+    """Each gradient along a random direction against the derivative by a step in the imaginary direction."""
+    rng = np.random.default_rng(case.seed)
+    names = [d.name for d in case.declared if d.dtype == "float"]
+    missing = sorted(set(names) ^ set(grads))
+    if missing:
+        return ("missing gradient", ", ".join(missing)), []
+    for name in names:
+        direction = rng.normal(size=arrays[name].shape)
+        moved = {**arrays, name: arrays[name] + 1j * STEP * direction}
+        value = Value(case, moved, dict(case.sizes))
+        expected, got = value.loss.imag / STEP, float((grads[name] * direction).sum())
+        size = max(1.0, abs(expected), scale, float(np.abs(grads[name]).max(initial=0)))
+        if abs(got - expected) <= TOLERANCE * size:
+            continue
+        kink, steps = by_differences(case, arrays, name, direction, size)
+        if kink or value.kink:
+            return None, ["gradient left out at a kink"]
+        if abs(steps - expected) > 1e-4 * size:
+            return ("judges disagree", f"by {name}: {expected:.6g} in the imaginary direction, {steps:.6g}"), []
+        return ("wrong gradient", f"by {name}: got {got:.6g}, expected {expected:.6g} along a random direction"), []
+    return None, []
+
+
+def by_differences(case: Formula, arrays: Arrays, name: str, direction: np.ndarray, size: float) -> tuple[bool, float]:
+    """Central differences of the loss with two steps: whether they disagree, and the finer one."""
+    found = []
+    for step in (1e-4, 1e-5):
+        sides = [
+            Value(case, {**arrays, name: arrays[name] + sign * step * direction}, dict(case.sizes)).loss
+            for sign in (1, -1)
+        ]
+        found.append(float(sides[0] - sides[1]) / (2 * step))
+    return abs(found[0] - found[1]) > 1e-3 * size, found[1]
+
+
+def against_interpreter(one: Judged, arrays: Arrays, forward: np.ndarray, grads: Arrays) -> Wrong:
+    """The module against the interpreter on the equations as they were declared and derived."""
+    program = derived(one.model, wrt_inputs=True)
+    params, inputs, target = one.arguments(arrays)
+    values = interpret(program, {**params, **inputs, "target": target}, dict(one.case.sizes))
+    wrong = differs("forward by the interpreter", forward, values[one.model.output.name])
+    for name, gradient in grads.items():
+        own = name if any(d.name == name for d in one.case.inputs) else f"f.{name}"
+        wrong = wrong or differs("gradient by the interpreter", gradient, values[cotangent_name(own)])
+    return wrong
+
+
+def wrong_product(one: Judged, arrays: Arrays) -> Wrong:
+    """The Hessian times a direction against differences of the gradient; None at a kink."""
+    if not one.case.params:
+        return None
+    rng = np.random.default_rng(one.case.seed)
+    directions = {d.name: rng.normal(size=arrays[d.name].shape) for d in one.case.params}
+    params, inputs, target = one.arguments(arrays)
+    found = one.module.hvp(params, inputs, target, {f"f.{name}": v for name, v in directions.items()})
+    steps = []
+    for step in (1e-4, 1e-5):
+        sides = [
+            one.gradients({**arrays, **{name: arrays[name] + sign * step * v for name, v in directions.items()}})[1]
+            for sign in (1, -1)
+        ]
+        steps.append({name: (sides[0][name] - sides[1][name]) / (2 * step) for name in directions})
+    for name in directions:
+        scale = max(1.0, float(np.abs(steps[1][name]).max(initial=0)))
+        if np.abs(steps[0][name] - steps[1][name]).max(initial=0) > 1e-4 * scale:
+            return None
+        wrong = differs("hvp", np.array(found[f"f.{name}"]), steps[1][name], 1e-5)
+        if wrong:
+            return wrong[0], f"by {name}, {wrong[1]}"
+    return None
