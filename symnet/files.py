@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from symnet.arrays import plain
 from symnet.errors import DataError, SymnetError
 from symnet.suggest import did_you_mean
 
@@ -116,7 +117,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
             entry = io.BytesIO()
-            np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+            np.lib.format.write_array(entry, plain(f"{name!r}", array), allow_pickle=False)
             # A ZipInfo of its own has the fixed date 1980-01-01: no time of writing gets in.
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue())
     write_atomic(path, buffer.getvalue())

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import symnet as sn
+from symnet.commands.measure import measure
+from symnet.data import Data
 from symnet.watch import metrics
 from symnet.watch.answers import answers, objectives
 from symnet.watch.metrics import Answers, chosen
@@ -172,3 +174,96 @@ def test_several_outputs_and_a_source() -> None:
     for name in y:
         np.testing.assert_array_equal(straight[name].truth, y[name].astype(straight[name].truth.dtype))
         np.testing.assert_allclose(straight[name].scores, streamed[name].scores, rtol=1e-5, atol=1e-6)
+
+
+def logits(loss: sn.losses.Loss, shape: tuple[int | str, ...] = (1,), **options: Any) -> sn.Network:
+    """A network whose output is its input."""
+    x = sn.Input(shape, name="x", **options)
+    return sn.compile(sn.Model(x, sn.Activation("linear", name="o")(x), loss=loss, name="m"), dtype="float64")
+
+
+def measured(net: sn.Network, x: Any, y: Any, names: list[str]) -> dict[str, float]:
+    """What the history says of these data after an epoch; the network has no parameters that could change it."""
+    module = net.module
+    told: dict[str, Any] = answers(module, {}, (x, y))
+    found = {each.name: each.value(told[""]) for each in chosen(names, objectives(module)[""], "m")}
+    w = module.Evaluation(len(x))
+    w.x[...] = x
+    module._put_targets(module._targets_of(w), y)
+    module._evaluate_forward({}, w)
+    hits, count = module._right(w).get("", (0, 0))
+    return found | {"val_accuracy": hits / count if count else float("nan")}
+
+
+SOFT = np.array([0.1, 0.4, 0.5, 0.6, 0.9, 0.0, 1.0, 0.51])
+LOGIT = np.array([-3.0, 4.0, -1.0, 2.0, -1.0, 0.0, 5.0, 0.2])
+
+
+@pytest.mark.parametrize("columns", [(8, 1), (4, 2), (2, 4)])
+def test_a_soft_label_is_a_yes_above_one_half(columns: tuple[int, int]) -> None:
+    """scikit-learn on `soft > 0.5`, the label that is more likely."""
+    peers = pytest.importorskip("sklearn.metrics")
+    net = logits(sn.BinaryCrossEntropy(), columns[1:])
+    x, y = LOGIT.reshape(columns), SOFT.reshape(columns)
+    truth, said = SOFT > 0.5, LOGIT > 0
+    found = measured(net, x, y, ["accuracy", "precision", "recall", "f1", "auc"])
+    expected = {
+        "val_accuracy": peers.accuracy_score(truth, said),
+        "accuracy": peers.accuracy_score(truth, said),
+        "precision": peers.precision_score(truth, said, average="macro"),
+        "recall": peers.recall_score(truth, said, average="macro"),
+        "f1": peers.f1_score(truth, said, average="macro"),
+        "auc": peers.roc_auc_score(truth, LOGIT),
+    }
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert measure(net.module, {}, Data(x, y)).accuracy == pytest.approx(expected["accuracy"], abs=1e-12)
+    if columns[1] == 1:  # (N,) stands for (N, 1)
+        assert measured(net, x, SOFT, ["f1"])["val_accuracy"] == found["val_accuracy"]
+        assert measure(net.module, {}, Data(x, SOFT)).accuracy == expected["accuracy"]
+
+
+def test_a_soft_label_of_each_step() -> None:
+    x = sn.Input(("T", 1), name="x")
+    net = sn.compile(sn.Model(x, sn.Activation("linear")(x), loss=sn.BinaryCrossEntropy(), name="m"), dtype="float64")
+    a, b = LOGIT.reshape(2, 4, 1), SOFT.reshape(2, 4, 1)
+    expected = np.mean((a > 0) == (b > 0.5))
+    assert measure(net.module, {}, Data(a, b)).accuracy == expected
+    assert metrics.accuracy(answers(net.module, {}, (a, b))[""]) == expected
+
+
+def test_the_history_of_soft_labels_of_two_outputs() -> None:
+    x = sn.Input((1,), name="x")
+    outputs = [sn.Dense(1, name="a")(x), sn.Dense(1, name="b")(x)]
+    model = sn.Model(x, outputs, loss={"a": sn.BinaryCrossEntropy(), "b": sn.Hinge()}, name="m")
+    module = sn.compile(model, dtype="float64").module
+    params = {"a.weight": [[1.0]], "a.bias": [0.0], "b.weight": [[-1.0]], "b.bias": [0.0]}
+    score = LOGIT + 0.01  # no 0: an update could give it either sign
+    data = score[:, None], {"a": SOFT, "b": np.where(SOFT > 0.3, 1, -1)}
+    _, history = module.train(params, *data, epochs=1, optimizer="sgd", learning_rate=1e-12, validation=data)
+    assert history["val_accuracy_a"] == [np.mean((score > 0) == (SOFT > 0.5))]
+    assert history["val_accuracy_b"] == [np.mean((score < 0) == (SOFT > 0.3))]
+
+
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+def test_a_distribution_at_each_place_of_a_picture(layout: str) -> None:
+    """The likeliest class, along the axis of the classes."""
+    rng = np.random.default_rng(3)
+    shape, axis = ((3, 4, 5), 1) if layout == "CHW" else ((4, 5, 3), 3)
+    net = logits(sn.KLDivergence(), shape, layout=layout)
+    x = rng.normal(size=(7, *shape))
+    y = rng.random((7, *shape))
+    y /= y.sum(axis, keepdims=True)
+    expected = np.mean(x.argmax(axis) == y.argmax(axis))
+    assert measure(net.module, {}, Data(x, y)).accuracy == pytest.approx(expected, abs=1e-12)
+    found = measured(net, x, y, ["accuracy", "top2"])
+    assert found["accuracy"] == found["val_accuracy"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_weights_of_classes_need_classes() -> None:
+    x = sn.Input((1,), name="x")
+    model = sn.Model(x, sn.Dense(1)(x), loss=sn.BinaryCrossEntropy(), name="m")
+    module = sn.compile(model, dtype="float64", weighted=True).module
+    for weight in ("balanced", {1: 2.0}):
+        with pytest.raises(module.DataError, match=r"a target of 0\.1 is no label"):
+            module.train(module.init_params(), LOGIT[:, None], SOFT, epochs=1, class_weight=weight)
+        module.train(module.init_params(), LOGIT[:, None], (SOFT > 0.5) * 1.0, epochs=1, class_weight=weight)

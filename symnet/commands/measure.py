@@ -45,7 +45,7 @@ def measure(module: ModuleType, params: dict[str, np.ndarray], data: Data | Stre
         total += chunk.count * module.loss(params, chunk.x, chunk.y, training=False, sample_weight=weight)
         assert isinstance(chunk.y, np.ndarray)
         answers = module.predict(params, chunk.x)
-        hits = _right(answers, chunk.y, module.DECISION)
+        hits = _right(answers, chunk.y, module.DECISION, module.CLASS_AXIS)
         if hits is None:
             explained.add(answers, chunk.y)
         else:
@@ -67,7 +67,7 @@ def answers(
         yield said
 
 
-def _right(answers: np.ndarray, y: np.ndarray, decision: str | None) -> np.ndarray | None:
+def _right(answers: np.ndarray, y: np.ndarray, decision: str | None, axis: int) -> np.ndarray | None:
     """Which answers are right; None where the targets are no classes."""
     right: np.ndarray
     if decision == "threshold":
@@ -75,7 +75,7 @@ def _right(answers: np.ndarray, y: np.ndarray, decision: str | None) -> np.ndarr
     elif decision == "sign":
         right = answers.ravel() == y.ravel()
     elif decision == "argmax":
-        right = answers == (y if y.shape == answers.shape else y.argmax(-1))
+        right = answers == (y if y.shape == answers.shape else y.argmax(axis))
     elif y.dtype.kind in "iu" and answers.ndim == y.ndim + 1 and answers.shape[-1] > 1:
         right = answers.argmax(-1) == y  # an output per class, compared with one-hot labels
     else:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from symnet.arrays import plain
 from symnet.errors import CheckpointError
 from symnet.extras import extra
 from symnet.files import write_atomic
@@ -32,10 +33,13 @@ def save_weights(path: str | Path, params: Mapping[str, np.ndarray], torch_names
     """Write parameters and buffers as a safetensors file, whole or not at all.
 
     torch_names: recurrent layers get PyTorch's suffix `_l0`, so that `load_state_dict` takes the file where the
-    modules have the names of the layers.  Raises CheckpointError without the package safetensors.
+    modules have the names of the layers.  Raises CheckpointError without the package safetensors, DataError for masks.
     """
     writer = _safetensors("writing safetensors files")
-    arrays = {_torch_name(n) if torch_names else n: np.ascontiguousarray(a) for n, a in params.items()}
+    arrays = {
+        _torch_name(n) if torch_names else n: np.ascontiguousarray(plain(f"params: {n!r}", a))
+        for n, a in params.items()
+    }
     write_atomic(path, writer.save(arrays))
 
 

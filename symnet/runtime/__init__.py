@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 FRAGMENTS = (
+    "containers",
     "checks",
     "parameters",
     "noise",

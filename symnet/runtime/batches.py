@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 
 from symnet.runtime.checks import (
-    DataError,
     _as_inputs,
     _put_input,
     _put_targets,
@@ -16,6 +15,7 @@ from symnet.runtime.checks import (
     _sizes,
     _targets_of,
 )
+from symnet.runtime.containers import DataError, _plain
 from symnet.runtime.head import INPUTS, Workspace
 from symnet.runtime.step import Step
 from symnet.runtime.weights import _training_weights
@@ -237,5 +237,5 @@ def _is_mapped(data: Any) -> bool:
 def _rows_of(y: Any) -> Any:
     """Targets as arrays whose rows can be taken."""
     if isinstance(y, dict):
-        return {name: np.asarray(array) for name, array in y.items()}
-    return np.asarray(y)
+        return {name: _plain(f"y of {name!r}", array) for name, array in y.items()}
+    return _plain("y", y)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from symnet.runtime.containers import DataError, _as_array, _plain
 from symnet.runtime.head import (
     BUFFERS,
     DECISION,
@@ -24,42 +25,12 @@ from symnet.runtime.head import (
     TARGETS,
 )
 
-_KINDS = {
-    "float": "fiub",
-    "int": "iu",
-    "bool": "b",
-}  # the kinds of NumPy dtype that each kind of input takes
-
-
-class DataError(ValueError):
-    """Data, parameters or an option that this network cannot use; the message says how to mend it."""
-
 
 def _nearest(name: object, known: Iterable[str]) -> str:
     """The hint that ends a message about an unknown name."""
     known = list(known)
     close = difflib.get_close_matches(str(name), known, 1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-
-
-def _as_array(what: str, value: Any, kind: str) -> np.ndarray:
-    """`value` as an array whose dtype is fit for a "float", "int" or "bool" input."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise DataError(
-            f"{what}: expected a rectangular array, got rows of unequal length; pad or cut them"
-        ) from None
-    if array.dtype.kind not in _KINDS[kind]:
-        hint = (
-            "labels are whole numbers: use .astype(int)"
-            if kind == "int"
-            else f"use .astype({kind})"
-        )
-        raise DataError(
-            f"{what}: expected {kind} values, got dtype {array.dtype}; {hint}"
-        )
-    return array
 
 
 def _as_inputs(x: Any) -> dict[str, np.ndarray]:
@@ -256,7 +227,7 @@ def _as_params(
             raise DataError(
                 f"params: {name!r} is missing; init_params() gives every parameter"
             )
-        array = np.asarray(params[name])
+        array = _plain(f"params: {name!r}", params[name])
         if array.dtype.kind not in "fiu" or array.shape != shape:
             raise DataError(
                 f"params: {name!r}: expected numbers of shape {shape}, got shape {array.shape} and dtype {array.dtype}"

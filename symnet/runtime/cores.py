@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.checks import DataError
+from symnet.runtime.containers import DataError
 from symnet.runtime.head import DTYPE, INPUTS, MODEL, ROWS, _bytes, _flops
 from symnet.runtime.processes import _blas
 from symnet.runtime.vectors import _TRAINED, _count

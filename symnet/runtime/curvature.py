@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from symnet.runtime.checks import (
-    DataError,
     _as_params,
     _nearest,
     _put_targets,
     _require_finite,
     _targets_of,
 )
+from symnet.runtime.containers import DataError, _plain
 from symnet.runtime.evaluate import _loaded, _outputs
 from symnet.runtime.head import (
     DTYPE,
@@ -87,7 +87,7 @@ def _as_directions(v: dict[str, Any]) -> dict[str, np.ndarray]:
             raise DataError(
                 f"v: {name!r} is missing; use zeros where the direction has no part in it"
             )
-        array = np.asarray(v[name])
+        array = _plain(f"v: {name!r}", v[name])
         if array.dtype.kind not in "fiu" or array.shape != PARAMETERS[name]:
             raise DataError(
                 f"v: {name!r}: expected numbers of shape {PARAMETERS[name]}, "

@@ -127,6 +127,12 @@ def _decide(output: np.ndarray, decision: str | None, axis: int) -> np.ndarray:
     return np.array(output)
 
 
+def _wanted(target: np.ndarray, decision: str | None, axis: int) -> np.ndarray:
+    """The labels that float targets stand for.  A target from 0 to 1 is the chance of a yes; an output is its logit."""
+    half = target.dtype.type(0.5)
+    return _decide(target - half if decision == "threshold" else target, decision, axis)
+
+
 def _right(w: Workspace) -> dict[str, tuple[int, int]]:
     """For each output with labels: how many come out right, and of how many; by "" where there is one output."""
     outputs = _all_outputs()
@@ -136,7 +142,7 @@ def _right(w: Workspace) -> dict[str, tuple[int, int]]:
         source, decision, axis = outputs[name]
         if decision is not None:
             meant = getattr(w, attribute)
-            truth = meant if kind == "int" else _decide(meant, decision, axis)
+            truth = meant if kind == "int" else _wanted(meant, decision, axis)
             said = _decide(getattr(w, source), decision, axis)
             right = int(np.count_nonzero(said == truth))
             found[name] = (right, truth.size)

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from symnet.runtime.batches import _augment, _Data, _Mapped, _prepare, _Stream
-from symnet.runtime.checks import (
-    DataError,
-    _require,
-    _require_function,
-)
+from symnet.runtime.checks import _require, _require_function
+from symnet.runtime.containers import DataError
 from symnet.runtime.evaluate import CHUNK, _right
 from symnet.runtime.head import (
     INPUTS,

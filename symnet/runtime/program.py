@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from symnet.runtime.checks import DataError, _as_params
+from symnet.runtime.checks import _as_params
+from symnet.runtime.containers import DataError
 from symnet.runtime.evaluate import predict
 from symnet.runtime.gradient_check import check
 from symnet.runtime.head import INPUTS, MODEL, OPTIMIZERS, OUTPUTS, TARGETS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.checks import DataError
+from symnet.runtime.containers import DataError
 from symnet.runtime.schedules import _Schedule
 from symnet.runtime.step import Step
 from symnet.runtime.vectors import _require_like

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from symnet.runtime.checks import DataError, _nearest, _require, _require_function
+from symnet.runtime.checks import _nearest, _require, _require_function
+from symnet.runtime.containers import DataError
 
 # name: (the factor of the learning rate when the part r of the steps is done, from 0 to 1; its options)
 SCHEDULES: dict[str, tuple[Callable[..., float], dict[str, float]]] = {

@@ -8,7 +8,6 @@ from typing import Any, Self, cast
 import numpy as np
 
 from symnet.runtime.checks import (
-    DataError,
     _as_inputs,
     _as_params,
     _nearest,
@@ -18,6 +17,7 @@ from symnet.runtime.checks import (
     _sizes,
     _targets_of,
 )
+from symnet.runtime.containers import DataError
 from symnet.runtime.cores import _worker_count
 from symnet.runtime.fast import _Like, _like
 from symnet.runtime.head import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.checks import DataError
+from symnet.runtime.containers import DataError
 from symnet.runtime.head import MODEL, Workspace
 
 

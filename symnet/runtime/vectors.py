@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symnet.runtime.checks import DataError, _nearest
+from symnet.runtime.checks import _nearest
+from symnet.runtime.containers import DataError, _plain
 from symnet.runtime.head import (
     BUFFERS,
     DTYPE,
@@ -78,7 +79,7 @@ def _require_like(state: dict[str, Any], kept: dict[str, np.ndarray]) -> None:
     for name, array in kept.items():
         if name not in state:
             raise DataError(f"state: the array {name!r} is missing")
-        got = np.asarray(state[name])
+        got = _plain(f"state: {name!r}", state[name])
         if (got.shape, got.dtype) != (array.shape, array.dtype):
             raise DataError(
                 f"state: {name!r}: expected {array.dtype} of shape {array.shape}, "

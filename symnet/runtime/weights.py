@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.checks import DataError, _as_array, _require_finite
+from symnet.runtime.checks import _require_finite
+from symnet.runtime.containers import DataError, _as_array, _plain
 from symnet.runtime.head import DECISION, DTYPE, TARGET, Workspace
 
 
@@ -62,12 +63,19 @@ def _as_weights(
 
 def _labels(y: Any, samples: int) -> np.ndarray:
     """The label of each sample, for class weights."""
-    labels = np.asarray(y)
+    labels = _plain("y", y)
     if TARGET is None or DECISION is None or labels.size != samples:
         raise DataError(
             "class_weight: expected one output and one label a sample; give sample_weight instead"
         )
-    return labels.reshape(-1)
+    labels = labels.reshape(-1)
+    others = labels[~np.isin(labels, list(_possible_labels()))]
+    if others.size:
+        raise DataError(
+            f"class_weight: a target of {others[0]} is no label; the labels are "
+            f"{', '.join(map(str, _possible_labels()))}: give sample_weight instead"
+        )
+    return labels
 
 
 def _class_weights(

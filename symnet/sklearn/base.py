@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, validation
 
+from symnet.arrays import unmasked
 from symnet.compile import loaded
 from symnet.errors import DataError, errors_of
 from symnet.losses import Loss
@@ -45,6 +46,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def _rows(self, X: Any, y: Any = None, *, reset: bool = False, **checks: Any) -> Any:
         """X, or X and y, checked; what a model takes as pictures may be given as pictures."""
+        X, y = unmasked("X", X), unmasked("y", y)
         if self.model is not None and getattr(X, "ndim", 2) > 2:
             X = np.asarray(X).reshape(len(X), -1)
         if y is None and not reset:
@@ -53,6 +55,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def _weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray:
         """A float64 weight for each row.  Raises ValueError for negative ones, and where all are zero."""
+        sample_weight = unmasked("sample_weight", sample_weight)
         weights = np.asarray(validation._check_sample_weight(sample_weight, X, dtype=np.float64))
         if weights.min() < 0:
             raise DataError(f"sample_weight: expected numbers from 0, got {weights.min()} at {weights.argmin()}")

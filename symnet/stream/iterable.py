@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from symnet.arrays import numbers
 from symnet.errors import DataError
 from symnet.options import integer
 from symnet.stream.block import Block, Tree, batched
@@ -87,7 +88,7 @@ def _blocks(items: Iterable[Any]) -> Iterator[Block]:
         if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
             raise DataError(f"{where}: expected (x, y) or (x, y, sample_weight), got {_shown(item)}")
         x, y, *weights = item
-        weight = _array(where, weights[0]) if weights and weights[0] is not None else None
+        weight = numbers(where, weights[0]) if weights and weights[0] is not None else None
         block = Block(_tree(where, x), _tree(where, y), weight)
         for name, array in block.arrays.items():
             if array.ndim == 0 or len(array) != block.count:
@@ -111,18 +112,8 @@ def _blocks(items: Iterable[Any]) -> Iterator[Block]:
 
 def _tree(where: str, value: Any) -> Tree:
     if isinstance(value, dict) and value:
-        return {str(name): _array(f"{where}, {name!r}", array) for name, array in value.items()}
-    return _array(where, value)
-
-
-def _array(where: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise DataError(f"{where}: expected a rectangular array, got rows of unequal length; pad or cut them") from None
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{where}: expected numbers, got dtype {array.dtype}")
-    return array
+        return {str(name): numbers(f"{where}, {name!r}", array) for name, array in value.items()}
+    return numbers(where, value)
 
 
 def _shown(item: object) -> str:

@@ -90,6 +90,6 @@ def _compared(output: np.ndarray, truth: np.ndarray, decision: str | None, axis:
         yes = truth.reshape(-1) > (0.5 if decision == "threshold" else 0)
         return yes.astype(np.int64), (scores[:, 0] > 0).astype(np.int64), scores
     values = np.asarray(output, np.float64).reshape(len(output), -1)
-    if truth.dtype.kind in "iu" and truth.size == len(values) < values.size:  # labels stand for one-hot rows
-        truth = np.eye(values.shape[1])[truth.reshape(-1)]
+    if truth.dtype.kind in "iu" and truth.shape == output.shape[:-1] and truth.size < output.size:
+        truth = np.eye(output.shape[-1])[truth]  # labels stand for one-hot rows
     return np.asarray(truth, np.float64).reshape(values.shape), values, values

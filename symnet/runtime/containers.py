@@ -1,0 +1,81 @@
+"""Arrays of what the caller hands in, whatever holds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_KINDS = {
+    "float": "fiub",
+    "int": "iu",
+    "bool": "b",
+}  # the kinds of NumPy dtype that each kind of input takes
+
+
+_LARGEST = 2**63 - 1  # what int64 holds
+
+
+class DataError(ValueError):
+    """Data, parameters or an option that this network cannot use; the message says how to mend it."""
+
+
+def _plain(what: str, value: Any) -> np.ndarray:
+    """`value` as a plain array.  Refused is what would lose a part of its meaning: masks, rows of unequal length."""
+    if _is_masked(value):
+        raise DataError(
+            f"{what}: expected plain numbers, got a masked array of NumPy, whose mask would be lost; "
+            "drop these samples, or fill them with .filled(value)"
+        )
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise DataError(
+            f"{what}: expected a rectangular array, got rows of unequal length; pad or cut them"
+        ) from None
+    except (TypeError, RuntimeError) as error:  # such as a tensor with a gradient
+        raise DataError(
+            f"{what}: expected an array, got {type(value).__name__}, which gives none: {error}"
+        ) from None
+    if array.dtype.kind == "O" and array.ndim == 0:
+        raise DataError(
+            f"{what}: expected an array of numbers, got {type(value).__name__} (dtype object); make it one, "
+            "such as by .toarray() or np.array(list(...))"
+        )
+    return array
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether this is a masked array, or a list that has one in it."""
+    if isinstance(value, (list, tuple)):
+        numbers = bool(value) and isinstance(value[0], (int, float))
+        return not numbers and any(map(_is_masked, value))
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def _as_array(what: str, value: Any, kind: str) -> np.ndarray:
+    """`value` as an array whose dtype is fit for a "float", "int" or "bool" input."""
+    array = _plain(what, value)
+    if array.dtype.kind not in _KINDS[kind]:
+        hint = (
+            "labels are whole numbers: use .astype(int)"
+            if kind == "int"
+            else f"use .astype({kind})"
+        )
+        if array.dtype.names:
+            hint = "put its fields side by side in one array"
+        elif array.dtype.kind == "c":
+            hint = "give real and imaginary parts as numbers of their own"
+        raise DataError(
+            f"{what}: expected {kind} values, got dtype {array.dtype}; {hint}"
+        )
+    if (
+        kind == "int"
+        and array.dtype == np.uint64
+        and array.size
+        and array.max() > _LARGEST
+    ):
+        raise DataError(
+            f"{what}: expected whole numbers up to {_LARGEST}, got {array.max()}"
+        )
+    return array
