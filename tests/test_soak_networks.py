@@ -1,0 +1,139 @@
+"""A share of the drawn networks of the soak, with fixed seeds; and what the soak says of a pass that is broken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symnet as sn
+from codegen import pipeline
+from codegen.equation import Program
+from codegen.interpret import interpret
+from soak import grid
+from soak.driver import drawn, judged, run
+from soak.network_data import data_for
+from soak.network_features import FEATURES
+from soak.network_judge import slope_of
+from soak.networks import KIND
+from symnet.derive import network
+from symnet.derive.network import derived
+from symnet.derive.reverse import gradient
+
+SHARES = {"numpy": range(9017, 9037), "auto": range(9100, 9104), "numexpr": range(9200, 9204)}
+
+
+@pytest.mark.parametrize(("target", "seed"), [(target, seed) for target, seeds in SHARES.items() for seed in seeds])
+def test_a_drawn_network(target: str, seed: int) -> None:
+    case = drawn(KIND, seed)
+    verdict = judged(KIND, case, target, limit=60)
+    assert verdict.outcome in ("accepted", "refused"), f"{verdict.what}: {verdict.detail}\n{case.text()}"
+
+
+def test_a_seed_decides_the_case() -> None:
+    assert [drawn(KIND, seed) for seed in range(5)] == [drawn(KIND, seed) for seed in range(5)]
+
+
+def test_every_feature_is_drawn() -> None:
+    """With the seeds of a run of three minutes."""
+    found: Counter[str] = Counter()
+    for seed in range(300):
+        found.update(drawn(KIND, seed).features)
+    assert [name for name in FEATURES if not found[name]] == []
+    assert not set(found) - set(FEATURES)
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 12))
+def test_the_text_makes_the_same_network(seed: int) -> None:
+    case = drawn(KIND, seed)
+    names: dict[str, Any] = {}
+    exec(case.text(), names)  # noqa: S102
+    model = case.model()
+    assert names["model"].program == model.program
+    assert names["net"].source == sn.compile(model, **dict(case.compiled)).source
+
+
+def test_smaller_cases_are_smaller_and_end() -> None:
+    """However a case is taken apart, as long as it fails, an end is reached."""
+    case = drawn(KIND, 12)
+    for _ in range(300):
+        less = next(iter(KIND.smaller(case)), None)
+        if less is None:
+            return
+        case = less
+    pytest.fail(f"no end: {case.text()}")
+
+
+# --- what is broken is found -------------------------------------------------------------------------
+
+
+def _found(monkeypatch: pytest.MonkeyPatch, seeds: range) -> dict[str, Any]:
+    report = run(KIND, "numpy", seeds, first_failure=True, shrink_seconds=8)
+    assert report.failures, f"{report.drawn} networks were drawn, and nothing was found"
+    failure: dict[str, Any] = report.failures[0]
+    return failure
+
+
+def test_a_broken_pass_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass that forgets the guards of the backward equations."""
+
+    def forgetful(program: Program, keep: frozenset[str]) -> Program:
+        return program.with_equations(e.with_(guards=()) if e.stage == "backward" else e for e in program.equations)
+
+    monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES, ("forget", forgetful)))
+    failure = _found(monkeypatch, range(9300, 9400))
+    assert failure["what"] == "wrong gradient"
+    assert failure["text"].count("= sn.") <= 6, failure["text"]  # an input, a layer or three, the model, the network
+
+
+def test_a_wrong_derivative_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where module and derived equations agree, differences of the declared ones do not."""
+
+    def halved(program: Program, wrt: tuple[str, ...]) -> Program:
+        made = gradient(program, wrt)
+        return made.with_equations(
+            e.with_(body=e.body / 2) if e.target.endswith(".weight") and e.stage == "backward" else e
+            for e in made.equations
+        )
+
+    monkeypatch.setattr(network, "gradient", halved)
+    failure = _found(monkeypatch, range(9300, 9400))
+    assert failure["what"] == "the derivation is wrong"
+    assert "weight" not in failure["text"] or failure["text"].count("= sn.") <= 5, failure["text"]
+
+
+# --- the judges --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(9400, 9406))
+def test_the_two_interpreters_agree(seed: int) -> None:
+    case = drawn(KIND, seed)
+    model = case.model()
+    program = derived(model, wrt_inputs=True)
+    data = data_for(case, model)
+    rng = np.random.default_rng(seed)
+    noise = {t.name: rng.random([e.evaluate(data.sizes) for e in t.shape]) for t in model.noise}
+    arrays = data.arrays(noise, model)
+    one, two = interpret(program, arrays, data.sizes), grid.run(program, arrays, data.sizes)
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("function", "slope", "said"),
+    [
+        (lambda h: np.sin(0.3 + h), np.cos(0.3), ""),
+        (lambda h: np.sin(0.3 + h), np.sin(0.3), "differs"),
+        (lambda h: max(h, 0.0), 0.0, "kink"),  # at the kink itself
+        (lambda h: max(h - 3e-6, 0.0), 0.0, ""),  # the nearest step is on this side of it
+        (lambda h: max(h + 3e-5, 0.0), 1.0, ""),
+        (lambda h: abs(h - 1e-7), -1.0, "kink"),
+        (lambda h: h**3, 0.1, "differs"),
+    ],
+)
+def test_slopes(function: Any, slope: float, said: str) -> None:
+    found = slope_of(function, slope, 1.0)
+    assert found == said or (said == "differs" and found.startswith("["))
