@@ -18,6 +18,7 @@ from codegen.errors import FormulaError, ShapeError
 from codegen.notation.collect import divisions, left_scope, system
 from codegen.notation.extents import System
 from codegen.notation.normalise import Normaliser
+from codegen.notation.order import check_order
 from codegen.notation.parser import parse, parse_expression, parse_subscripts
 from codegen.notation.scope import Context, Local, Split
 from codegen.notation.source import Source, listed, nearest
@@ -66,6 +67,7 @@ def elaborate(
     indices: Iterable[str] = (),
     origin: str = "",
     stage: str = "",
+    whole: bool = False,
 ) -> Elaborated:
     """The equations that a text means, in normal form.
 
@@ -73,7 +75,8 @@ def elaborate(
     "(g,q),d,u,v"; a grouped axis is the product.  sizes: extents of indices, and constants.
     shapes: explicit shapes of targets.  names: program-wide names of targets and parameters, by
     default `origin.local`.  indices: names that are indices, where a left side such as y[2*i+u]
-    and a size for u would leave it open.
+    and a size for u would leave it open.  whole: the output is all that the text is for; a line that
+    it does not need is refused.
 
     A tensor's bare name reads it at the subscripts of the left side.  Raises FormulaError for text
     that does not parse or whose names, ranks or dtypes are inconsistent, ShapeError for extents that
@@ -89,12 +92,14 @@ def elaborate(
     for name in [*letters, *(d.target for d in definitions)]:
         rename.setdefault(name, f"{origin}.{name}" if origin else name)
     context = _context(source, definitions, tensors, letters, given, explicit, rename, indices)
+    check_order(context, definitions, whole)
     found = system(context, definitions, letters)
     _check_used(source, definitions, (*letters, *explicit))
     found.solve()
     normaliser = Normaliser(context, found.values, stage, origin)
     new: list[Tensor] = []
     _fill_shapes(normaliser, found)
+    normaliser.summed |= {rename[definition.target] for definition in definitions if definition.accumulate}
     for number, definition in enumerate(definitions):
         normaliser.definition(definition, left_scope(context, number, definition))
         new += normaliser.invented

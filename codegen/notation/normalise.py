@@ -54,6 +54,8 @@ class Normaliser:
         self.invented: list[Tensor] = []
         self.shapes: dict[str, tuple[Affine, ...]] = {}
         self.defined: set[str] = set()
+        self.summed: set[str] = set()
+        """Targets that are the sum of several definitions: a maximum among these has a tensor of its own."""
 
     def definition(self, definition: Definition, scope: Scope) -> None:
         """Add the equations of one definition."""
@@ -70,7 +72,7 @@ class Normaliser:
 
     def right(self, target: Target, node: Node, scope: Scope) -> None:
         """The equations `target = node`: sums first, the elementwise rest last."""
-        first = target.name not in self.defined
+        first = target.name not in self.defined | self.summed
         direct = isinstance(node, Reduce) and node.op not in SUMS and target.plain and first
         if isinstance(node, Reduce) and direct and used(node, scope) >= set(target.free):
             self.reduction(target, sympy.S.One, node, scope)
@@ -140,6 +142,8 @@ class Normaliser:
 
     def _draft(self, scope: Scope, target: Target | None) -> Draft:
         def lift(node: Node, inner: Scope) -> Read | None:
+            if is_constant(node, inner):
+                return None
             assert target is not None, "constants hold no reduction"
             return self.lift(node, inner, target.root)
 

@@ -19,6 +19,10 @@ class Source:
     text: str
     origin: str = ""
 
+    def line(self, at: int) -> int:
+        """The number of the line at an offset, counted from 1."""
+        return self.text.count("\n", 0, at) + 1
+
     def fault(
         self,
         at: int,
@@ -30,7 +34,7 @@ class Source:
         kind: type[CodegenError] = FormulaError,
     ) -> CodegenError:
         """The error to raise: what, where (the line with a caret), expected, got, how to mend it."""
-        number = self.text.count("\n", 0, at) + 1
+        number = self.line(at)
         start = self.text.rfind("\n", 0, at) + 1
         end = self.text.find("\n", at)
         line = self.text[start : end if end >= 0 else len(self.text)]

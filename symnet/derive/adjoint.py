@@ -18,7 +18,7 @@ definition gives:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -60,6 +60,34 @@ class Weight:
 def weight_of(equation: Equation, program: Program) -> Weight:
     """The weight of `equation`'s reduction, with the equation that defines it."""
     return _WEIGHTS[equation.reduce](equation, program)
+
+
+def reductions_alone(program: Program) -> Program:
+    """`program` with a tensor for each reduction but the sum whose target other equations define too.
+
+    The weight of a logsumexp is said in terms of its value, which a target that more is added to no longer is;
+    and the arg max of each of several maxima has a name of its own.
+    """
+    shared = {
+        id(e) for e in program.equations if e.reduce not in ("sum", "argmax") and len(program.defining(e.target)) > 1
+    }
+    if not shared:
+        return program
+    tensors, equations = dict(program.table), list[Equation]()
+    for equation in program.equations:
+        if id(equation) not in shared:
+            equations.append(equation)
+            continue
+        name, number = f"{equation.target}.{equation.reduce}", 1
+        while name in tensors:
+            number += 1
+            name = f"{equation.target}.{equation.reduce}{number}"
+        tensors[name] = Tensor(name, program.table[equation.target].shape)
+        equations.append(equation.with_(target=name, accumulate=False))
+        box = tuple((i, equation.extents[i]) for i in equation.free)
+        copy = equation.with_(body=slot(0), reads=(Read(name, equation.at),), box=box)
+        equations.append(copy.with_(over=(), reduce="sum", guards=()))
+    return replace(program, tensors=tuple(tensors.values()), equations=tuple(equations))
 
 
 Named = list[tuple[sympy.Symbol, Read]]

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from codegen.equation import Equation, Program, Read, Tensor, slot
-from symnet.derive.adjoint import derivative_of, weight_of
-from symnet.derive.reverse import gradient, zero_equation
+from symnet.derive.adjoint import derivative_of, reductions_alone, weight_of
+from symnet.derive.reverse import carries, depending, gradient, zero_equation
 from symnet.errors import FormulaError
 from symnet.suggest import did_you_mean
 
@@ -46,7 +46,9 @@ def jvp(program: Program, wrt: Iterable[str], stage: str = STAGE) -> Program:
             got = f"{table[name].dtype} tensor" if name in table else "no tensor of the program"
             near = did_you_mean(name, [t.name for t in program.tensors if t.dtype == "float"])
             raise FormulaError(f"jvp(wrt=): expected the names of float tensors, got '{name}', {got}{near}")
-    active = _active(program, wanted)
+    program = reductions_alone(program)
+    table = program.table
+    active = depending(program, wanted)
     tensors = dict(table)
     for name in (t.name for t in program.tensors if t.name in active):
         kind = "input" if name in wanted else "result" if table[name].kind == "result" else "value"
@@ -59,7 +61,7 @@ def jvp(program: Program, wrt: Iterable[str], stage: str = STAGE) -> Program:
         started.add(equation.target)
 
     for equation in program.equations:
-        if equation.target not in active or equation.target in wanted or equation.reduce == "argmax":
+        if equation.target not in active or equation.target in wanted or not carries(equation, program):
             continue
         for found in _tangents(equation, active, program, tensors):
             emit(found)
@@ -115,17 +117,3 @@ def _tangents(
             guards=equation.guards + weight.guards,
             reduce="sum",
         )
-
-
-def _active(program: Program, sources: Iterable[str]) -> frozenset[str]:
-    """The float tensors whose value depends on one of `sources`, these included; recurrences are followed round."""
-    active = set(sources)
-    growing = True
-    while growing:
-        growing = False
-        for equation in program.equations:
-            reached = equation.target not in active and any(read.tensor in active for read in equation.reads)
-            if reached and program.table[equation.target].dtype == "float":
-                active.add(equation.target)
-                growing = True
-    return frozenset(active)

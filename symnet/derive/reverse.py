@@ -13,8 +13,8 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Tensor
-from symnet.derive.adjoint import contribution, weight_of
+from codegen.equation import Equation, Program, Tensor
+from symnet.derive.adjoint import contribution, reductions_alone, weight_of
 from symnet.derive.order import complete_first
 
 
@@ -30,7 +30,8 @@ def gradient(program: Program, wrt: Iterable[str], loss: str = "loss", stage: st
     on which the loss does not depend gets a zero gradient.
     """
     wanted = tuple(wrt)
-    active = _depending(program, wanted)
+    program = reductions_alone(program)
+    active = depending(program, wanted)
     tensors = {t.name: t for t in program.tensors}
     equations: list[Equation] = []
     started: set[str] = set()
@@ -50,10 +51,10 @@ def gradient(program: Program, wrt: Iterable[str], loss: str = "loss", stage: st
     for equation in reversed(program.equations):
         bar = cotangent_name(equation.target)
         # In a recurrence a cotangent may be read before the equation that starts it is met.
-        if equation.target not in active & reached or equation.reduce == "argmax":
+        if equation.target not in active & reached or not carries(equation, program):
             continue
         declare(equation.target)
-        sources = [k for k, read in enumerate(equation.reads) if _is_active(read, active, program)]
+        sources = [k for k, read in enumerate(equation.reads) if read.tensor in active]
         if not sources:
             continue
         weight = weight_of(equation, program)
@@ -70,32 +71,33 @@ def gradient(program: Program, wrt: Iterable[str], loss: str = "loss", stage: st
     return replace(program, tensors=tuple(tensors.values()), equations=(*program.equations, *derived))
 
 
-def _depending(program: Program, sources: Iterable[str]) -> set[str]:
-    """The tensors whose value depends on one of `sources` through floats, these included."""
-    active = set(sources)
-    before = 0
+def carries(equation: Equation, program: Program) -> bool:
+    """Whether a change of what an equation's body reads moves its target: positions and whole numbers stay in place."""
+    return equation.reduce != "argmax" and program.table[equation.target].dtype == "float"
+
+
+def depending(program: Program, sources: Iterable[str]) -> frozenset[str]:
+    """The float tensors whose value moves with one of `sources`, these included."""
+    active = {name for name in sources if program.table[name].dtype == "float"}
+    before = -1
     while len(active) != before:  # recurrences may need several rounds
         before = len(active)
         for equation in program.equations:
-            if any(_is_active(read, active, program) for read in equation.reads):
+            if carries(equation, program) and any(read.tensor in active for read in equation.reads):
                 active.add(equation.target)
-    return {name for name in active if program.table[name].dtype == "float"}
+    return frozenset(active)
 
 
 def _reaching(program: Program, loss: str) -> set[str]:
-    """The tensors on which `loss` depends, itself included; recurrences may need several rounds."""
+    """The float tensors that move `loss`, itself included; recurrences may need several rounds."""
     reached = {loss}
     before = 0
     while len(reached) != before:
         before = len(reached)
         for equation in reversed(program.equations):
-            if equation.target in reached:
-                reached |= {read.tensor for read in equation.reads}
+            if equation.target in reached and carries(equation, program):
+                reached |= {read.tensor for read in equation.reads if program.table[read.tensor].dtype == "float"}
     return reached
-
-
-def _is_active(read: Read, active: set[str], program: Program) -> bool:
-    return read.tensor in active and program.table[read.tensor].dtype == "float"
 
 
 def zero_equation(tensor: Tensor, bar: str) -> Equation:

@@ -102,6 +102,7 @@ class Layer(metaclass=Strict):
                 names=names,
                 origin=site.name,
                 stage="forward",
+                whole=not spelling.further and not spelling.state,
             )
             kept, state = self._state(spelling, site, done.tensors) if spelling.state else (done.params, State())
         own = spelling.params.keys() - spelling.borrowed.keys()
