@@ -21,7 +21,7 @@ against an infinite cofactor (`Read.strong`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Literal
@@ -150,6 +150,23 @@ class Program:
 def slot(k: int) -> sympy.Symbol:
     """The SymPy symbol that stands for an equation's k-th read in its body."""
     return sympy.Symbol(f"_{k}", real=True)
+
+
+@cache
+def infinite_slot(k: int) -> sympy.Symbol:
+    """Slot `k` where it may hold an infinity, so that a mask must choose and not multiply."""
+    return sympy.Symbol(slot(k).name, extended_real=True)
+
+
+def with_slots(body: sympy.Expr, value: Callable[[int], sympy.Expr]) -> sympy.Expr:
+    """`body` with `value(k)` for its k-th slot, also for one that may hold an infinity."""
+    changes = {}
+    for symbol in body.free_symbols:
+        if symbol.name.startswith("_"):
+            new = value(int(symbol.name[1:]))
+            infinite = symbol != slot(int(symbol.name[1:])) and new.is_Symbol
+            changes[symbol] = infinite_slot(int(new.name[1:])) if infinite else new
+    return body.xreplace(changes)
 
 
 @cache

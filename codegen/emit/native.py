@@ -21,20 +21,20 @@ from codegen.elements import Arrays
 from codegen.emit import native_direct
 from codegen.emit.layout import Headline, call, headed
 from codegen.emit.native_function import LETTERS, Function
-from codegen.emit.native_point import INFIX, KNOWN, free, operations, stem
+from codegen.emit.native_operations import KNOWN, WHOLE
+from codegen.emit.native_point import free, operations, stem
 from codegen.emit.native_steps import write
 from codegen.emit.optree import Tree, tree_of
 from codegen.equation import Dtype, Equation
 from codegen.plan import Compute, Direct, Kernel, Note, Region, Step, accesses, views_of
 from codegen.view import View
 
-WHOLE = frozenset(INFIX) - {"divide"} | {"negative"}
-"""Operations on integers that give integers."""
-
 
 def expressible(step: Compute) -> bool:
     """True for a step whose every operation has a form here."""
-    return {node.ufunc for node in operations(_tree(step))} <= (WHOLE if step.dtype == "int" else KNOWN)
+    return {node.ufunc for node in operations(_tree(step))} <= (
+        {*WHOLE, "negative", "square"} if step.dtype == "int" else KNOWN
+    )
 
 
 def worthwhile(kernel: Kernel) -> bool:
@@ -44,7 +44,8 @@ def worthwhile(kernel: Kernel) -> bool:
 
 
 def _tree(step: Compute) -> Tree:
-    return tree_of(step.body, lambda name: not name.startswith("_"))
+    axes = {name for name, _ in step.axes}
+    return tree_of(step.body, lambda name: not name.startswith("_") and name not in axes)
 
 
 @dataclass

@@ -10,48 +10,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from codegen.emit.layout import WIDTH
+from codegen.emit.native_operations import FUNCTIONS, INFIX, RELATIONS, STEMS, WHOLE
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
+from codegen.emit.scalar import ADDED, ATOM, MULTIPLIED, NEGATED, RAISED
 from codegen.emit.ufuncs import Operand
 from codegen.equation import Dtype
-
-INFIX: Mapping[str, str] = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
-RELATIONS: Mapping[str, str] = {
-    "greater": ">",
-    "greater_equal": ">=",
-    "less": "<",
-    "less_equal": "<=",
-    "equal": "==",
-    "not_equal": "!=",
-}
-FUNCTIONS: Mapping[str, str] = {
-    "exp": "exp_",
-    "tanh": "tanh_",
-    "maximum": "max_",
-    "minimum": "min_",
-    "log": "math.log",
-    "log1p": "math.log1p",
-    "expm1": "math.expm1",
-    "sqrt": "math.sqrt",
-    "abs": "abs",
-    "sin": "math.sin",
-    "cos": "math.cos",
-    "tan": "math.tan",
-    "sinh": "math.sinh",
-    "cosh": "math.cosh",
-    "arctan": "math.atan",
-    "erf": "math.erf",
-}
-STEMS = {
-    "add": "total",
-    "subtract": "difference",
-    "multiply": "product",
-    "divide": "quotient",
-    "negative": "opposite",
-    "abs": "size",
-}
-"""What a variable that holds the result of an operation is called."""
-
-KNOWN = {*INFIX, *RELATIONS, *FUNCTIONS, "negative", "square", "where", "logical_and", "logical_or", "logical_not"}
 
 
 @dataclass(frozen=True)
@@ -166,10 +129,16 @@ class PointWriter:
                 return f"{self.text(args[0])} + {self.text(args[1])}"
             case "subtract":
                 return f"{self.text(args[0])} - {self._term(args[1])}"
-            case "multiply":
-                return f"{self._factor(args[0])} * {self._factor(args[1])}"
-            case "divide":
-                return f"{self._factor(args[0])} / {self._divisor(args[1])}"
+            case "multiply" | "divide":
+                right = self._wrapped(args[1], NEGATED if ufunc == "divide" else MULTIPLIED)
+                return f"{self._factor(args[0])} {INFIX[ufunc]} {right}"
+            case "power":
+                return f"{self._wrapped(args[0], ATOM)} ** {self._wrapped(args[1], ATOM)}"
+            case "remainder" | "floor_divide":
+                tree = Node(ufunc, args)
+                if self._is_whole(tree):
+                    return f"real({self.integer(tree)})"
+                return f"{self._factor(args[0])} {WHOLE[ufunc]} {self._wrapped(args[1], NEGATED)}"
         return None
 
     def condition(self, tree: Tree) -> str:
@@ -177,7 +146,7 @@ class PointWriter:
         if isinstance(tree, Leaf):
             return self.element(tree)
         if isinstance(tree, Scalar):
-            return tree.text if tree.dtype == "bool" else f"{tree.text} != 0"
+            return self._exact(tree.text) if tree.dtype == "bool" else f"{self._exact(tree.text)} != 0"
         if tree.ufunc in RELATIONS:
             return f"{self._side(tree.args[0])} {RELATIONS[tree.ufunc]} {self._side(tree.args[1])}"
         if tree.ufunc == "logical_not":
@@ -189,7 +158,17 @@ class PointWriter:
         """One side of a comparison: integers stay integers."""
         if isinstance(tree, Leaf):
             return self.element(tree)
-        return tree.text if isinstance(tree, Scalar) and _is_number(tree.text) else self.text(tree)
+        if isinstance(tree, Scalar) and (tree.dtype == "int" or _is_number(tree.text)):
+            return self._exact(tree.text)
+        return self.integer(tree) if self._is_whole(tree) else self.text(tree)
+
+    def _is_whole(self, tree: Tree) -> bool:
+        """Whether a value is made of integers by operations that give integers."""
+        if isinstance(tree, Leaf):
+            return tree not in self.names and self._dtype(tree) == "int"
+        if isinstance(tree, Scalar):
+            return tree.dtype == "int"
+        return tree.ufunc in {*WHOLE, "negative", "square"} and all(map(self._is_whole, tree.args))
 
     def _dtype(self, leaf: Leaf) -> Dtype:
         return self.known[leaf.symbol].dtype if leaf.symbol in self.known else "int"
@@ -204,31 +183,51 @@ class PointWriter:
         return f"({text})" if _looks_like(tree, "add", "subtract", "negative") and " " in text else text
 
     def _factor(self, tree: Tree) -> str:
-        text = self.text(tree)
-        loose = _looks_like(tree, "add", "subtract", "negative") and tree not in self.names
-        return f"({text})" if loose else text
+        return self._wrapped(tree, MULTIPLIED)
 
-    def _divisor(self, tree: Tree) -> str:
-        text = self.text(tree)
-        loose = _looks_like(tree, "add", "subtract", "negative", "multiply", "divide", "square")
-        return f"({text})" if loose and tree not in self.names and text[0] != "(" else text
+    def _wrapped(self, tree: Tree, least: int) -> str:
+        """The text of an operand: in parentheses where it holds together less tightly than the operation asks."""
+        return self.text(tree) if self._bond(tree) >= least else f"({self.text(tree)})"
+
+    def _bond(self, tree: Tree) -> int:
+        """How tightly the text of an expression holds together; a sign in front of it is taken for a sum."""
+        if not isinstance(tree, Node) or tree in self.names or self._is_boolean(tree):
+            return ATOM
+        match tree.ufunc:
+            case "add" | "subtract" | "negative":
+                return ADDED
+            case "divide" | "square":
+                return MULTIPLIED
+            case "multiply":
+                return ATOM if any(map(self._is_boolean, tree.args)) else MULTIPLIED
+            case "remainder" | "floor_divide":
+                return ATOM if self._is_whole(tree) else ADDED  # so that no sign or factor joins what is in front
+            case "power":
+                return RAISED
+        return ATOM
 
     def _number(self, scalar: Scalar) -> str:
         return self.real(scalar.text)
 
+    def _exact(self, text: str) -> str:
+        """A number that is not made one of the arrays' type."""
+        return self.real(text)[len("real(") : -1]
+
     def integer(self, tree: Tree) -> str:
-        """A whole number: sums and products of integers."""
+        """A whole number: sums, products, remainders and quotients of integers."""
         if isinstance(tree, Leaf):
             return self.element(tree)
         if isinstance(tree, Scalar):
-            return self.real(tree.text)[len("real(") : -1]
-        loose = (f"({t})" if " " in (t := self.integer(a)) else t for a in tree.args)
+            return self._exact(tree.text)
+        loose = [f"({t})" if " " in (t := self.integer(a)) else t for a in tree.args]
         match tree.ufunc:
             case "add":
                 return " + ".join(map(self.integer, tree.args))
             case "negative":
-                return f"-{next(loose)}"
-        return f" {INFIX[tree.ufunc]} ".join(loose)
+                return f"-{loose[0]}"
+            case "square":
+                return f"{loose[0]} * {loose[0]}"
+        return f" {WHOLE[tree.ufunc]} ".join(loose)
 
     def element(self, leaf: Leaf) -> str:
         """The element of an array at this point, an index, or a value that is at hand."""

@@ -24,7 +24,7 @@ from codegen.emit.native_point import Part, PointWriter, leaves
 from codegen.emit.optree import Scalar, tree_of
 from codegen.emit.scope import number_text
 from codegen.emit.ufuncs import Operand
-from codegen.equation import Dtype, slot
+from codegen.equation import Dtype, slot, with_slots
 from codegen.plan import ArgMax, Compute, Copy, Fill, Gather, Kernel, MatMul, Reduce, ScatterAdd, Step
 from codegen.view import Reshape, View
 
@@ -49,8 +49,8 @@ def kernel(step: Kernel, function: Function) -> None:
         for view in (*inner.operands, *([inner.out] if inner.accumulate else [])):
             if view not in symbols:
                 symbols[view] = leaf(view, function.text(View(view.base)), function.dtypes[view.base])
-        values = {slot(k): _value(view, symbols[view], function) for k, view in enumerate(inner.operands)}
-        body = inner.body.xreplace(values)
+        values = [_value(view, symbols[view], function) for view in inner.operands]
+        body = with_slots(inner.body, values.__getitem__)
         if inner.accumulate:
             body = slot(int(symbols[inner.out][1:])) + body
         # A result that goes to no array has only a name.

@@ -21,9 +21,7 @@ from codegen.equation import Dtype
 Axes = tuple[str, ...]
 
 RANK: dict[Dtype, int] = {"bool": 0, "int": 1, "float": 2}
-EXACT = frozenset(
-    "add subtract multiply negative square maximum minimum abs sign power remainder floor_divide where".split()
-)
+EXACT = frozenset("add subtract multiply negative square maximum minimum abs sign remainder floor_divide where".split())
 """Operations on integers whose result is an integer; all others are functions of real numbers."""
 
 
@@ -129,7 +127,7 @@ class UfuncWriter:
             operand = self.operands[tree.symbol]
             ref = Ref(operand.text, operand.axes, operand.dtype, run=operand.run)
         elif self.uses[tree] > 1 or tree in self.held:
-            ref = self._shared(tree, wanted)
+            ref = self._shared(tree)
         elif tree.ufunc == "where":
             return self._where(tree, wanted, into)
         else:
@@ -144,11 +142,11 @@ class UfuncWriter:
                 for argument in tree.args:
                     self._count(argument)
 
-    def _shared(self, tree: Node, wanted: Dtype) -> Ref:
-        """A value that is needed again: in scratch, which its last use may release."""
+    def _shared(self, tree: Node) -> Ref:
+        """A value that is needed again: in scratch, which its last use may release, and in a dtype that suits all."""
         if tree not in self.held:
             compute = self._where if tree.ufunc == "where" else self._call
-            ref = self.held[tree] = compute(tree, wanted, None)
+            ref = self.held[tree] = compute(tree, self.dtype(tree), None)
             if ref.scratch is not None:
                 self.owed[ref.scratch] = self.uses[tree]
         return self.held[tree]

@@ -15,7 +15,7 @@ import math
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, reads_of, slot, slots_of
+from codegen.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, infinite_slot, reads_of, slot, slots_of
 from codegen.lower.storage import Storage
 from codegen.rewrite.shape import inside
 from codegen.rewrite.substitute import number, substitute_indices
@@ -113,11 +113,6 @@ def guarded(equation: Equation, default: sympy.Expr) -> tuple[sympy.Expr, tuple[
     if body.is_Symbol and slots_of(body) and not reads[slots_of(body)[0]].strong:
         body = infinite_slot(slots_of(body)[0])
     return sympy.Piecewise((body, sympy.And(*conditions)), (default, True)), tuple(reads)
-
-
-def infinite_slot(k: int) -> sympy.Symbol:
-    """Slot `k` where it may hold an infinity, so that a mask must choose and not multiply."""
-    return sympy.Symbol(slot(k).name, extended_real=True)
 
 
 def _condition(guard: Guard, reads: list[Read], equation: Equation) -> sympy.Expr:

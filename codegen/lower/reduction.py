@@ -12,11 +12,11 @@ from typing import Literal
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Dtype, Equation, Read, slot, slots_of
+from codegen.equation import Dtype, Equation, Read, infinite_slot, slot, slots_of, with_slots
 from codegen.errors import CodegenError
 from codegen.functions import Maximum
 from codegen.lower.elementwise import kernel, values
-from codegen.lower.explicit import fill_outside, infinite_slot, may_be_empty, neutral
+from codegen.lower.explicit import fill_outside, may_be_empty, neutral
 from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.lower.weighted import weighted_sum
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
@@ -212,7 +212,7 @@ def _tapped(equation: Equation, storage: Storage, taps: tuple[str, ...]) -> list
         steps.append(Fill(target, -1))
     steps.append(Fill(best, float(least)))
     body, operands = values(inner, storage, axes, loops, least)
-    body = body.xreplace({slot(k): slot(k + 1) for k in range(len(operands))})
+    body = with_slots(body, lambda k: slot(k + 1))
     if equation.reduce == "sum":
         tap: list[Step] = [Compute(best, slot(0) + body, (best, *operands), outer, dtype=dtype)]
     else:
