@@ -57,7 +57,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("merge", lambda program, keep: merge_contributions(program)),
     ("inline", inline),
     ("dead", remove_dead),
-    ("share", lambda program, keep: share_equal(program)),
+    ("share", share_equal),
     ("simplify", lambda program, keep: simplify(program)),
     ("stabilise", lambda program, keep: stabilise(program)),
 )
@@ -80,7 +80,7 @@ def prepared(program: Program, keep: frozenset[str]) -> Program:
     # Of what somebody read, logarithms and values of the backward pass may have lost their last reader.
     lost = {e.target for e in program.equations if e.stage == "backward" or e.reduce == "logsumexp"} & read
     kept = {e.target for e in shared.equations} - (lost - keep)
-    program = inline(share_equal(merge_contributions(shared)), kept)
+    program = inline(share_equal(merge_contributions(shared), keep), kept)
     return remove_dead(simplify(program), kept)
 
 

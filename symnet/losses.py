@@ -63,6 +63,12 @@ class Loss(metaclass=Strict):
                 f"(N, time, features), got {described(output)}"
             )
         axis = self.class_axis(output, layout)
+        if axis is not None and self.target_dtype == "int" and not output.shape[axis].is_constant:
+            raise ShapeError(
+                f"{self.kind}: expected a fixed number of classes, got an output whose class axis, axis {axis} of "
+                f"{described(output)}, has the symbolic extent {output.shape[axis]}; give that axis a number, "
+                "or take a loss of each element, such as BinaryCrossEntropy"
+            )
         shape = tuple(extent for k, extent in enumerate(output.shape) if k != axis)
         return Tensor("target", shape, self.target_dtype, "input")
 

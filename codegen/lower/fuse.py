@@ -37,7 +37,7 @@ def fuse(plan: Plan, program: Program, keep: frozenset[str], takes: Takes) -> Pl
         read = kept | {root for root, end in last.items() if end > at}
         stored[k].append(_stored(step, read, storage))
     blocks = [replace(block, steps=tuple(own)) for block, own in zip(blocks, stored, strict=True)]
-    return Plan(_used(plan.setup, blocks, kept, program), blocks)
+    return Plan(_used(plan.setup, blocks, kept | keep, program), blocks)
 
 
 def _runs(blocks: Iterable[Block], storage: dict[str, str], takes: Takes) -> Iterable[Block]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Subscript, slot
+from codegen.equation import Equation, Program, Read, Subscript, Tensor, slot
 from codegen.rewrite.substitute import substitute_indices
 
 
-def share_equal(program: Program) -> Program:
-    """Drop an equation that repeats an earlier one; its readers read the earlier target."""
+def share_equal(program: Program, keep: Iterable[str] = ()) -> Program:
+    """Drop an equation that repeats an earlier one; its readers read the earlier target.
+
+    A tensor of `keep` stays defined: it is a copy of the earlier one.
+    """
+    kept_names = frozenset(keep)
     first: dict[object, str] = {}
     alias: dict[str, str] = {}
     kept: list[Equation] = []
@@ -23,10 +28,19 @@ def share_equal(program: Program) -> Program:
         tensor = program.table[equation.target]
         if key in first and tensor.kind == "value" and program.table[first[key]].shape == tensor.shape:
             alias[equation.target] = first[key]
+            if equation.target in kept_names:
+                kept.append(_copy(equation, first[key], tensor))
             continue
         first.setdefault(key, equation.target)
         kept.append(equation)
     return program.with_equations(kept)
+
+
+def _copy(equation: Equation, source: str, tensor: Tensor) -> Equation:
+    """The equation that copies `source`, of the shape of the target `tensor`."""
+    box = tuple((f"i{k}", extent) for k, extent in enumerate(tensor.shape))
+    at = tuple(Affine.of(name) for name, _ in box)
+    return equation.with_(at=at, body=slot(0), reads=(Read(source, at),), box=box, over=(), guards=(), reduce="sum")
 
 
 def rename_reads(equation: Equation, alias: dict[str, str]) -> Equation:
