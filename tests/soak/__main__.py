@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from soak.driver import Report, run, total
+from soak.driver import Report, Unjudged, run, total
 from soak.kinds import TARGETS, Kind
 from soak.tables import summary
 
@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--first-failure", action="store_true", help="stop at the first failure")
     parser.add_argument("--log", type=Path, help="append a line of JSON for each kind and target to this file")
+    parser.add_argument("--draw-only", action="store_true", help="judge nothing: what is drawn, and how often")
     parser.add_argument("--sum", type=Path, nargs="+", help="add up the runs of these logs, and draw nothing")
     parser.add_argument("--no-pairs", action="store_true", help="print no table of pairs")
     options = parser.parse_args()
@@ -99,6 +100,7 @@ def work(options: dict[str, Any], job: int) -> list[Report]:
 
 
 def _run(kind: Kind, target: str, seeds: Iterator[int], minutes: float | None, options: dict[str, Any]) -> Report:
+    kind = Unjudged(kind) if options["draw_only"] else kind
     return run(kind, target, seeds, minutes, first_failure=options["first_failure"], said=_say)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from soak.conditions import Conditions
+from soak.reads import AXIS
 from soak.tree import (
     Affine,
     Bracket,
@@ -64,8 +65,8 @@ class Drawing(Conditions):
     def body(self, scope: list[str]) -> Any:
         """A right side with these free indices, which has what is still wanted of an expression."""
         node = self.expression(scope, 0, False)
-        for _ in range(4):
-            if not self.unread and not any(name in self.builders for name in self.wanted):
+        for _ in range(5):
+            if not self.unread and not any(name in self.builders or name in AXIS for name in self.wanted):
                 break
             node = self.joined(node, self.expression(scope, 1, False))
         return node
@@ -93,7 +94,7 @@ class Drawing(Conditions):
                     self.wanted.append(name)
                     self.wanted.sort()
             return self.builders[name](scope, depth, skip)
-        if depth < 2 and self.rng.random() < 0.12:
+        if depth < 2 and self.rng.random() < 0.06:
             return self.rng.choice(list(self.builders.values())[:-1])(scope, depth, skip)
         return self.leaf(scope, skip)
 

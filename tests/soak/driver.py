@@ -18,6 +18,8 @@ from soak.shrinking import shrunk
 
 LIMIT = 20
 """Seconds for one case."""
+SEEDS = 5
+"""How many seeds a report keeps of a kind of refusal."""
 
 
 class OutOfTimeError(BaseException):
@@ -44,6 +46,7 @@ def limited(seconds: int) -> Iterator[None]:
 class Report:
     """What came of many cases; adds up.
 
+    seeds: for each kind of refusal some seeds of it.
     failures: {"kind", "target", "seed", "what", "detail", "text"} each, `text` of the shrunk case.
     """
 
@@ -60,6 +63,7 @@ class Report:
     numbers: Counter[int] = field(default_factory=Counter)
     features: Counter[str] = field(default_factory=Counter)
     pairs: Counter[str] = field(default_factory=Counter)
+    seeds: dict[str, list[int]] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     slow: list[dict[str, Any]] = field(default_factory=list)
 
@@ -70,6 +74,8 @@ class Report:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("refused", "expected", "notes", "numbers", "features", "pairs"):
             getattr(self, name).update(getattr(other, name))
+        for what, seeds in other.seeds.items():
+            self.seeds[what] = [*self.seeds.get(what, []), *seeds][:SEEDS]
         self.failures += other.failures
         self.slow += other.slow
 
@@ -80,7 +86,8 @@ class Report:
     @staticmethod
     def of(values: Mapping[str, Any]) -> Report:
         """The report of `as_json`'s values, read back."""
-        made = {key: Counter(value) if isinstance(value, dict) else value for key, value in values.items()}
+        counts = {key for key, value in values.items() if isinstance(value, dict)} - {"seeds"}
+        made = {key: Counter(value) if key in counts else value for key, value in values.items()}
         made["numbers"] = Counter({int(key): count for key, count in values["numbers"].items()})
         return Report(**made)
 
@@ -97,6 +104,21 @@ def judged(kind: Kind, case: Any, target: str, limit: int = LIMIT) -> Verdict:
         message = (str(error).strip().splitlines() or [""])[0][:200]
         place = f"{where.filename.rpartition('/')[2]}:{where.name}"
         return Verdict("failed", f"{type(error).__name__} in {place}", message)
+
+
+class Unjudged:
+    """A kind whose cases are all accepted: how often what is drawn."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.name, self.features, self.illegal, self.draw = kind.name, kind.features, kind.illegal, kind.draw
+
+    def judge(self, case: Any, target: str) -> Verdict:
+        """Accepted."""
+        return Verdict("accepted")
+
+    def smaller(self, case: Any) -> Iterator[Any]:
+        """None."""
+        yield from ()
 
 
 def drawn(kind: Kind, seed: int) -> Any:
@@ -139,6 +161,8 @@ def one(
     report.drawn += 1
     report.notes.update(verdict.notes)
     found = {"kind": kind.name, "target": target, "seed": seed, "what": verdict.what, "detail": verdict.detail}
+    if verdict.outcome in ("refused", "expected"):
+        report.seeds[verdict.what] = [*report.seeds.get(verdict.what, []), seed][:SEEDS]
     if verdict.outcome == "refused":
         report.refused[verdict.what] += 1
     elif verdict.outcome == "expected":

@@ -9,6 +9,7 @@ import numpy as np
 
 from soak.drawing import Drawing
 from soak.features import FEATURES, features_of
+from soak.inference import derivable, names_of, reads
 from soak.numbers import arrays_of
 from soak.tree import (
     Affine,
@@ -22,10 +23,8 @@ from soak.tree import (
     Group,
     Number,
     Product,
-    Quotient,
     Read,
     Reduce,
-    Remainder,
     Sum,
     letters,
     scope_of,
@@ -63,6 +62,11 @@ def ordinary(case: Formula) -> bool:
         names = {name for node in walk(equation) if isinstance(node, Reduce) for name in node.over}
         if np.prod([table[name].value(sizes) for name in names | set(letters(equation))], dtype=float) > POINTS:
             return False
+    last = case.printed[-1].body
+    if isinstance(last, Read) and last.tensor not in [d.name for d in case.declared if d.dtype == "float"]:
+        return False  # a copy of integers is no output
+    if isinstance(last, Reduce) and last.op == "argmax":
+        return False
     if not all(extent.value(sizes) > 0 for d in case.declared for extent in d.shape) or not case.inputs:
         return False
     if any(extent.size == "T" for extent in table.values()) and not any(
@@ -184,6 +188,7 @@ class Program(Drawing):
 
     def scope(self, at: list[str]) -> list[str]:
         """The indices that a body may read."""
+        self.left.update(at)
         if len(at) > 1 and (self.take("spare") or self.chance(0.05)):
             left = [x for x in at if x in ("n",) or x in self.inferred]
             others = [x for x in at if x not in left]
@@ -205,6 +210,7 @@ class Program(Drawing):
         """A tensor without the batch: a mean over all samples."""
         self.take("over batch")
         names = [self.letter([])]
+        self.left.update(names)
         self.define(name, names, self.over_batch(names, 1, False))
 
     def shorter(self, name: str) -> None:
@@ -243,6 +249,7 @@ class Program(Drawing):
         time = "t" if "t" in self.extents else self.letter([], Extent(self.rng.choice((2, 3, 4))))
         units = [self.letter([time])] if self.chance(0.6) else []
         at = ["n", time, *units]
+        self.whole.update(at)
         chosen = [s for s in STEPS if self.take(s)]
         steps = [-1] if "step t-1" in chosen or "step t+1" not in chosen else []
         steps += [-2] if "step t-2" in chosen else []
@@ -295,6 +302,7 @@ class Program(Drawing):
         if chosen == "group left":
             names = [self.letter([]), ""]
             names[1] = self.letter(names[:1])
+            self.left.update(names)
             body = self.with_batch(self.body(["n", *names]))
             self.equations.append(Equation("y", (Affine((("n", 1),)), Group(tuple(names))), body))
         elif chosen in ("scatter", "lookup left"):
@@ -344,6 +352,7 @@ class Program(Drawing):
             whole = self.letter(names, Extent(values))
         more = [self.letter([*names, whole])] if self.chance(0.4) else []
         tail = tuple(Affine(((x, 1),)) for x in more)
+        self.left.update([*names, whole, *more])
         first = self.with_batch(self.body(["n", whole, *more]))
         n = Affine((("n", 1),))
         self.equations.append(Equation("y", (n, Affine(((whole, 1),)), *tail), first))
@@ -354,49 +363,3 @@ class Program(Drawing):
             plain = self.made_read(["n"], [Affine(((x, 1),)) for x in (*names, *more)], list(full[1:]), [])
             body = Sum(((1, body), (1, plain)))
         self.equations.append(Equation("y", (n, left, *tail), body, adds=True))
-
-
-def reads(node: Any) -> list[Read]:
-    """The reads in a node, those in subscripts too."""
-    return [inner for inner in walk(node) if isinstance(inner, Read)]
-
-
-def names_of(equation: Equation) -> set[str]:
-    """The indices of an equation, those that nothing reads too."""
-    found = set(letters(equation))
-    return found | {name for node in walk(equation) if isinstance(node, Reduce) for name in node.over}
-
-
-def derivable(name: str, case: Formula) -> bool:
-    """Whether the extent of an index follows from the axes that it subscripts alone, in every equation."""
-    table = dict(case.extents)
-    shapes = {d.name: d.shape for d in case.declared}
-    known = {d.name for d in case.inputs}
-    for equation in case.printed:
-        plain_left = [s.plain if isinstance(s, Affine) else None for s in equation.at]
-        if name in names_of(equation):
-            for node in walk(equation):
-                if isinstance(node, Quotient | Remainder) and node.index == name:
-                    return False
-                if isinstance(node, Group) and name in node.members:
-                    return False
-            axes = [
-                (r.tensor, shapes[r.tensor][k])
-                for r in reads(equation.body)
-                for k, s in enumerate(r.at)
-                if isinstance(s, Affine) and s.plain == name and r.tensor in shapes
-            ]
-            if any(extent != table[name] for _, extent in axes) or not any(tensor in known for tensor, _ in axes):
-                return False
-            if any(isinstance(s, Affine) and not s.plain and name in letters(s) for s in equation.at):
-                return False
-            if (
-                equation.target in shapes
-                and name in plain_left
-                and shapes[equation.target][plain_left.index(name)] != table[name]
-            ):
-                return False
-        if equation.target not in shapes and None not in plain_left:
-            shapes[equation.target] = tuple(table[x] for x in plain_left if x)
-            known.add(equation.target)
-    return True

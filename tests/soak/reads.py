@@ -18,7 +18,8 @@ class Reads:
     """Tensors and indices of a draw.
 
     targets: what earlier equations define, (name, extents, dtype); unread: those that nobody has read.
-    extents: of each index; given: those that `sizes=` gives.  batch: the index of the samples in force.
+    extents: of each index; inferred: those that `sizes=` does not give.  batch: the index of the samples in force.
+    left: indices of left sides, which are divided evenly or not at all; whole: those that are not divided.
     """
 
     def __init__(self, rng: random.Random, wanted: Sequence[str]) -> None:
@@ -36,6 +37,8 @@ class Reads:
         if self.chance(0.05):
             self.pool += RARE
         self.last_taken = ""
+        self.left: set[str] = set()
+        self.whole: set[str] = set()
 
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
@@ -129,6 +132,7 @@ class Reads:
     def input_read(self, scope: list[str], skip: bool, whole: bool = False) -> Any:
         """A read of an input at the batch and some more indices of `scope`; of all of them, if `whole`."""
         names = [name for name in scope if name not in ("n", "m")]
+        names = [name for name in names if not (self.extents[name].size and self.extents[name].const)]
         if not whole and len(names) > 1:
             keep = self.rng.choice((len(names), len(names), len(names) - 1))
             names = sorted(self.rng.sample(names, min(keep, 3)))
@@ -183,7 +187,7 @@ class Reads:
             s, extent = self.axis(name, skip)
             subscripts.append(s)
             shape.append(extent)
-            if self.fixed(name) and isinstance(s, Affine) and self.chance(0.7) and self.take("diagonal"):
+            if self.fixed(name) and isinstance(s, Affine) and self.chance(0.85) and self.take("diagonal"):
                 subscripts.append(Affine(((name, 1),)))
                 shape.append(self.extents[name])
         if self.take("constant at"):
@@ -200,18 +204,19 @@ class Reads:
             return Affine(((name, 1),)), extent
         if not self.fixed(name):
             return self.moved(name, extent, skip), extent
-        if self.divisors.get(name, 2) == 2 and self.chance(0.7):
+        divisible = name not in self.whole and (name not in self.left or extent.const % 2 == 0)
+        if divisible and self.chance(0.8):
             if self.take("quotient"):
                 self.divisors[name] = 2
                 return Quotient(name, 2), Extent(-(-extent.const // 2))
             if self.take("remainder"):
                 self.divisors[name] = 2
                 return Remainder(name, 2), Extent(2)
-        if self.chance(0.7) and self.take("lookup"):
+        if self.chance(0.85) and self.take("lookup"):
             return self.lookup(name)
-        if self.chance(0.7) and self.take("flip"):
+        if self.chance(0.85) and self.take("flip"):
             return Affine(((name, -1),), extent.const - 1), extent
-        if not skip and self.chance(0.6) and extent.const > 1 and self.take("outside"):
+        if not skip and self.chance(0.85) and extent.const > 1 and self.take("outside"):
             step = self.rng.choice((-1, 1))
             return Affine(((name, 1),), step), extent
         if self.chance(0.1):
@@ -232,6 +237,7 @@ class Reads:
 
     def integer_read(self, names: list[str], values: int, dtype: str = "int") -> Read:
         """A read of an integer or boolean input."""
+        names = [name for name in names if not (self.extents[name].size == "T" and self.extents[name].const)]
         shape = tuple(self.extents[name] for name in names)
         known = [d for d in self.declared if d.dtype == dtype and d.shape == shape and d.values == values]
         if known and self.chance(0.5):

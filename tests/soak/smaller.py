@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from soak.features import features_of
+from soak.inference import derivable
 from soak.tree import (
     Affine,
     Bracket,
@@ -58,10 +59,9 @@ def _candidates(case: Formula) -> Iterator[Formula]:
     if case.loss != "MeanSquaredError":
         yield replace(case, loss="MeanSquaredError")
     yield from _smaller_sizes(case)
-    table = dict(case.extents)
     left_out = tuple(name for name, extent in case.extents if name in case.given or not extent.size)
     if set(left_out) != set(case.given):
-        yield replace(case, given=tuple(name for name, _ in case.extents if name in left_out and table[name]))
+        yield replace(case, given=tuple(name for name, _ in case.extents if name in left_out))
 
 
 def _fewer_equations(case: Formula) -> Iterator[Formula]:
@@ -215,17 +215,25 @@ def cleaned(case: Formula) -> Formula | None:
     names = {name for e in case.equations for name in (*letters(e), *bound_inside(e.body))}
     declared = tuple(_declared_by_known(d, names) for d in declared)
     table = dict(case.extents)
+    given = tuple(n for n, e in case.extents if n in names and (n in case.given or _has_to_be_given(n, e, case)))
     made = replace(
         case,
         declared=declared,
         extents=tuple((n, e) for n, e in case.extents if n in names),
-        given=tuple(n for n in case.given if n in names),
+        given=given,
         sizes=tuple((n, v) for n, v in case.sizes if n == "N" or any(e.size == n for d in declared for e in d.shape)),
         loss=case.loss if len(last.at) == 2 and not _symbolic(last.at[1], table) else "MeanSquaredError",
     )
     if any(e.size == "T" for _, e in made.extents) and not any(e.size == "T" for d in declared for e in d.shape):
         return None
+    extents = [*(e for _, e in made.extents), *(e for d in declared for e in d.shape)]
+    if not all(e.value(dict(case.sizes)) > 0 for e in extents):
+        return None
     return replace(made, features=features_of(made))
+
+
+def _has_to_be_given(name: str, extent: Extent, case: Formula) -> bool:
+    return not extent.size and not derivable(name, case)
 
 
 def _symbolic(s: Any, table: dict[str, Extent]) -> bool:

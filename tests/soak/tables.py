@@ -20,7 +20,7 @@ def summary(report: Report, kind: Kind, pairs: bool = True) -> str:
         f"{report.accepted} accepted, {refused} refused ({100 * refused / drawn:.1f}%), "
         f"{expected} refused as they have to be, {len(report.failures)} failed, {len(report.slow)} without bound, "
         f"{report.seconds / drawn:.3f} s each",
-        *_counted("refused", report.refused),
+        *_counted("refused", report.refused, report.seeds),
         *_counted("refused as they have to be", report.expected),
         *_counted("notes", report.notes),
         "features of an accepted draw: "
@@ -38,8 +38,14 @@ def _share(report: Report) -> float:
     return 100 * sum(c for n, c in report.numbers.items() if n >= 3) / max(report.accepted, 1)
 
 
-def _counted(title: str, counts: Counter[str]) -> list[str]:
-    return [f"{title}:", *(f"  {count:5} {what}" for what, count in counts.most_common())] if counts else []
+def _counted(title: str, counts: Counter[str], seeds: Mapping[str, list[int]] | None = None) -> list[str]:
+    if not counts:
+        return []
+    rows = []
+    for what, count in counts.most_common():
+        of = ", ".join(map(str, (seeds or {}).get(what, ())))
+        rows.append(f"  {count:5} {what}" + (f" (seeds {of})" if of else ""))
+    return [f"{title}:", *rows]
 
 
 def feature_table(report: Report, kind: Kind) -> list[str]:
