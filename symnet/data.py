@@ -1,7 +1,8 @@
 """Data for training and prediction: where it comes from, and how it is fitted to a network.
 
 FILE.npz           arrays `x` and `y`; a network of several inputs takes one array for each, by its name
-FILE.csv           a row per sample, the target in the last column; a line of column names may come first
+FILE.csv           a row per sample, the target in the last column or in the one that is named; a line of column names
+                   may come first
 train-images-idx3-ubyte[.gz]     MNIST's IDX files (the labels lie beside), or the folder they are in;
                    bytes become 0..1
 sklearn:digits     also iris, wine, breast_cancer, diabetes: the sets that come with scikit-learn; the features of
@@ -17,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from symnet.columns import Columns, samples, whole
 from symnet.errors import DataError
 from symnet.files import existing, read_arrays
 from symnet.readers.bundled import SCALES, read_bundled
 from symnet.readers.idx import images_in, labels_beside, looks_like_idx, read_idx
-from symnet.readers.table import read_table
 from symnet.suggest import did_you_mean, listing, nearest
 
 HELD_OUT = 0.25
@@ -70,13 +71,18 @@ class Data:
 
 
 def load_data(
-    spec: str | Path, signature: Signature | None = None, *, target: bool = True, weight: str | None = None
+    spec: str | Path,
+    signature: Signature | None = None,
+    *,
+    target: bool = True,
+    weight: str | None = None,
+    columns: Columns | None = None,
 ) -> Data:
     """Read a data set and fit it to a network.
 
     spec: see the top of this file.  signature: the network it is for; without one, tables and pictures
     keep the shape of their file.  target: whether targets must be there; where False they are optional.
-    weight: the array of an .npz file with the samples' weights.
+    weight: the array of an .npz file with the samples' weights.  columns: of a .csv file.
     Flat rows and pictures are reshaped to a network's single input when the numbers of a sample agree.
     Raises DataError.
     """
@@ -87,7 +93,7 @@ def load_data(
     elif path.suffix.lower() == ".npz":
         data = _from_npz(text, signature, target)
     elif path.suffix.lower() == ".csv":
-        data = _from_csv(text, signature, target)
+        data = _from_csv(text, signature, target, columns or Columns())
     elif path.is_dir() or looks_like_idx(path):
         data = _from_idx(text, target)
     else:
@@ -175,33 +181,9 @@ def _named(arrays: Mapping[str, np.ndarray], name: str, text: str, what: str) ->
     raise DataError(f"'{text}' has no array '{name}' for {what}; {got}{near or '; save it under that name'}")
 
 
-def _from_csv(text: str, signature: Signature | None, target: bool) -> Data:
-    table = read_table(text)
-    columns, features = table.shape[1], _features(signature)
-    if not target and (columns == features or (features is None and signature)):
-        return Data(table, None, text)
-    if columns < 2:
-        raise DataError(f"'{text}' has one column; expected the features first and the target in the last column")
-    if features is not None and columns == features and target:
-        raise DataError(
-            f"'{text}' has {columns} columns, all of them taken by the network's input; "
-            "expected one more, the target, as the last column"
-        )
-    return Data(table[:, :-1], _whole(table[:, -1]), text)
-
-
-def _features(signature: Signature | None) -> int | None:
-    """The numbers a sample of the network's single input has; None when that is not fixed."""
-    if signature is None or len(signature.inputs) != 1:
-        return None
-    ((shape, _),) = signature.inputs.values()
-    extents = [extent for extent in shape if isinstance(extent, int)]
-    return math.prod(extents) if len(extents) == len(shape) else None
-
-
-def _whole(column: np.ndarray) -> np.ndarray:
-    """int64 where every number of a column is whole, so that classes are classes; else the column."""
-    return column.astype(np.int64) if ((column == np.floor(column)) & (np.abs(column) < 2**53)).all() else column
+def _from_csv(text: str, signature: Signature | None, target: bool, columns: Columns) -> Data:
+    inputs = {name: shape for name, (shape, _) in signature.inputs.items()} if signature else None
+    return Data(*samples(text, inputs, columns, target=target), text)
 
 
 def _from_idx(text: str, target: bool) -> Data:
@@ -266,7 +248,7 @@ def _fit(data: Data, signature: Signature) -> Data:
     if not data.origin.lower().endswith(".npz"):
         x = _shaped(x, name, shape, data.origin)
     if dtype == "int" and x.dtype.kind == "f":
-        x = _whole(x)
+        x = whole(x)
     return replace(data, x=x, y=y)
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from symnet.commands.arguments import Parser, UsageError
+from symnet.columns import Columns
+from symnet.commands.arguments import Parser, UsageError, one_of
 from symnet.data import Data, Signature, load_data, split
 from symnet.errors import DataError
 from symnet.readers.idx import looks_like_idx
@@ -21,7 +22,7 @@ from symnet.stream import Arrow, Memmap, Shards
 from symnet.stream.block import Block
 from symnet.stream.npz import npz_headers
 from symnet.stream.paths import files_of, is_pattern
-from symnet.stream.tables import SUFFIXES, read_header
+from symnet.stream.tables import SUFFIXES, is_index, read_header
 from symnet.suggest import listing
 
 Source = Shards | Memmap | Arrow
@@ -43,11 +44,21 @@ class Streamed:
 
 def add_columns(parser: Parser) -> None:
     """Which columns of a table are meant."""
-    parser.option("--target-column", metavar="NAME", help="of a table (.parquet, .arrow, .feather): the targets")
+    parser.option(
+        "--target-column",
+        metavar="NAME",
+        help="of a table (.csv, .parquet, .arrow, .feather): the targets; without names columns are 0, 1, ...",
+    )
     parser.option(
         "--feature-columns",
         metavar="NAMES",
         help="of a table: the input, separated by commas (default: all but the targets; with several inputs, theirs)",
+    )
+    parser.option(
+        "--header",
+        type=one_of(("yes", "no")),
+        metavar="yes|no",
+        help="of a .csv file: whether its first line names the columns (default: yes where no number is in it)",
     )
 
 
@@ -61,13 +72,23 @@ def open_data(
     """
     source = _source(args, spec, signature, target, weight)
     if source is None:
-        return load_data(spec, signature, target=target, weight=weight)
+        return load_data(spec, signature, target=target, weight=weight, columns=_columns(args))
     if getattr(args, "class_weight", None) is not None:
         raise UsageError(
             "symnet train: --class-weight counts the labels of data in memory; "
             f"'{spec}' is read in pieces: give its samples weights (--sample-weight NAME)"
         )
     return Streamed(source)
+
+
+def _columns(args: argparse.Namespace) -> Columns:
+    """What is said of a table's columns."""
+    target, features, header = (getattr(args, name, None) for name in ("target_column", "feature_columns", "header"))
+    return Columns(target, _names(features), None if header is None else header == "yes")
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def hold_out(data: Data | Streamed, share: float, seed: int) -> tuple[Data | Streamed, Data | Streamed]:
@@ -97,12 +118,14 @@ def chunks(data: Data | Streamed, size: int) -> Iterator[Data | Block]:
 def _source(
     args: argparse.Namespace, spec: str, signature: Signature, target: bool, weight: str | None
 ) -> Source | None:
-    form = _form(spec)
-    if form != "table" and (form or ":" in spec or Path(spec).exists()):
+    form, text = _form(spec), Path(spec).suffix.lower() == ".csv"
+    if form or text or ":" in spec or Path(spec).exists():
         for option in ("target_column", "feature_columns"):
-            if getattr(args, option, None) is not None:
+            if getattr(args, option, None) is not None and not (form == "table" or text):
                 name = "--" + option.replace("_", "-")
-                raise UsageError(f"{name} names columns of a table ({listing(SUFFIXES)}); '{spec}' is none")
+                raise UsageError(f"{name} names columns of a table ({listing(('.csv', *SUFFIXES))}); '{spec}' is none")
+        if getattr(args, "header", None) is not None and not text:
+            raise UsageError(f"--header is about the first line of a .csv file; '{spec}' is none")
     if form == "shards":
         return _shards(spec, signature, target, weight)
     if form == "maps":
@@ -152,8 +175,11 @@ def _maps(spec: str, signature: Signature, target: bool, weight: str | None) -> 
 
 def _table(args: argparse.Namespace, spec: str, signature: Signature, target: bool, weight: str | None) -> Arrow:
     column = getattr(args, "target_column", None)
-    chosen = getattr(args, "feature_columns", None)
-    features = chosen.split(",") if chosen else None
+    features = _names(getattr(args, "feature_columns", None))
+    if features is not None and column in features:
+        raise UsageError(
+            f"column '{column}' is both in --feature-columns and --target-column; leave it out of the first"
+        )
     if target and column is None:
         names = read_header(files_of(spec, SUFFIXES, "tables")[0]).schema.names
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
@@ -165,7 +191,7 @@ def _table(args: argparse.Namespace, spec: str, signature: Signature, target: bo
     if len(shapes) == 1:
         if column is not None and not target and features is None:
             names = read_header(files_of(spec, SUFFIXES, "tables")[0]).schema.names
-            features = [name for name in names if name != column]
+            features = [name for name in names if name != column and not is_index(name)]
         return Arrow(spec, features, column if target else None, shape=next(iter(shapes.values())), weight=weight)
     if features is not None:
         raise UsageError(

@@ -27,8 +27,9 @@ def _data_options(parser: Parser) -> None:
         "--data",
         required=True,
         metavar="DATA",
-        help="FILE.npz with arrays x and y, FILE.csv with the target last, MNIST's IDX files, sklearn:NAME; larger "
-        "than memory: 'PART-*.npz' or a folder of shards, x.npy,y.npy, or TABLE.parquet with --target-column",
+        help="FILE.npz with arrays x and y, FILE.csv with the target last or in --target-column, MNIST's IDX files, "
+        "sklearn:NAME; larger than memory: 'PART-*.npz' or a folder of shards, x.npy,y.npy, or TABLE.parquet with "
+        "--target-column",
     )
     add_columns(parser)
     parser.option("--validation", metavar="DATA", help="data to validate on; without it a part of --data is held out")

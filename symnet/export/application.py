@@ -74,6 +74,11 @@ def main(words: list[str] | None = None) -> int:
     sub.add_argument(
         "--data", required=True, metavar="FILE", help="x in an .npz or .npy file, or .csv rows; - is stdin"
     )
+    sub.add_argument(
+        "--header",
+        choices=["yes", "no"],
+        help="whether the first row of a table has names (default: if none is a number)",
+    )
     sub.add_argument("--raw", action="store_true", help="the outputs (logits) instead of labels")
     sub.add_argument("-o", "--output", metavar="OUT.npy", help="where to write them; by default they are printed")
     commands.add_parser("check", help="compare this machine's outputs with those the bundle was written with")
@@ -87,7 +92,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    x = _samples(options.data)
+    x = _samples(options.data, options.header)
     answers = outputs(x) if options.raw else predict(x)
     if options.output:
         save = np.savez if isinstance(answers, dict) else np.save
@@ -114,7 +119,7 @@ def _about(options: argparse.Namespace) -> int:
     return 0
 
 
-def _samples(path: str) -> Any:
+def _samples(path: str, header: str | None) -> Any:
     """The samples of a file: an array, or one by the name of each input."""
     if path.endswith((".npz", ".npy")):
         file = np.load(path, allow_pickle=False)
@@ -128,13 +133,19 @@ def _samples(path: str) -> Any:
                 raise ValueError(f"{path}: expected an array named x; the file has {', '.join(arrays) or 'none'}")
             return arrays["x"] if "x" in arrays else arrays[name]
         return {name: arrays[name] for name in network.INPUTS if name in arrays}
-    return _rows(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"), path)
+    return _rows(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8-sig"), path, header)
 
 
-def _rows(text: str, path: str) -> np.ndarray:
+def _rows(text: str, path: str, header: str | None) -> np.ndarray:
     """Rows of numbers separated by commas, each a sample in row-major order; a first row of names is left out."""
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
-    if rows and not _is_number(rows[0][0]):
+    rows = [row for row in csv.reader(io.StringIO(text)) if any(field.strip() for field in row)]
+    first = [float(field) if _is_number(field) else None for field in rows[0]] if rows else []
+    if rows and header is None and first == list(range(len(first))):
+        raise ValueError(
+            f"{path}: the first row, {', '.join(rows[0])[:40]}, may be names of columns that were numbered, or the "
+            "first sample; say which with --header yes (names) or --header no (a sample)"
+        )
+    if rows and (header == "yes" or (header is None and set(first) == {None})):
         rows = rows[1:]
     if not rows:
         raise ValueError(f"{path}: expected rows of numbers separated by commas, got none")

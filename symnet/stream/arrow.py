@@ -15,7 +15,7 @@ from symnet.stream.block import Block, Tree
 from symnet.stream.columns import numbers, require_numbers, width
 from symnet.stream.paths import Paths, described, files_of
 from symnet.stream.pieces import Pieces
-from symnet.stream.tables import SUFFIXES, pyarrow, read_group, read_header
+from symnet.stream.tables import SUFFIXES, is_index, pyarrow, read_group, read_header
 from symnet.suggest import did_you_mean
 
 Columns = str | Sequence[str]
@@ -50,8 +50,9 @@ class Arrow(Pieces):
         """Read the files' schemas; a row group is read when its turn comes, and of it these columns only.
 
         paths: a file, a pattern, a folder, or several; their names end in .parquet, .arrow or .feather.
-        features: the columns that side by side are the input, by default all but `target` and `weight`; {input:
-        columns} for several inputs.  A column has numbers, or lists of a fixed size of them.
+        features: the columns that side by side are the input, by default all but `target`, `weight` and the index that
+        pandas keeps as a column; {input: columns} for several inputs.  A column has numbers, or lists of a fixed size
+        of them.
         target: the column of the targets, a list of several for a dict by output, or None for none.
         shape: of one sample, where the columns are to be reshaped to it; {input: shape} for several inputs.
         weight: the column of the samples' weights.
@@ -65,7 +66,7 @@ class Arrow(Pieces):
         schema = read_header(files[0]).schema
         targets = [] if target is None else [target] if isinstance(target, str) else list(target)
         if features is None:
-            features = [name for name in schema.names if name not in {*targets, weight}]
+            features = [name for name in schema.names if name not in {*targets, weight} and not is_index(name)]
         self.features, self.target, self.weight = features, target, weight
         shapes = shape if isinstance(shape, Mapping) else {"": shape}
         inputs = features if isinstance(features, Mapping) else {"": features}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,11 @@ SUFFIXES = (*PARQUET, *IPC)
 def pyarrow(part: str = "") -> Any:
     """pyarrow, or a module of it.  Raises DataError where it is not installed."""
     return extra(f"pyarrow.{part}" if part else "pyarrow", "a Parquet or Arrow file", "arrow", DataError)
+
+
+def is_index(name: str) -> bool:
+    """Whether a column of this name is the index of a table of pandas, which is no column to its readers."""
+    return re.fullmatch(r"__index_level_\d+__", name) is not None
 
 
 class Header(NamedTuple):

@@ -1,0 +1,294 @@
+"""Tables as people have them: headers of numbers, targets that stand elsewhere, columns that are no features."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from symnet.cli import main
+from symnet.columns import Columns
+from symnet.data import Data, Signature, load_data
+from symnet.errors import DataError
+from symnet.stream import Arrow
+
+TWO = Signature({"x": ((2,), "float")}, ((), "int", 3))
+VALUE = Signature({"x": ((2,), "float")}, ((1,), "float", None))
+PAIR = Signature({"left": ((), "float"), "right": ((1,), "float")}, ((), "int", 3))
+MODEL = """
+name = "m"
+input = { name = "x", shape = [2] }
+loss = "cross_entropy"
+[[layers]]
+kind = "Dense"
+units = 3
+"""
+
+
+def read(
+    folder: Path,
+    text: str,
+    signature: Signature | None = TWO,
+    *,
+    labelled: bool = True,
+    goal: str | None = None,
+    features: str | None = None,
+    header: bool | None = None,
+) -> Data:
+    (folder / "t.csv").write_text(text, encoding="utf-8")
+    columns = Columns(goal, None if features is None else features.split(","), header)
+    return load_data(folder / "t.csv", signature, target=labelled, columns=columns)
+
+
+def agree(data: Data, x: Any, y: Any) -> None:
+    np.testing.assert_array_equal(np.asarray(data.x), x)
+    np.testing.assert_array_equal(np.asarray(data.y), y)
+
+
+def refused(folder: Path, text: str, *told: str, **options: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        read(folder, text, **options)
+    for each in told:
+        assert each in str(caught.value), f"{each!r} is not in: {caught.value}"
+
+
+COUNTED = {
+    "integers": "0,1,2\n0.5,1.5,2\n0.25,1,0\n",
+    "quoted": '"0","1","2"\n0.5,1.5,2\n0.25,1,0\n',
+    "floats": "0.0, 1.0, 2.0\n0.5,1.5,2\n0.25,1,0\n",
+    "after an empty line": "\n0,1,2\n0.5,1.5,2\n0.25,1,0\n",
+    "with a mark": "\ufeff0,1,2\r\n0.5,1.5,2\r\n0.25,1,0\r\n",
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_first_line_that_counts_is_a_sample_or_names_as_it_is_said(name: str, tmp_path: Path) -> None:
+    text = COUNTED[name]
+    refused(tmp_path, text, "names of columns", "first sample", "--header yes", "--header no")
+    refused(tmp_path, text, "--header yes", "--header no", signature=None, labelled=False)
+    named = read(tmp_path, text, header=True)
+    np.testing.assert_array_equal(np.asarray(named.x), [[0.5, 1.5], [0.25, 1]])
+    np.testing.assert_array_equal(np.asarray(named.y), [2, 0])
+    sample = read(tmp_path, text, header=False)
+    np.testing.assert_array_equal(np.asarray(sample.x), [[0, 1], [0.5, 1.5], [0.25, 1]])
+    np.testing.assert_array_equal(np.asarray(sample.y), [2, 2, 0])
+    zero = "0.0" if "0.0" in text else "0"
+    by_number = read(tmp_path, text, header=True, goal=zero, signature=VALUE)
+    np.testing.assert_array_equal(np.asarray(by_number.y), [0.5, 0.25])
+
+
+def test_one_column_that_begins_with_0(tmp_path: Path) -> None:
+    one = Signature({"x": ((1,), "float")})
+    refused(tmp_path, "0\n0.5\n", "--header yes", signature=one, labelled=False)
+    assert read(tmp_path, "0\n0.5\n", one, labelled=False, header=True).count == 1
+    assert read(tmp_path, "0\n0.5\n", one, labelled=False, header=False).count == 2
+
+
+@pytest.mark.parametrize("first", ["1,2,3", "0,1,1", "2,1,0", "0,1.5,2", "1,1,2"])
+def test_a_first_line_of_other_numbers_is_a_sample(first: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f"{first}\n0.5,1.5,2\n").count == 2
+    assert read(tmp_path, f"{first}\n0.5,1.5,2\n", header=True).count == 1
+
+
+def test_a_line_of_names_with_numbers_in_it(tmp_path: Path) -> None:
+    text = "1990,2000,label\n0.5,1.5,2\n"
+    refused(tmp_path, text, "line 1, column 3", "--header yes")
+    assert read(tmp_path, text, header=True).count == 1
+    refused(tmp_path, "a,b\n0.5,1.5,2\n", "line 2: 3 fields where the line of names has 2", header=True)
+
+
+X, Y = [[0.5, 1.5], [0.25, 1]], [2, 0]
+ELSEWHERE = {
+    "in front": "label,a,b\n2,0.5,1.5\n0,0.25,1\n",
+    "between": "a,label,b\n0.5,2,1.5\n0.25,0,1\n",
+    "last": "a,b,label\n0.5,1.5,2\n0.25,1,0\n",
+    "with spaces": " label , a , b\n 2 , 0.5 , 1.5\n 0 , 0.25 , 1\n",
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_target_that_stands_elsewhere(name: str, tmp_path: Path) -> None:
+    text = ELSEWHERE[name]
+    data = read(tmp_path, text, goal="label")
+    agree(data, X, Y)
+    assert data.y is not None and data.y.dtype == np.int64
+    agree(read(tmp_path, text, goal="label", features="b,a"), np.flip(X, 1), Y)
+    assert np.asarray(read(tmp_path, text, goal="label", labelled=False).y).tolist() == Y
+
+
+def test_columns_without_names_are_called_by_their_numbers(tmp_path: Path) -> None:
+    agree(read(tmp_path, "2,0.5,1.5\n0,0.25,1\n", goal="0"), X, Y)
+    agree(read(tmp_path, "2,0.5,7,1.5\n0,0.25,7,1\n", goal="0", features="1,3"), X, Y)
+    refused(tmp_path, "2,0.5,1.5\n", "no column 'label'", "no line of names", "0, 1, 2", goal="label")
+
+
+WIDE = "id,name,a,b,note,label\n1,first,0.5,1.5,,2\n2,second,0.25,1,nan,0\n"
+
+
+def test_columns_that_are_not_chosen_may_hold_anything(tmp_path: Path) -> None:
+    agree(read(tmp_path, WIDE, goal="label", features="a,b"), X, Y)
+    agree(read(tmp_path, WIDE, features="a,b"), X, Y)
+    found = read(tmp_path, WIDE, features="a,b", labelled=False)
+    assert found.y is None and np.asarray(found.x).tolist() == X
+    refused(tmp_path, WIDE, "line 2, column 2", "'first' is no number", "--feature-columns", goal="label")
+    refused(tmp_path, WIDE.replace("1.5", ""), "line 2, column 4", "empty", goal="label", features="a,b")
+    refused(tmp_path, WIDE + "3,third,0,1,2\n", "line 4: 5 fields where the line of names has 6", features="a,b")
+
+
+@pytest.mark.parametrize("name", ["label", "Label", "target", "class", "y", "LABELS"])
+def test_a_name_that_speaks_against_the_last_column(name: str, tmp_path: Path) -> None:
+    text = f"{name},a,b\n2,0.5,1.5\n0,0.25,1\n"
+    for labelled in (True, False):
+        refused(
+            tmp_path, text, "the last column, 'b'", f"--target-column {name}", "--target-column b", labelled=labelled
+        )
+    agree(read(tmp_path, text, goal=name), X, Y)
+    by_b = read(tmp_path, text, VALUE, goal="b")
+    agree(by_b, [[2, 0.5], [0, 0.25]], [1.5, 1])
+    agree(read(tmp_path, f"y,x,{name}\n0.5,1.5,2\n0.25,1,0\n"), X, Y)  # y is a coordinate here
+
+
+@pytest.mark.parametrize("header", [",a,label", "Unnamed: 0,a,label", "id,a,label", "Index,a,label"])
+def test_a_column_that_only_counts_the_rows(header: str, tmp_path: Path) -> None:
+    for start in (0, 1):
+        rows = "".join(f"{k + start},{k / 7},{k % 2}\n" for k in range(5))
+        refused(tmp_path, f"{header}\n{rows}", "only counts the rows", "--feature-columns")
+    one = Signature({"x": ((1,), "float")}, ((), "int", 2))
+    assert np.shape(read(tmp_path, f"{header}\n{rows}", one, features="a").x) == (5, 1)
+    assert read(tmp_path, f"{header}\n3,1,0\n5,2,1\n").count == 2  # numbers of another kind
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "nearest target": ("a,b,label\n1,2,0\n", {"goal": "lable"}, ("no column 'lable'", "did you mean 'label'")),
+    "nearest feature": ("age,sex,label\n1,2,0\n", {"features": "age,sexx"}, ("no column 'sexx'", "'sex'")),
+    "target among features": ("a,b,label\n1,2,0\n", {"goal": "a", "features": "a,b"}, ("both the target and",)),
+    "last among features": ("a,b\n1,2\n", {"features": "a,b"}, ("both the target and", "--target-column")),
+    "twice": ("a,b,label\n1,2,0\n", {"features": "a,a"}, ("named twice",)),
+    "names twice": ("a,a,label\n1,2,0\n", {"features": "a"}, ("2 columns of the name 'a'",)),
+    "too few features": ("a,b,label\n1,2,0\n", {"features": "a"}, ("has 1 numbers a sample", "takes 2")),
+    "too wide": ("a,b,c,label\n1,2,3,0\n", {}, ("has 3 numbers a sample", "takes 2")),
+    "only a target": ("label\n0\n", {"goal": "label"}, ("at least one column for the input",)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_columns_that_are_not_there(name: str, tmp_path: Path) -> None:
+    text, options, told = WRONG[name]
+    refused(tmp_path, text, *told, **options)
+
+
+def test_several_inputs_take_the_columns_of_their_names(tmp_path: Path) -> None:
+    data = read(tmp_path, "right,other,left,label\n1.5,9,0.5,2\n1,9,0.25,0\n", PAIR)
+    assert isinstance(data.x, dict)
+    np.testing.assert_array_equal(data.x["left"], [0.5, 0.25])
+    np.testing.assert_array_equal(data.x["right"], [[1.5], [1]])
+    np.testing.assert_array_equal(np.asarray(data.y), Y)
+    refused(tmp_path, "1.5,0.5,2\n", "inputs left, right", signature=PAIR)
+    refused(tmp_path, "left,rigth,label\n1,2,0\n", "no column 'right'", "'rigth'", signature=PAIR)
+    refused(tmp_path, "left,right,label\n1,2,0\n", "take the columns of these names", signature=PAIR, features="left")
+
+
+# --- the command line
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.toml").write_text(MODEL)
+    rng = np.random.default_rng(0)
+    rows = [(k % 3, k % 3 + 0.01 * a, -(k % 3) + 0.01 * b) for k, (a, b) in enumerate(rng.normal(size=(60, 2)))]
+    (tmp_path / "front.csv").write_text("label,a,b\n" + "".join(f"{c},{a},{b}\n" for c, a, b in rows))
+    (tmp_path / "last.csv").write_text("a,b,label\n" + "".join(f"{a},{b},{c}\n" for c, a, b in rows))
+    (tmp_path / "counted.csv").write_text("0,1,2\n" + "".join(f"{a},{b},{c}\n" for c, a, b in rows))
+    return tmp_path
+
+
+def outcome(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    code = main(list(words))
+    streams = capsys.readouterr()
+    return code, streams.out + streams.err
+
+
+def test_training_and_prediction_of_named_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same numbers as of the table with the target last."""
+    train = ("train", "m.toml", "--epochs", "3", "--quiet")
+    predict = ("predict", "m.toml", "--params", "p.npz", "--data")
+    tables = {
+        "last.csv": (),
+        "front.csv": ("--target-column", "label"),
+        "counted.csv": ("--header", "yes", "--target-column", "2", "--feature-columns", "0, 1"),
+    }
+    said = {}
+    for name, columns in tables.items():
+        code, text = outcome(capsys, *train, "--data", name, "--params", "p.npz", *columns)
+        assert code == 0, text
+        code, labels = outcome(capsys, *predict, name, *columns)
+        assert code == 0 and len(labels.splitlines()) == 60, labels
+        said[name] = (text, labels)
+    assert said["last.csv"] == said["front.csv"] == said["counted.csv"]
+    code, labels = outcome(capsys, *predict, "front.csv", "--feature-columns", "a,b")
+    assert (code, labels) == (0, said["last.csv"][1])
+    words = ("--validation", "front.csv", "--target-column", "label")
+    assert outcome(capsys, *train, "--data", "front.csv", *words)[0] == 0
+    assert outcome(capsys, "audit", "m.toml", "--data", "front.csv", "--target-column", "label")[0] == 0
+
+
+MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
+    "counted": (("--data", "counted.csv"), "say which with --header yes"),
+    "in front": (("--data", "front.csv"), "--target-column label, or --target-column b"),
+    "nearest": (("--data", "front.csv", "--target-column", "lable"), "did you mean 'label'"),
+    "feature": (("--data", "last.csv", "--feature-columns", "a,c"), "no column 'c'; it has a, b, label"),
+    "no header": (("--data", "last.csv", "--header", "no"), "line 1, column 1"),
+    "no word": (("--data", "last.csv", "--header", "on"), "expected yes or no, got 'on'"),
+    "no table": (("--data", "sklearn:iris", "--target-column", "a"), "names columns of a table (.csv, .parquet"),
+    "header of no table": (("--data", "sklearn:iris", "--header", "yes"), "first line of a .csv file"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_one_message(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words, told = MISTAKES[name]
+    code, text = outcome(capsys, "train", "m.toml", "--epochs", "1", *words)
+    assert code == 2 and text.count("\n") == 1 and told in text, text
+
+
+def test_a_bundle_reads_rows_as_they_are_meant(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome(capsys, "train", "m.toml", "--data", "last.csv", "--params", "p.npz", "--quiet")[0] == 0
+    assert outcome(capsys, "bundle", "m.toml", "--params", "p.npz", "-o", "m.pyz")[0] == 0
+    assert zipfile.is_zipfile("m.pyz")
+
+    def run(*words: str, rows: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "m.pyz", "predict", "--data", "-", *words]
+        return subprocess.run(command, input=rows, capture_output=True, text=True, check=False)
+
+    counted = run(rows="0,1\n2,-2\n")
+    assert counted.returncode == 2 and "--header yes" in counted.stderr and "Traceback" not in counted.stderr
+    assert len(run("--header", "no", rows="0,1\n2,-2\n").stdout.split()) == 2
+    assert len(run("--header", "yes", rows="0,1\n2,-2\n").stdout.split()) == 1
+    assert len(run(rows="a,b\n2,-2\n").stdout.split()) == 1
+    assert run(rows="a,1\n2,-2\n").returncode == 2
+
+
+# --- Arrow
+
+
+def test_the_columns_of_arrow_tables(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"label": Y, "a": [0.5, 0.25], "b": [1.5, 1.0], "__index_level_0__": [7, 8]}
+    parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
+    block = Arrow(tmp_path / "t.parquet", target="label").read(0)
+    np.testing.assert_array_equal(np.asarray(block.x), X)
+    np.testing.assert_array_equal(np.asarray(block.y), Y)
+
+
+def test_a_target_among_the_features_of_a_parquet_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"label": Y, "a": [0.5, 0.25]}), "t.parquet")
+    words = ("--data", "t.parquet", "--target-column", "label", "--feature-columns", "a, label")
+    code, text = outcome(capsys, "train", "m.toml", "--epochs", "1", *words)
+    assert code == 2 and text.count("\n") == 1 and "both in --feature-columns and --target-column" in text
