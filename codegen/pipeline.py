@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from codegen.debug import watch
 from codegen.emit.native import expressible
 from codegen.emit.stages import DEFAULT, Emitted, Naming, emit
+from codegen.emit.words import ARGUMENTS, words
 from codegen.equation import Program, all_reads
 from codegen.lower import lower
 from codegen.lower.borders import borders
 from codegen.lower.fuse import fuse
+from codegen.lower.loop_names import loops_apart
 from codegen.lower.region import regions
 from codegen.lower.reuse import reuse
 from codegen.lower.row_blocks import row_blocks
@@ -32,6 +34,7 @@ from codegen.rewrite.merge import merge_contributions
 from codegen.rewrite.one_hot import one_hot_products
 from codegen.rewrite.parts import in_parts
 from codegen.rewrite.reduced_first import reduced_first
+from codegen.rewrite.renamed import without_words
 from codegen.rewrite.repeated import repeated
 from codegen.rewrite.row_copies import row_copies
 from codegen.rewrite.scalars import simplify, stabilise
@@ -108,10 +111,11 @@ def generate(
     recipes: "columns", "shifts", "stacks": those to prefer for window products, whatever they cost.
     """
     keep = frozenset((attributes or {}).values())
+    program, renaming = without_words(program, words(), attributes or ())
     program = prepared(program, keep)
     pictures = batch_last(program)
-    program = rows_of_inputs(program, pictures)
-    orders: Orders = {f"{n}.rows" if program.table[n].kind == "input" else n: order for n, order in pictures.items()}
+    program, copies = rows_of_inputs(program, pictures)
+    orders: Orders = {copies.get(name, name): order for name, order in pictures.items()}
     program = reordered(program, orders)
     rows = reduced_first(program)
     program, orders = reordered(program, rows), composed(orders, rows)
@@ -128,7 +132,8 @@ def generate(
     plan = reuse(plan, program, keep)
     if target == "numba":
         plan = regions(row_blocks(plan, program, keep), program, expressible)
-    return emit(
+    plan = loops_apart(plan, (*ARGUMENTS, *program.sizes))
+    emitted = emit(
         program,
         plan,
         target=target,
@@ -138,5 +143,6 @@ def generate(
         orders=orders,
         naming=naming,
         turned=turned(program, results or {}),
-        note=lambda e: show(e.with_(accumulate=e.accumulate and e.target not in assigned)),
+        note=lambda e: show(renaming.back(e.with_(accumulate=e.accumulate and e.target not in assigned))),
     )
+    return emitted.renamed(renaming)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import sympy
 
@@ -11,15 +12,16 @@ from codegen.emit.layout import call
 from codegen.emit.stages import Lines
 from codegen.equation import Program
 from codegen.memory import Memory
+from codegen.names import defined
 from symnet.division import division
 from symnet.explain.flops import flops
 from symnet.explain.memory import workspace_bytes
 from symnet.graph import Model
 from symnet.higher import higher
 from symnet.layers.spelling import readable
-from symnet.numeric import STAGES, Numeric, numeric, output_attribute
+from symnet.numeric import STAGES, Numeric, numeric, output_attributes
 from symnet.objectives import Objective
-from symnet.runtime import fragments, heading, import_block
+from symnet.runtime import HEAD, fragments, heading, import_block
 from symnet.train.native_update import emit_native_update
 from symnet.train.update import emit_optimizers
 
@@ -62,9 +64,11 @@ def assemble(
 
     hvp: with the derivatives along a direction.  recipes: to prefer for windows.  remarks: for the docstring's end.
     """
-    made = numeric(model, program, evaluation, target=target, wrt_inputs=wrt_inputs, recipes=recipes)
+    weighted = model.weight is not None
+    reserved = module_names(hvp, weighted)
+    made = numeric(model, program, evaluation, target=target, wrt_inputs=wrt_inputs, recipes=recipes, reserved=reserved)
     native = emit_native_update if "kernel" in made.helpers else None
-    curved, imports = higher(model, target, made.helpers) if hvp else ("", ())
+    curved, imports = higher(model, target, made.helpers, (*reserved, *made.kernels)) if hvp else ("", ())
     more = [line for line in (*made.imports, *imports) if line != "import math"]
     parts = [
         header(model, program, made, dtype, target, remarks),
@@ -79,11 +83,19 @@ def assemble(
         *([heading("This network's derivatives along a direction") + "\n\n", curved + "\n"] if hvp else []),
         heading("The optimizers: the updates of parameters") + "\n\n",
         emit_optimizers(native).rstrip() + "\n\n",
-        fragments(hvp, model.weight is not None).rstrip() + "\n",
+        fragments(hvp, weighted).rstrip() + "\n",
     ]
     before = sum(part.count("\n") + 1 for part in parts[: parts.index(made.training.source + "\n")])
     blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)
     return Assembled("\n".join(parts), blocks, made.training.memory, made.evaluation_memory)
+
+
+@cache
+def module_names(hvp: bool, weighted: bool) -> tuple[str, ...]:
+    """What every module defines or imports, whatever the network: no kernel of one is called so."""
+    optimizers = (emit_optimizers(native) for native in (None, emit_native_update))
+    parts = (import_block(), HEAD, fragments(hvp, weighted), *optimizers)
+    return tuple(sorted(frozenset[str]().union(*map(defined, parts))))
 
 
 def header(model: Model, program: Program, made: Numeric, dtype: str, target: str, remarks: Sequence[str] = ()) -> str:
@@ -164,7 +176,7 @@ def constants(model: Model, made: Numeric, dtype: str) -> list[str]:
     several = model.outputs if len(model.outputs) > 1 else ()
     by_name = {each.output.name: each for each in model.objectives}
     decisions = {t.name: ", ".join(_decision(by_name.get(t.name))) for t in several}
-    attributes = {t.name: output_attribute(model, t.name) for t in several}
+    attributes = output_attributes(model) if several else {}
     lines += _table("OUTPUTS", {name: f'("{attributes[name]}", {how})' for name, how in decisions.items()})
     targets = model.objectives if several else ()
     names = made.training.names

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from codegen.emit.stages import Naming
+from codegen.names import allocate
 from codegen.pipeline import generate
 from symnet.derive.curvature import HVP, TANGENT, hessian, tangent
 from symnet.derive.forward import tangent_name
 from symnet.derive.network import trainable
 from symnet.derive.reverse import cotangent_name
 from symnet.graph import Model
-from symnet.numeric import checked_labels, output_attribute
+from symnet.numeric import attributes, checked_labels, output_attributes
 
 STAGES = {
     TANGENT: "From the inputs in `w` to `w.output` and its tangent; `p` holds the direction of x as t_x.",
@@ -17,20 +20,23 @@ STAGES = {
 }
 
 
-def higher(model: Model, target: str, helpers: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+def higher(
+    model: Model, target: str, helpers: tuple[str, ...], reserved: tuple[str, ...]
+) -> tuple[str, tuple[str, ...]]:
     """The source, and the imports that it needs.
 
-    helpers: the functions that the module has already.
+    helpers: the functions that the module has already.  reserved: all else that it defines.
     """
-    tangents = {name: _attribute(name, model) for name in (t.name for t in model.outputs)}
-    shared = [(name, output_attribute(model, name)) for name in tangents]
-    attributes = {attribute: name for name, attribute in shared}
+    outputs = output_attributes(model)
+    tangents = _tangent_attributes(model, outputs)
+    targets = {attribute: each for attribute, each in attributes(model).items() if each not in ("loss", *outputs)}
+    shared = {attribute: name for name, attribute in outputs.items()}
     first = generate(
         tangent(model),
         stages={TANGENT: STAGES[TANGENT]},
         target=target,
-        attributes=attributes | {attribute: tangent_name(name) for name, attribute in tangents.items()},
-        naming=Naming("Tangents", defined=helpers),
+        attributes=shared | {attribute: tangent_name(name) for name, attribute in tangents.items()},
+        naming=Naming("Tangents", defined=helpers, taken=reserved),
         checked=checked_labels(model),
     )
     second = generate(
@@ -38,7 +44,8 @@ def higher(model: Model, target: str, helpers: tuple[str, ...]) -> tuple[str, tu
         stages={HVP: STAGES[HVP]},
         target=target,
         results={tangent_name(cotangent_name(name)): name for name in trainable(model)},
-        naming=Naming("Curvature", defined=(*helpers, *first.helpers)),
+        attributes=targets,
+        naming=Naming("Curvature", defined=(*helpers, *first.helpers), taken=(*reserved, *first.kernels)),
         checked=checked_labels(model),
     )
     keys = tangents if len(tangents) > 1 else {"": next(iter(tangents.values()))}
@@ -47,9 +54,10 @@ def higher(model: Model, target: str, helpers: tuple[str, ...]) -> tuple[str, tu
     return source, (*first.imports, *second.imports)
 
 
-def _attribute(name: str, model: Model) -> str:
-    """The attribute of a workspace that holds the tangent of an output; one that is no input's."""
-    attribute = output_attribute(model, name).replace("output", "tangent", 1)
-    while attribute in {t.name for t in model.inputs}:
-        attribute += "_"
-    return attribute
+def _tangent_attributes(model: Model, outputs: Mapping[str, str]) -> dict[str, str]:
+    """The attribute of a workspace that holds the tangent of each output; one that is no input's."""
+    taken = {t.name for t in model.inputs} | {*outputs.values()}
+    found: dict[str, str] = {}
+    for name, attribute in outputs.items():
+        found[name] = allocate(attribute.replace("output", "tangent", 1), taken | {*found.values()})
+    return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from codegen.emit.stages import Emitted, Naming
 from codegen.equation import Program, Read, all_reads
 from codegen.memory import Memory
+from codegen.names import allocate, identifier
 from codegen.pipeline import generate
 from symnet.derive.network import differentiable, trainable
 from symnet.derive.reverse import cotangent_name
@@ -34,7 +35,7 @@ _evaluate_forward, _evaluate_loss = _forward, _loss
 class Numeric:
     """training, evaluation: their code; the latter only names the former where the two are the same.
 
-    helpers: the functions that they define besides.
+    helpers: the functions that they define besides.  kernels: those of this network alone.
     noise: the attributes of a workspace that hold noise.  input_gradients: by the name of an input, the attribute
     that holds the gradient by it.
     """
@@ -44,6 +45,7 @@ class Numeric:
     evaluation_memory: Memory
     imports: tuple[str, ...]
     helpers: tuple[str, ...]
+    kernels: tuple[str, ...]
     noise: tuple[str, ...]
     input_gradients: dict[str, str]
 
@@ -56,10 +58,14 @@ def numeric(
     target: str,
     wrt_inputs: bool = False,
     recipes: tuple[str, ...] = (),
+    reserved: tuple[str, ...] = (),
 ) -> Numeric:
-    """The code of a derived and rewritten program, and of that of evaluation unless it is None."""
-    own = {output_attribute(model, t.name): t.name for t in model.outputs} | ({"loss": "loss"} if model.loss else {})
-    by_inputs = {name: _gradient_of(name, model) for name in differentiable(model)} if wrt_inputs else {}
+    """The code of a derived and rewritten program, and of that of evaluation unless it is None.
+
+    reserved: what else the module defines.
+    """
+    own = attributes(model)
+    by_inputs = gradient_attributes(model) if wrt_inputs else {}
     nexts = {new: buffer for buffer, new in model.updates.items()}
     training = generate(
         program,
@@ -70,14 +76,16 @@ def numeric(
         naming=Naming(
             lesser=("Evaluation", tuple(EVALUATION)) if evaluation is None else None,
             arguments={"backward": "g", "state": "s"},
+            taken=reserved,
         ),
         recipes=recipes,
         checked=checked_labels(model),
     )
     imports, helpers, second = training.imports, training.helpers, ALIASES
+    kernels = training.kernels
     memory = training.lesser or training.memory
     if evaluation is not None:
-        naming = Naming("Evaluation", "_evaluate_", defined=training.helpers)
+        naming = Naming("Evaluation", "_evaluate_", defined=training.helpers, taken=(*reserved, *training.kernels))
         emitted = generate(
             evaluation,
             stages=EVALUATION,
@@ -88,11 +96,12 @@ def numeric(
             checked=checked_labels(model),
         )
         imports, helpers = (*imports, *emitted.imports), (*helpers, *emitted.helpers)
+        kernels = (*kernels, *emitted.kernels)
         second, memory = emitted.source, emitted.memory
     if not nexts:
         second += "_state = None  # there are no buffers\n"
     noise = tuple(training.names[t.name] for t in model.noise)
-    return Numeric(training, second, memory, tuple(dict.fromkeys(imports)), helpers, noise, by_inputs)
+    return Numeric(training, second, memory, tuple(dict.fromkeys(imports)), helpers, kernels, noise, by_inputs)
 
 
 def checked_labels(model: Model) -> frozenset[str]:
@@ -114,14 +123,31 @@ def _checked_tokens(model: Model) -> set[str]:
     return checked
 
 
-def output_attribute(model: Model, name: str) -> str:
-    """The attribute of a workspace that holds the output `name`."""
-    return "output" if len(model.outputs) == 1 else f"output_{name.replace('.', '_')}"
+def attributes(model: Model) -> dict[str, str]:
+    """What the module reads by attributes of a workspace, besides inputs: outputs, targets and the loss; as declared.
+
+    The inputs have their own names, so these take others.
+    """
+    taken = {t.name for t in model.inputs} | {"output", "target", "loss"}
+    found = {"output": model.output.name} if len(model.outputs) == 1 else {}
+    for name in () if found else (t.name for t in model.outputs):
+        found[allocate(f"output_{identifier(name)}", taken | found.keys())] = name
+    for each in model.objectives:
+        name = each.target.name
+        found[name if name == "target" else allocate(identifier(name), taken | found.keys())] = name
+    return found | ({"loss": "loss"} if model.loss else {})
 
 
-def _gradient_of(name: str, model: Model) -> str:
-    """An attribute that is no input's."""
-    attribute = f"{name}_gradient"
-    while attribute in {t.name for t in model.inputs}:
-        attribute += "_"
-    return attribute
+def output_attributes(model: Model) -> dict[str, str]:
+    """The attribute of a workspace for each output, by the output's name."""
+    by_name = {name: attribute for attribute, name in attributes(model).items()}
+    return {t.name: by_name[t.name] for t in model.outputs}
+
+
+def gradient_attributes(model: Model) -> dict[str, str]:
+    """The attribute for the gradient by each input."""
+    taken = {t.name for t in model.inputs} | attributes(model).keys()
+    found: dict[str, str] = {}
+    for name in differentiable(model):
+        found[name] = allocate(f"{name}_gradient", taken | {*found.values()})
+    return found

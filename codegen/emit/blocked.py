@@ -19,6 +19,7 @@ from codegen.emit.layout import WIDTH, bracketed
 from codegen.emit.optree import Leaf, Node, Tree
 from codegen.emit.ufuncs import Operand
 from codegen.equation import Dtype
+from codegen.names import allocate
 from codegen.plan import Compute
 from codegen.view import View
 
@@ -71,12 +72,13 @@ def _indices(tree: Tree, known: Mapping[str, Operand]) -> set[str]:
 class Block:
     """The names within one block of rows: of the arrays that have its leading index, and of scratch arrays.
 
-    index: the leading index.  taken: names that mean something else.
+    index: the leading index.  taken: variables that are there.  words: what means something else.
     """
 
     index: str
     rows: int
     taken: set[str]
+    words: Collection[str]
 
     def __post_init__(self) -> None:
         self.views: dict[str, str] = {}
@@ -118,9 +120,6 @@ class Block:
 
     def _name(self, text: str) -> str:
         stem = re.sub(r"\W+", "_", re.sub(r"\[[^\"\]]*\]", "", text).removeprefix("w.")).strip("_")
-        name, k = stem, 1
-        while name in self.taken:
-            k += 1
-            name = f"{stem}_{k}"
+        name = allocate(stem, self.taken, self.words)
         self.taken.add(name)
         return name

@@ -22,10 +22,11 @@ from codegen.emit import native_direct
 from codegen.emit.layout import Headline, call, headed
 from codegen.emit.native_function import LETTERS, Function
 from codegen.emit.native_operations import KNOWN, WHOLE
-from codegen.emit.native_point import free, operations, stem
+from codegen.emit.native_point import operations, stem
 from codegen.emit.native_steps import write
 from codegen.emit.optree import Tree, tree_of
 from codegen.equation import Dtype, Equation
+from codegen.names import allocate
 from codegen.plan import Compute, Direct, Kernel, Note, Region, Step, accesses, views_of
 from codegen.view import View
 
@@ -52,10 +53,12 @@ def _tree(step: Compute) -> Tree:
 class Kernels:
     """The functions of one program, in the order of their first use; equal ones are one.
 
-    arrays: of its plan.  blocks: the lines in a function, from 1, of each equation that it computes.
+    taken: the names that they cannot have.  arrays: of its plan.  blocks: the lines in a function, from 1, of each
+    equation that it computes.
     """
 
     prefix: str = ""
+    taken: set[str] = field(default_factory=set)
     arrays: Arrays = field(default_factory=lambda: Arrays({}))
     note: Callable[[Equation], str] = str
     functions: dict[str, str] = field(default_factory=dict)
@@ -99,7 +102,8 @@ class Kernels:
         prologue = function.prologue()
         key = "\n".join([*function.arguments, *prologue, *function.lines])
         if key not in self.names:
-            name = self.names[key] = free(f"{self.prefix}{wanted}", set(self.names.values()))
+            name = self.names[key] = allocate(f"{self.prefix}{wanted}", self.taken)
+            self.taken.add(name)
             head = ["@kernel", *call(f"def {name}", list(function.arguments), 0, ":"), *prologue]
             self.functions[name] = "\n".join([*head, *function.lines]) + "\n"
             numbered = enumerate(function.lines, len(head) + 1)

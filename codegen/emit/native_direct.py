@@ -144,7 +144,7 @@ def statement(step: Direct, text: Callable[[View], str], indent: int) -> list[st
 
 
 def helpers(tiles: Mapping[str, str]) -> dict[str, str]:
-    """What a module defines for these kernels, and they themselves, by name."""
+    """What a module defines for these kernels, and the line of each, by name."""
     makers = {"convolution": CONVOLUTION, "kernel_gradient": GRADIENT}
     used = {name: text for name, text in makers.items() if any(f" = {name}(" in line for line in tiles.values())}
-    return {**({"tiles": TILES} if tiles else {}), **used, **({"kernels": "".join(tiles.values())} if tiles else {})}
+    return {**({"tiles": TILES} if tiles else {}), **used, **tiles}

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from codegen.affine import Affine
 from codegen.elements import Arrays
 from codegen.emit.breaking import broken
-from codegen.emit.native_point import free, stem
+from codegen.emit.native_point import stem
 from codegen.emit.scalar import scalar_text
 from codegen.emit.scope import dim_text, size_text
+from codegen.emit.words import kernel_words
 from codegen.equation import Dtype
+from codegen.names import allocate
 from codegen.view import Dim, Transpose, View, Windows
 
 Element = tuple[View, Sequence[Affine]]
@@ -47,7 +49,7 @@ class Function:
             if given == view:
                 return name
         text = self.text(view)
-        name = free(stem(text), {*self.arguments, *self.locals, *self.reserved, *self.scalars, "real"})
+        name = allocate(stem(text), {*self.arguments, *self.locals, *self.reserved, *self.scalars}, kernel_words())
         self.arguments[name], self.views[name] = text, view
         return name
 
@@ -88,7 +90,7 @@ class Function:
 
     def local(self, stem: str, others: Iterable[str] = ()) -> str:
         """A variable; `others` have their names for good, those of earlier loops do not matter."""
-        name = free(stem, {*self.arguments, *others, *self.reserved, *self.scalars, "real"})
+        name = allocate(stem, {*self.arguments, *others, *self.reserved, *self.scalars}, kernel_words())
         self.locals.add(name)
         return name
 

@@ -259,15 +259,6 @@ def _looks_like(tree: Tree, *ufuncs: str) -> bool:
     return isinstance(tree, Node) and tree.ufunc in ufuncs
 
 
-def free(stem: str, taken: Collection[str]) -> str:
-    """`stem`, numbered from its second use on."""
-    name, k = stem, 1
-    while name in taken:
-        k += 1
-        name = f"{stem}_{k}"
-    return name
-
-
 def stem(text: str) -> str:
     """A parameter's name for an array that the caller writes as `w.dense_1_z[...]` or `p["dense_1.bias"]`.
 

@@ -14,6 +14,7 @@ from codegen.affine import Affine
 from codegen.emit.layout import Braced, call
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
 from codegen.emit.ufuncs import Operand
+from codegen.names import KEYWORDS, allocate
 from codegen.plan import Compute
 
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
@@ -34,6 +35,15 @@ _KNOWN = {
     "power",
     "logical_and",
 }
+
+WORDS = KEYWORDS.union(
+    (
+        "abs arccos arccosh arcsin arcsinh arctan arctan2 arctanh ceil complex conj contains copy copysign cos cosh "
+        "exp expm1 floor fmod hypot imag isfinite isinf isnan log log10 log1p log2 max maximum min minimum nextafter "
+        "ones_like prod real round sign signbit sin sinh sqrt sum tan tanh trunc where"
+    ).split()
+)
+"""What an expression cannot call an array: the functions of numexpr come before arrays of their names."""
 
 # The fixed cost model of "auto", in nanoseconds: a call, and one operation on one element, in each.
 # Measured on float32 arrays of 1e5 to 4e6 elements; numexpr runs through a chain block by block, but
@@ -110,11 +120,7 @@ def _names(tree: Tree, known: dict[str, Operand]) -> dict[str, str]:
         quoted = re.match(r'[pgs]\["([^"]+)"\]', text)
         stem = re.sub(r"\W+", "_", quoted.group(1) if quoted else text.split("[")[0].removeprefix("w.")).strip("_")
         stem = f"{'d_' if text.startswith('g[') else ''}{stem}"
-        unique, k = stem, 1
-        while unique in names.values():
-            k += 1
-            unique = f"{stem}_{k}"
-        names[leaf] = unique
+        names[leaf] = allocate(stem, names.values(), WORDS)
     return names
 
 
@@ -127,13 +133,19 @@ def _leaf_order(tree: Tree) -> list[str]:
     return found
 
 
+def _scalar(text: str, names: dict[str, str], scalars: dict[str, str]) -> str:
+    if text not in scalars:
+        scalars[text] = allocate(f"scalar_{len(scalars) + 1}", {*names.values(), *scalars.values()})
+    return scalars[text]
+
+
 def _spelled(tree: Tree, names: dict[str, str], scalars: dict[str, str]) -> str:
     if isinstance(tree, Leaf):
         return names[tree.symbol]
     if isinstance(tree, Scalar):
         if re.fullmatch(r"-?\d{1,9}", tree.text):
             return tree.text if not tree.text.startswith("-") else f"({tree.text})"
-        return scalars.setdefault(tree.text, f"scalar_{len(scalars) + 1}")
+        return _scalar(tree.text, names, scalars)
     args = [_spelled(a, names, scalars) for a in tree.args]
     name = tree.ufunc
     if name in BOOLEAN and name in _RELATIONS:

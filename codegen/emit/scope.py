@@ -9,7 +9,6 @@ workspace is; slices are written where they are used.
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,13 @@ from dataclasses import dataclass, field
 from codegen.affine import Affine
 from codegen.emit.layout import assigned
 from codegen.equation import Dtype, Program
+from codegen.names import KEYWORDS, allocate, identifier
 from codegen.plan import Alias, Buffer
 from codegen.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed
 
 DTYPES = {"float": "dtype", "int": "np.int64", "bool": "bool"}
+ATTRIBUTES = KEYWORDS | {"dtype", "scalar"}
+"""What no tensor is called in a workspace."""
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Scope:
     views: by attribute, the lines that make it a view of another one.
     ranges: of the arrays 0, 1, ... the arguments that make them.  numbers: of the arrays of one number, that number.
     scratch_used: the scratch arrays handed out since this was last emptied.
+    taken: what `names` has, and all else that no attribute is called.
     """
 
     program: Program
@@ -43,12 +46,21 @@ class Scope:
     ranges: dict[str, list[str]] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)
     scratch_used: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
     made: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
+    shared: dict[str, str] = field(default_factory=dict)
+    """By what they are for, the attributes of scratch arrays and of ranges."""
     uses_windows: bool = False
     step: Affine | None = None
     steps: dict[tuple[str, tuple[Affine | Slice, ...]], str] = field(default_factory=dict)
     """Within a loop: its index, and by tensor and part of its slice there the name that the loop gives it."""
+
+    def __post_init__(self) -> None:
+        self.words = ATTRIBUTES.union(self.program.sizes)
+        self.taken |= {t.name for t in self.program.tensors if t.kind in ("parameter", "result")} | {
+            *self.program.sizes
+        }
 
     def base(self, name: str) -> str:
         """The text that reaches tensor or buffer `name` in a stage function."""
@@ -59,30 +71,25 @@ class Scope:
             return f'{self.holders[name]}["{self.results.get(name, name)}"]'
         return f"w.{self.attribute(name)}"
 
-    def reserve(self, attribute: str) -> None:
-        """Keep a workspace attribute from being given to a tensor."""
-        self.names[f" {attribute}"] = attribute
+    def reserve(self, attribute: str, tensor: str | None = None) -> None:
+        """Keep a workspace attribute for this tensor alone, or for none that has a name."""
+        self.names[tensor or f" {attribute}"] = attribute
+        self.taken.add(attribute)
 
     def attribute(self, name: str) -> str:
         """A workspace attribute for `name`: the name itself, dots replaced, made unique."""
         if name not in self.names:
-            stem = re.sub(r"\W", "_", name)
-            if keyword.iskeyword(stem) or stem in self.program.sizes or stem == "dtype":
-                stem += "_"
-            unique, k = stem, 1
-            while unique in self.names.values():
-                k += 1
-                unique = f"{stem}_{k}"
+            unique = allocate(identifier(name), self.taken, self.words)
             self.names[name] = unique
+            self.taken |= {name, unique}
         return self.names[name]
 
     def _unused(self, name: str) -> str:
-        """A workspace attribute that nothing has yet."""
-        free, k = name, 1
-        while free in self.names:
-            k += 1
-            free = f"{name}_{k}"
-        return self.attribute(free)
+        """A workspace attribute that nothing has yet, nor any array or tensor: it is the name of the array, too."""
+        unique = allocate(identifier(name), self.taken, ATTRIBUTES)
+        self.names[unique] = unique
+        self.taken.add(unique)
+        return unique
 
     def declare(self, item: Buffer | Alias) -> None:
         """Take note of a buffer, or write the workspace line that makes a view of one."""
@@ -148,12 +155,14 @@ class Scope:
     def scratch(self, shape: Sequence[Affine], dtype: Dtype, number: int) -> str:
         """A scratch array of the workspace, shared by all kernels that need this shape."""
         kind = {"float": "part", "bool": "mask", "int": "whole"}[dtype] + (str(number + 1) if number else "")
-        name = self.attribute("_".join([kind, *(_plain(s) for s in shape)]))
-        if name not in self.shapes:
+        stem = "_".join([kind, *(_plain(s) for s in shape)])
+        entry = f"{stem} {shape_text(shape)}"
+        if entry not in self.shared:
+            name = self.shared[entry] = self._unused(stem)
             self.shapes[name] = tuple(shape)
             self.arrays.append(Buffer(name, tuple(shape), dtype))
-        self.scratch_used.add(name)
-        return f"w.{name}"
+        self.scratch_used.add(self.shared[entry])
+        return f"w.{self.shared[entry]}"
 
     def once(self, entry: str, name: str, lines: Callable[[str], list[str]]) -> str:
         """An attribute of the workspace called `name`, or like it, that `lines` make; the same for the same entry."""
@@ -177,11 +186,13 @@ class Scope:
     def index_values(self, extent: Affine, dtype: Dtype) -> str:
         """An array 0, 1, ... as long as an index's extent."""
         stem = "count" if dtype == "int" else "value"
-        name = self.attribute(f"{stem}_{_plain(extent)}")
-        if name not in self.ranges:
+        stem = f"{stem}_{_plain(extent)}"
+        entry = f"{stem} {extent}"
+        if entry not in self.shared:
+            name = self.shared[entry] = self._unused(stem)
             self.arrays.append(Buffer(name, (extent,), dtype))
             self.ranges[name] = [size_text(extent)] + ([] if dtype == "int" else ["dtype=dtype"])
-        return f"w.{name}"
+        return f"w.{self.shared[entry]}"
 
 
 def _suffix(view: View) -> str:

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from types import MappingProxyType
 
-from codegen.emit import native_direct, native_direct_tiles, native_functions
-from codegen.emit.blocked import BLOCKS
-from codegen.emit.error_function import ERF
+from codegen.emit.helpers import helpers, imports
 from codegen.emit.layout import Headline, headed
 from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
-from codegen.emit.workspace import PLACES, named, workspace
+from codegen.emit.words import words
+from codegen.emit.workspace import named, workspace
 from codegen.equation import Equation, Program
 from codegen.memory import Access, Memory, Moment, planned
 from codegen.memory.moments import first_seen
+from codegen.names import identifier
 from codegen.notation import show
 from codegen.plan import Block, Plan, Region, Step, accesses
-
-WINDOWS = '''\
-def windows(array, shape, steps):
-    """A view of `array` whose axis k has shape[k] points.
-
-    One point along axis k is steps[k][a] elements along each axis a of `array`.
-    """
-    strides = [sum(array.strides[a] * s for a, s in walk.items()) for walk in steps]
-    return as_strided(array, shape, strides)
-'''
+from codegen.rewrite.renamed import Renaming
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,7 @@ class Naming:
     """What a program is called in its module.
 
     workspace: the class.  prefix: of a stage's function.  arguments: by stage, the dict that it hands out results
-    in (otherwise `g`, where it has any).  defined: helpers that the module has already.
+    in (otherwise `g`, where it has any).  defined: helpers that the module has already.  taken: what else it defines.
     lesser: another workspace, and the stages that it serves.
     """
 
@@ -46,6 +37,7 @@ class Naming:
     prefix: str = "_"
     arguments: Mapping[str, str] = field(default_factory=dict)
     defined: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
     lesser: tuple[str, tuple[str, ...]] | None = None
 
 
@@ -64,7 +56,8 @@ class Emitted:
     included; for an equation within a loop over time, the lines in the loop.
     memory: what a workspace allocates.  lesser: the same of a workspace for fewer stages.
     moments: what the steps of all stages read and write.  kept: arrays that are read from outside.
-    helpers: names of the functions that the code calls.  names: the workspace's attribute by tensor.
+    helpers: names of the functions that the code calls.  kernels: those of them that are of this program alone.
+    names: the workspace's attribute by tensor.
     turned: the parameters whose products are faster where they are stored with their columns first.
     buffered: whether NumPy takes numbers through buffers of its own in some call.
     """
@@ -77,9 +70,22 @@ class Emitted:
     blocks: tuple[Lines, ...] = ()
     lesser: Memory | None = None
     helpers: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     turned: tuple[str, ...] = ()
     buffered: bool = False
+
+    def renamed(self, renaming: Renaming) -> Emitted:
+        """With the model's own names in what tells of equations and sizes; the source is as it is."""
+        if not renaming.names:
+            return self
+        sizes = renaming.sizes_back()
+        return replace(
+            self,
+            memory=self.memory.renamed(sizes),
+            lesser=self.lesser and self.lesser.renamed(sizes),
+            blocks=tuple((renaming.back(equation), first, last) for equation, first, last in self.blocks),
+        )
 
 
 def emit(
@@ -104,13 +110,13 @@ def emit(
     turned: the results that may come in storage with their columns first, by parameter.
     """
     scope = Scope(program, results, {e.target: naming.arguments.get(e.stage, "g") for e in program.equations})
-    for attribute, tensor in attributes.items():
-        if attribute != tensor or tensor in orders:
-            scope.reserve(attribute)
+    _reserve(scope, attributes, orders)
     for item in plan.setup:
         scope.attribute(item.name)
     writer = StepWriter.for_plan(plan, scope, target, note, turned.values())
     writer.kernels.prefix = naming.prefix[1:]
+    indices = {name for e in program.equations for name, _ in e.box}
+    writer.kernels.taken |= {*words(), *naming.taken, *naming.defined, *scope.taken, *indices}
     for item in plan.setup:
         scope.declare(item)
     functions = {
@@ -123,8 +129,11 @@ def emit(
     if naming.lesser is not None:
         lesser, second = workspaces.made(*naming.lesser)
         classes += "\n\n" + second
-    helpers = _helpers(scope, writer, bool(memory.places or (lesser and lesser.places)))
-    parts = [text for name, text in helpers.items() if name not in naming.defined]
+    called = helpers(scope, writer, bool(memory.places or (lesser and lesser.places)))
+    wanted = {name: text for name, text in called.items() if name not in naming.defined}
+    parts = [text for name, text in wanted.items() if name not in writer.kernels.tiles]
+    if tiles := [text for name, text in wanted.items() if name in writer.kernels.tiles]:
+        parts.append("".join(tiles))
     blocks: list[Lines] = []
     compiled = ((text, writer.kernels.blocks[name]) for name, text in writer.kernels.functions.items())
     for text, lines in (*compiled, (classes, ()), *((f.source, f.blocks) for f in functions.values())):
@@ -132,41 +141,29 @@ def emit(
         parts.append(text)
     return Emitted(
         "\n\n".join(parts),
-        _imports(scope, writer),
+        imports(scope, writer),
         memory,
         workspaces.moments(tuple(stages)),
         workspaces.kept,
         tuple(blocks),
         lesser,
-        tuple(helpers),
+        tuple(called),
+        tuple(writer.kernels.functions),
         scope.names,
         tuple(turned),
         writer.buffered,
     )
 
 
-def _helpers(scope: Scope, writer: StepWriter, places: bool) -> dict[str, str]:
-    """The text of each helper that the functions or the workspaces call, by its name."""
-    tiles = writer.kernels.tiles
-    needed = {
-        "windows": (WINDOWS, scope.uses_windows),
-        "erf": (ERF, "erf" in writer.helpers),
-        "blocks": (BLOCKS, "blocks" in writer.helpers),
-        "arena": (PLACES, places),
-        "kernel": (native_functions.HELPERS, writer.kernels.functions or tiles),
-    }
-    return {name: text for name, (text, used) in needed.items() if used} | native_direct.helpers(tiles)
-
-
-def _imports(scope: Scope, writer: StepWriter) -> tuple[str, ...]:
-    """The imports of the helpers, besides NumPy."""
-    needed = (
-        (("from numpy.lib.stride_tricks import as_strided",), scope.uses_windows),
-        (("import math",), "erf" in writer.helpers),
-        (native_direct_tiles.IMPORTS, writer.kernels.tiles),
-        (("import numexpr as ne",), "numexpr" in writer.helpers),
-    )
-    return tuple(line for lines, used in needed for line in (lines if used else ()))
+def _reserve(scope: Scope, attributes: Mapping[str, str], orders: Mapping[str, tuple[int, ...]]) -> None:
+    """Give what is reached from outside its attribute, before anything else gets one."""
+    inputs = [tensor.name for tensor in scope.program.tensors if tensor.kind == "input"]
+    for name in inputs:
+        if identifier(name) == name and name not in attributes.values():
+            scope.reserve(name, name)
+    for attribute, tensor in attributes.items():
+        own = tensor in inputs or (attribute == tensor and tensor not in orders)
+        scope.reserve(attribute, tensor if own else None)
 
 
 @dataclass(frozen=True)

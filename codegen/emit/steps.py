@@ -17,7 +17,9 @@ from codegen.emit.layout import WIDTH, call, headed, split_arguments
 from codegen.emit.optree import OUT, Leaf, Node, Scalar, Tree, tree_of
 from codegen.emit.scope import Scope, number_text, op_text, size_text
 from codegen.emit.ufuncs import Operand, UfuncWriter
+from codegen.emit.words import stage_words
 from codegen.equation import Dtype, Equation
+from codegen.names import allocate
 from codegen.plan import (
     Alias,
     ArgMax,
@@ -39,8 +41,6 @@ from codegen.plan import (
 )
 from codegen.view import Reshape, View, aligned
 
-_TAKEN = ("p", "w", "g", "s", "np")
-"""Names that mean something else in a stage function."""
 FEW = 4096
 """Numbers of a kernel whose calls take about as long as converting a Python number for them."""
 NEAR = 65536
@@ -128,7 +128,7 @@ class StepWriter:
             names = [part(entry, self.scope).removeprefix("w.") for entry in slices]
             target = next(self.scope.base(s.equation.target) for s in loop.steps if isinstance(s, Note))
             steps = listed(f"{target.removeprefix('w.')}_steps", names, self.scope)
-            locals_ = [f"{name}_" if name in {*self.scope.program.sizes, *_TAKEN} else name for name in names]
+            locals_ = self._locals(names)
             self.scope.step, self.scope.steps = Affine.of(loop.index), dict(zip(slices, locals_, strict=True))
             source = f"reversed({steps})" if loop.backward else steps
             head = [f"{' ' * indent}for {', '.join(locals_)} in {source}:"]
@@ -145,6 +145,19 @@ class StepWriter:
         if slices:
             self.scope.steps = {}
         return [*head, *body] if body else []
+
+    def _locals(self, attributes: Iterable[str]) -> list[str]:
+        """The variables of a stage function that hold entries of these arrays."""
+        taken = self._taken()
+        found: list[str] = []
+        for attribute in attributes:
+            found.append(allocate(attribute, taken, stage_words()))
+            taken.add(found[-1])
+        return found
+
+    def _taken(self) -> set[str]:
+        """The sizes and indices that are variables here."""
+        return {*self.scope.program.sizes, *self.loops}
 
     def flat(self, view: View) -> str:
         """A one-dimensional view of contiguous storage; of the workspace's, made with it."""
@@ -217,7 +230,7 @@ class StepWriter:
         head: list[str] = []
         if rows is not None:
             self.helpers.add("blocks")
-            block = Block(axes[0], rows, {*self.scope.program.sizes, *_TAKEN, "rows"})
+            block = Block(axes[0], rows, self._taken(), stage_words())
             known = {name: block.operand(operand) for name, operand in known.items()}
             out, scratch = block.view(out), block.scratched(scratch)
         writer = UfuncWriter(axes, out, known, scratch, frozenset(aliases), step.dtype, number, run, near)

@@ -16,6 +16,16 @@ from codegen.memory import Memory, Moment, Place, Polynomial
 from codegen.memory.moments import first_seen
 from codegen.plan import Buffer
 
+WINDOWS = '''\
+def windows(array, shape, steps):
+    """A view of `array` whose axis k has shape[k] points.
+
+    One point along axis k is steps[k][a] elements along each axis a of `array`.
+    """
+    strides = [sum(array.strides[a] * s for a, s in walk.items()) for walk in steps]
+    return as_strided(array, shape, strides)
+'''
+
 PLACES = '''\
 def arena(count, dtype):
     """A vector of `count` numbers, of any value, that begins at a multiple of 64 bytes."""

@@ -26,7 +26,7 @@ from codegen.lower.explicit import explicit
 from codegen.lower.factors import two_operands
 from codegen.lower.frames import Rims, torn, wanted
 from codegen.lower.lookup import fetched, gathered, one_hot, scatter_lookup
-from codegen.lower.pooling import mask_name, masked, pooling
+from codegen.lower.pooling import mask, masked, pooling
 from codegen.lower.recurrence import recurrence
 from codegen.lower.reduction import reduction
 from codegen.lower.scatter import is_sliceable, scatter
@@ -79,7 +79,7 @@ def _lowered(program: Program, storage: Storage, rims: Mapping[str, Rims]) -> tu
     for tensor in program.tensors:
         if tensor.name in storage.masks:
             for k in range(1, storage.masks[tensor.name]):
-                storage.buffer(mask_name(tensor.name, k), tensor.shape, "bool")
+                mask(tensor.name, k, storage)
         elif tensor.name in frames:
             storage.framed(tensor.name, *frames[tensor.name])
         elif tensor.name in views:

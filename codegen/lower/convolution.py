@@ -25,6 +25,7 @@ from codegen.lower.operands import Group, operand_of
 from codegen.lower.pairs import by_pairs
 from codegen.lower.storage import Storage, extents_of, product
 from codegen.lower.targets import finished, result_of, rows_of, target_order
+from codegen.names import allocate
 from codegen.plan import Compute, Copy, Loop, MatMul, Step
 from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, transposed
 
@@ -120,7 +121,7 @@ def by_stacks(
     turns, rest = divmod(height, block)
     steps: list[Step] = []
     if turns > 1:
-        index = "block" if "block" not in box else "block_"
+        index = allocate("block", {*box, *storage.program.sizes})
         steps.append(Loop(index, Affine.of(turns), some(Affine.of(index) * block, block)))
     else:
         steps += some(Affine(), block)

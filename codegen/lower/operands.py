@@ -152,8 +152,9 @@ def product_steps(
 
 def _part_of(name: str, position: int, order: tuple[str, ...], storage: Storage) -> View:
     """One position of a buffer's first axis, which has a name of its own."""
-    part = f"{name}.{position}"
-    if part not in storage.shapes:
+    key = ("part", name, position)
+    if key not in storage.prepared:
+        part = storage.prepared[key] = storage.unused(f"{name}.{position}")
         storage.setup.append(Alias(part, View(name).then(Take((Affine.of(position), *(FULL for _ in order))), axes=())))
         storage.shapes[part], storage.dtypes[part] = storage.shapes[name][1:], storage.dtypes[name]
-    return View(part, (), order)
+    return View(storage.prepared[key], (), order)

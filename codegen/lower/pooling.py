@@ -63,9 +63,13 @@ def masked(program: Program, keep: frozenset[str] = NOTHING) -> dict[str, int]:
     }
 
 
-def mask_name(argmax: str, point: int) -> str:
+def mask(argmax: str, point: int, storage: Storage) -> str:
     """The mask of the places where `point` is greater than all before it."""
-    return f"{argmax}.wins_{point}"
+    key = ("wins", argmax, point)
+    if key not in storage.prepared:
+        shape = storage.program.table[argmax].shape
+        storage.prepared[key] = storage.buffer(f"{argmax}.wins_{point}", shape, "bool")
+    return storage.prepared[key]
 
 
 def _is_window(equation: Equation) -> bool:
@@ -158,8 +162,8 @@ def _masks(equation: Equation, storage: Storage) -> list[Step]:
     wins = sympy.Piecewise((sympy.Integer(1), slot(0) < slot(1)), (sympy.Integer(0), True))
     steps: list[Step] = []
     for k, point in enumerate(rest, start=1):
-        mask = View(mask_name(equation.target, k), (), names)
-        steps.append(Compute(mask, wins, (best, point), box, dtype="bool"))
+        greater = View(mask(equation.target, k, storage), (), names)
+        steps.append(Compute(greater, wins, (best, point), box, dtype="bool"))
         if point is not rest[-1]:
             if k == 1:
                 so_far = View(storage.buffer(f"{equation.target}.best", [e for _, e in box]), (), names)
@@ -179,7 +183,9 @@ def _handed_down(equation: Equation, storage: Storage, argmax: str) -> list[Step
     at = tuple(a + lo for a, lo in zip(affine(Read(name, equation.at)), low, strict=True))
     places = natural(name, storage.shapes[name], at, equation.extents, frozenset((tap,)))
     box = tuple((n, equation.extents[n]) for n in places.axes)
-    masks = [aligned(View(mask_name(argmax, k), (), names), places.axes) for k in range(1, equation.extents[tap].const)]
+    masks = [
+        aligned(View(mask(argmax, k, storage), (), names), places.axes) for k in range(1, equation.extents[tap].const)
+    ]
     fresh = frame is not None or not equation.accumulate
     adding = not fresh or _overlaps(equation, tap)
     steps: list[Step] = [Fill(View(name), 0.0)] if fresh and (adding or not tiles(equation, storage)) else []
@@ -205,9 +211,10 @@ def _handed_down(equation: Equation, storage: Storage, argmax: str) -> list[Step
 
 def _spare(stem: str, box: Sequence[tuple[str, Affine]], storage: Storage) -> View:
     """An array over `box`, one for each stem."""
-    if stem not in storage.shapes:
-        storage.buffer(stem, [e for _, e in box])
-    return View(stem, (), tuple(n for n, _ in box))
+    key = ("spare", stem)
+    if key not in storage.prepared:
+        storage.prepared[key] = storage.buffer(stem, [e for _, e in box])
+    return View(storage.prepared[key], (), tuple(n for n, _ in box))
 
 
 def _overlaps(equation: Equation, tap: str) -> bool:

@@ -119,11 +119,7 @@ class _Slices:
         for name, known in self.views.items():
             if known == view:
                 return name
-        stem = f"{base}.now"
-        name, k = stem, 1
-        while name in self.storage.shapes:
-            k += 1
-            name = f"{stem}_{k}"
+        name = self.storage.unused(f"{base}.now")
         source = self.storage.program.table[tensor]
         left = shape[:axis] + shape[axis + 1 :]
         self.views[name] = view

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from codegen.affine import Affine
 from codegen.equation import Program
 from codegen.lower.row_cuts import Arrays, Rows, cut_view, cuts, fit, is_free, place_of, shorter
+from codegen.names import allocate
 from codegen.plan import Block, Buffer, Compute, Copy, Direct, Fill, Kernel, Loop, Note, Plan, Step, accesses, mapped
 from codegen.view import View
 
@@ -120,7 +121,7 @@ def _looped(group: _Group, known: Arrays, used: set[str], shrunk: dict[str, tupl
     """The group as one block of a plan; shrunk: takes note of arrays that nobody else uses."""
     count = _count(group, known)
     names = {n for cut in group.rows for n in _names(cut.step)}
-    index = INDEX if INDEX not in names else f"{INDEX}_"
+    index = allocate(INDEX, names)
     small: set[str] = set()
     for cut in group.rows:
         for view, wrote in accesses(cut.step):

@@ -15,6 +15,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Read
 from codegen.errors import CodegenError
+from codegen.names import allocate
 from codegen.plan import Alias, Buffer, Copy, Step
 from codegen.rewrite.shape import NOTHING
 from codegen.view import FULL, Slice, Take, View, natural
@@ -60,14 +61,15 @@ class Storage:
         self, stem: str, shape: Sequence[Affine], dtype: Dtype = "float", fill: float | sympy.Expr | None = None
     ) -> str:
         """A new array of the workspace, named `stem` (numbered from 2 when taken)."""
-        name, k = stem, 1
-        while name in self.shapes or name in self.program.table:
-            k += 1
-            name = f"{stem}_{k}"
+        name = self.unused(stem)
         self.setup.append(Buffer(name, tuple(shape), dtype, fill))
         self.shapes[name] = tuple(shape)
         self.dtypes[name] = dtype
         return name
+
+    def unused(self, stem: str) -> str:
+        """A name that no tensor and no array has."""
+        return allocate(stem, self.shapes)  # of the tensors, too
 
     def ones(self, shape: tuple[Affine, ...]) -> str:
         """An array of ones; made once."""
@@ -118,12 +120,14 @@ class Storage:
         """The recurrent tensor as seen `distance` steps away: an array of the same shape."""
         word = "before" if distance < 0 else "after"
         shifted = f"{name}.{word}" + (f"_{abs(distance)}" if abs(distance) > 1 else "")
-        if shifted not in self.shapes:
+        key = ("shifted", name, distance)
+        if key not in self.prepared:
+            shifted = self.prepared[key] = self.unused(shifted)
             frame, before = self.frames[name]
             self.setup.append(Alias(shifted, _steps(frame, before + distance, self.shapes[name][0])))
             self.shapes[shifted] = self.shapes[name]
             self.dtypes[shifted] = self.dtypes[name]
-        return shifted
+        return self.prepared[key]
 
     def source(self, read: Read, equation: Equation) -> tuple[str, tuple[Affine, ...]] | None:
         """(array, subscripts) of a read that needs no padding; None when it leaves its box."""

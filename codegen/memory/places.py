@@ -13,8 +13,9 @@ rows of 1 kB to 3 kB, padding gained nothing in the former and cost half as much
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from codegen.affine import Affine
 from codegen.equation import Dtype
 from codegen.memory.moments import Moment, lives
 from codegen.memory.polynomial import Polynomial, elements
@@ -53,6 +54,19 @@ class Memory:
 
     places: tuple[Place, ...]
     own: tuple[Buffer, ...]
+
+    def renamed(self, names: Mapping[str, str]) -> Memory:
+        """With these names of sizes replaced."""
+        values = {old: Affine.of(new) for old, new in names.items()}
+
+        def buffer(item: Buffer) -> Buffer:
+            return replace(item, shape=tuple(e.substitute(values) for e in item.shape))
+
+        places = (
+            replace(p, unit=p.unit.renamed(names), spots=tuple(replace(s, buffer=buffer(s.buffer)) for s in p.spots))
+            for p in self.places
+        )
+        return Memory(tuple(places), tuple(map(buffer, self.own)))
 
     def numbers(self) -> dict[Dtype, Polynomial]:
         """How many elements of each dtype are allocated."""

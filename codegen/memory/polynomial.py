@@ -53,6 +53,10 @@ class Polynomial:
                 total[key] = total.get(key, 0) + c * k
         return Polynomial.of(total)
 
+    def renamed(self, names: Mapping[str, str]) -> Polynomial:
+        """With these names of sizes replaced."""
+        return Polynomial.of({tuple(sorted(names.get(n, n) for n in m)): c for m, c in self.terms})
+
     def evaluate(self, sizes: Mapping[str, int]) -> int:
         """The value for these sizes; KeyError when one is missing."""
         return sum(c * math.prod(sizes[n] for n in monomial) for monomial, c in self.terms)

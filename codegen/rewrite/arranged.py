@@ -29,6 +29,7 @@ from codegen.equation import (
     slots_of,
     substitute_read,
 )
+from codegen.names import allocate
 
 Factors = Sequence[sympy.Expr]
 
@@ -118,8 +119,7 @@ class _Work:
         key = (body, tuple(substitute_read(r, places) for r in reads))
         if key not in self.parts:
             taken = {*self.program.table, *(t.name for t in self.tensors)}
-            stem = f"{stem}.parts"
-            name = self.parts[key] = next(n for n in (stem, *(f"{stem}_{k}" for k in range(2, 999))) if n not in taken)
+            name = self.parts[key] = allocate(f"{stem}.parts", taken)
             sizes = tuple(equation.extents[n] for n in names)
             self.tensors.append(Tensor(name, (Affine.of(len(self.order)), *sizes)))
             made = [

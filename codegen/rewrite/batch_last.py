@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, slot
+from codegen.names import allocate
 from codegen.rewrite.layout import Orders
 from codegen.rewrite.share import rename_reads
 from codegen.view import split_order
@@ -37,11 +38,15 @@ def batch_last(program: Program) -> Orders:
     return orders
 
 
-def rows_of_inputs(program: Program, orders: Orders) -> Program:
-    """Inputs keep the caller's order: what reads one reads a copy of it, to be stored as its order says."""
-    copies = {t.name: f"{t.name}.rows" for t in program.tensors if t.kind == "input" and t.name in orders}
+def rows_of_inputs(program: Program, orders: Orders) -> tuple[Program, dict[str, str]]:
+    """Inputs keep the caller's order: what reads one reads a copy of it, to be stored as its order says.
+
+    The second value: the name of each copy, by the input.
+    """
+    inputs = [t.name for t in program.tensors if t.kind == "input" and t.name in orders]
+    copies = {name: allocate(f"{name}.rows", program.table) for name in inputs}
     if not copies:
-        return program
+        return program, copies
     tensors = list(program.tensors)
     equations: list[Equation] = []
     stage = program.equations[0].stage
@@ -53,7 +58,7 @@ def rows_of_inputs(program: Program, orders: Orders) -> Program:
         box = tuple(zip(indices, source.shape, strict=True))
         equations.append(Equation(copy, at, slot(0), (Read(name, at),), box, stage=stage, origin=name))
     renamed = (rename_reads(e, copies) for e in program.equations)
-    return replace(program, tensors=tuple(tensors), equations=(*equations, *renamed))
+    return replace(program, tensors=tuple(tensors), equations=(*equations, *renamed)), copies
 
 
 def _convolves(equation: Equation, program: Program) -> bool:

@@ -24,6 +24,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot
 from codegen.functions import Sigmoid
+from codegen.names import allocate
 from codegen.rewrite.arranged import arranged
 from codegen.rewrite.gather import LETTERS
 from codegen.rewrite.parts import part_axis
@@ -120,7 +121,7 @@ def _joined(parts: _Parts, first: int, body: sympy.Expr, readers: Sequence[Equat
     taken = {*head.extents, *program.sizes}
     index = next(n for n in ("q", *LETTERS) if n not in taken)
     function = next((type(f) for f in readers[0].body.atoms(sympy.Function)), None)
-    name = _unused(f"{parts.name}.{function.__name__.lower() if function else 'parts'}", program)
+    name = allocate(f"{parts.name}.{function.__name__.lower() if function else 'parts'}", program.table)
     count = Affine.of(len(readers))
     at = _with(head.at, axis, Affine.of(index))
     extents = {**head.extents, index: count}
@@ -150,7 +151,3 @@ def _joined(parts: _Parts, first: int, body: sympy.Expr, readers: Sequence[Equat
 
 def _with(at: tuple[Subscript, ...], axis: int, subscript: Affine) -> tuple[Subscript, ...]:
     return (*at[:axis], subscript, *at[axis:])
-
-
-def _unused(stem: str, program: Program) -> str:
-    return next(n for n in (stem, *(f"{stem}_{k}" for k in range(2, 999))) if n not in program.table)

@@ -21,6 +21,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.cost import operations
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot, slots_of
+from codegen.names import allocate
 from codegen.rewrite.inline import compact, inserted
 from codegen.rewrite.parts import part_of
 from codegen.rewrite.shape import NOTHING, is_elementwise, plain_indices, stays_inside
@@ -69,7 +70,8 @@ def _hoist(
         product = sympy.Mul(*fixed)
         if moving and operations(product) >= LEAST and _is_whole(product, equation):
             if product not in known:
-                name = _unused(f"{equation.target}.factor", names)
+                name = allocate(f"{equation.target}.factor", names)
+                names.add(name)
                 known[product] = Read(name, at)
                 made.append(compact(equation.with_(target=name, at=at, body=product, accumulate=False)))
                 reads.append(known[product])
@@ -132,12 +134,3 @@ def _joined(program: Program, keep: frozenset[str]) -> Program:
     equations = [joined(e) for e in program.equations]
     tensors = tuple(t for t in program.tensors if t.name not in gone)
     return replace(program, tensors=tensors, equations=tuple(e for e in equations if e.target not in gone))
-
-
-def _unused(stem: str, names: set[str]) -> str:
-    name, k = stem, 1
-    while name in names:
-        k += 1
-        name = f"{stem}_{k}"
-    names.add(name)
-    return name

@@ -15,6 +15,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, index_symbol, indices_of, slot
+from codegen.names import allocate
 from codegen.rewrite.gather import LETTERS
 from codegen.rewrite.shape import plain_indices
 
@@ -63,8 +64,7 @@ def _as_product(equation: Equation, axis: int, program: Program, columns: dict[o
     made: list[Equation] = []
     if key not in columns:
         taken = {*program.table, *(t.name for t in columns.values())}
-        stem = f"{token.tensor}.hot"
-        name = next(n for n in (stem, *(f"{stem}_{k}" for k in range(2, 99))) if n not in taken)
+        name = allocate(f"{token.tensor}.hot", taken)
         columns[key] = Tensor(name, shape)
         bracket = sympy.Piecewise((1, sympy.Eq(index_symbol(row), slot(0))), (0, True))
         box = ((row, size), *((n, equation.extents[n]) for n in names))

@@ -27,13 +27,14 @@ Both are for programs that are still to be differentiated: gradients come out in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot, slots_of
+from codegen.names import allocate
 from codegen.rewrite.shape import covers, is_elementwise, plain_indices
 from codegen.rewrite.share import rename_indices, rename_reads
 
@@ -141,8 +142,8 @@ def _exchanged(
 ) -> tuple[Program, str]:
     """The maximum of `source` (the name returned), then `last`; main: its slot of what is pooled, None for a `+=`."""
     first = pooled.target == base
-    before = _unused(f"{base}.max", program) if first else pooled.target
-    name = base if first else _unused(f"{base}.z", program)
+    before = allocate(f"{base}.max", program.table) if first else pooled.target
+    name = base if first else allocate(f"{base}.z", program.table)
     maximum = pooled.with_(target=before, reads=(replace(pooled.reads[0], tensor=source),))
     old, new = plain_indices(last.at), plain_indices(pooled.at)
     assert old is not None and new is not None
@@ -177,11 +178,12 @@ def _separated(base: str, target: str, program: Program) -> Program:
         axis = next(k for k, s in enumerate(read.at) if isinstance(s, Affine) and s.coefficient(tap))
         source = program.table[read.tensor] if read.tensor in program.table else tensors[-1]
         position = next(n for n in read.at[axis].names if n != tap)  # type: ignore[union-attr]
-        rows = tuple(position if k == axis else _fresh("h", k, pooled) for k in range(len(read.at)))
+        used = {*pooled.extents, *program.sizes}
+        rows = tuple(position if k == axis else _fresh("h", k, used) for k in range(len(read.at)))
         kept = [s.plain if isinstance(s, Affine) else None for s in read.at]
         rows = tuple(k if k in pooled.free and r != position else r for k, r in zip(kept, rows, strict=True))
         shape = tuple(pooled.extents[position] if k == axis else e for k, e in enumerate(source.shape))
-        name = _unused(f"{base}.in_rows", program, *(t.name for t in tensors))
+        name = allocate(f"{base}.in_rows", {*program.table, *(t.name for t in tensors)})
         at = tuple(map(Affine.of, rows))
         box = (*zip(rows, shape, strict=True), (tap, pooled.extents[tap]))
         inner = tuple(read.at[axis] if k == axis else s for k, s in enumerate(at))
@@ -224,17 +226,7 @@ def _slots(equation: Equation) -> tuple[sympy.Symbol, ...]:
     return tuple(map(slot, range(len(equation.reads))))
 
 
-def _fresh(name: str, axis: int, equation: Equation) -> str:
+def _fresh(name: str, axis: int, taken: Collection[str]) -> str:
     """An index for an axis that the window still has to move along."""
     name = name if axis < 3 else f"{name}{axis}"
-    while name in equation.extents:
-        name += "_"
-    return name
-
-
-def _unused(name: str, program: Program, *taken: str) -> str:
-    stem, k = name, 1
-    while name in program.table or name in taken:
-        k += 1
-        name = f"{stem}_{k}"
-    return name
+    return allocate(name if name not in taken else f"{name}_", taken)

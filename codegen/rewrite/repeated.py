@@ -14,6 +14,7 @@ from dataclasses import replace
 import sympy
 
 from codegen.equation import Equation, Program, Read, Tensor, slot
+from codegen.names import allocate
 from codegen.rewrite.inline import compact
 from codegen.rewrite.shape import plain_indices
 from codegen.scalars import SCALARS
@@ -29,8 +30,9 @@ def repeated(program: Program) -> Program:
     """`program` with the functions that several equations compute of a recurrent tensor as tensors of their own."""
     looped = {name for loop in recurrences(program) for name in loop.axes}
     uses = Counter(call for e in program.equations for call in {c for _, _, c in _calls(e, looped, program)})
-    names = {call: f"{call[1]}.{SCALARS[call[0]].name}" for call, count in uses.items() if count > 1}
-    names = {call: name for call, name in names.items() if name not in program.table}
+    names: dict[Call, str] = {}
+    for call in (call for call, count in uses.items() if count > 1):
+        names[call] = allocate(f"{call[1]}.{SCALARS[call[0]].name}", {*program.table, *names.values()})
     if not names:
         return program
     waiting = dict(names)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot
+from codegen.names import allocate
 from codegen.rewrite.gather import LETTERS
 from codegen.rewrite.parts import part_axis
 from codegen.schedule import recurrences
@@ -33,7 +34,7 @@ def row_copies(program: Program) -> Program:
             outside = [e for e in readers if id(e) not in inside and e.over]
             if not outside or part_axis(name, program) != 1 or len(tensor.shape) != RANK or tensor.kind != "value":
                 continue
-            if f"{name}.whole" not in program.table and not any(_is_by_parts(e, name) for e in readers):
+            if not any(_is_by_parts(e, name) for e in readers):
                 program = _copied(program, name, {id(e) for e in outside}, outside[0])
     return program
 
@@ -47,7 +48,7 @@ def _is_by_parts(equation: Equation, name: str) -> bool:
 
 
 def _copied(program: Program, name: str, outside: set[int], first: Equation) -> Program:
-    shape, copy = program.table[name].shape, f"{name}.whole"
+    shape, copy = program.table[name].shape, allocate(f"{name}.whole", program.table)
     taken = set(program.sizes)
     t, q, n, k = [letter for letter in ("t", "q", "n", "k", *LETTERS) if letter not in taken][:RANK]
     box = tuple(zip((t, n, q, k), _swapped(shape), strict=True))

@@ -14,6 +14,7 @@ no guard.  Only where some point is sure to pass the guards, so that there is a 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import sympy
@@ -31,6 +32,7 @@ from codegen.equation import (
     slot,
     slots_of,
 )
+from codegen.names import allocate
 from codegen.rewrite.inline import compact
 from codegen.rewrite.shape import inside, plain_indices, shapes_of
 from codegen.rewrite.substitute import Box, number
@@ -40,11 +42,13 @@ from codegen.rewrite.substitute import Box, number
 class _Softmax:
     """A softmax over `equation`'s reduced indices: of `scores`, with its logarithmic sum `total`.
 
+    names: of what it is computed by, by the words of the formulas above.
     values: the tensors that are the softmax, once there are any; each lies as the scores do.
     """
 
     equation: Equation
     scores: Read
+    names: Mapping[str, str]
     values: tuple[str, ...] = ()
 
     @property
@@ -59,11 +63,12 @@ def softmaxes(program: Program) -> Program:
     equations: list[Equation] = []
     for equation in program.equations:
         if _is_total(equation, program):
-            known[equation.target] = _Softmax(equation, equation.reads[0])
-            parts = _parts(equation, program)
+            names = _names(equation.target, {*program.table, *(t.name for t in tensors)})
+            known[equation.target] = _Softmax(equation, equation.reads[0], names)
+            parts = _parts(equation, program, names)
             tensors += [t for _, t in parts]
             equations += [e for e, _ in parts]
-            equation = _logarithm(equation)
+            equation = _logarithm(equation, names)
         for total in dict.fromkeys(r.tensor for r in equation.reads if r.tensor in known):
             equation, known[total] = _reading(equation, known[total])
         for softmax in known.values():
@@ -90,9 +95,13 @@ def _is_total(equation: Equation, program: Program) -> bool:
     return all(g.op == ">=" and not g.reads for g in equation.guards) and all(low.is_nonnegative() for low in lows)
 
 
-def _parts(equation: Equation, program: Program) -> list[tuple[Equation, Tensor]]:
+def _names(total: str, taken: Collection[str]) -> dict[str, str]:
+    return {word: allocate(f"{total}.{word}", taken) for word in ("mask", "seen", "peak", "exp", "sum")}
+
+
+def _parts(equation: Equation, program: Program, names_of: Mapping[str, str]) -> list[tuple[Equation, Tensor]]:
     """The masked scores, if there are guards, peak, exponentials and their sum, each with its tensor."""
-    total, scores = equation.target, equation.reads[0]
+    scores = equation.reads[0]
     # Everything lies as the scores do.
     names = plain_indices(scores.at) or ()
     whole = tuple((n, equation.extents[n]) for n in names)
@@ -101,7 +110,7 @@ def _parts(equation: Equation, program: Program) -> list[tuple[Equation, Tensor]
     made: list[tuple[Equation, Tensor]] = []
 
     def define(word: str, box: Box, body: sympy.Expr, *reads: Read, over: Box = (), reduce: Reduction = "sum") -> Read:
-        name, at = f"{total}.{word}", tuple(Affine.of(n) for n, _ in box)
+        name, at = names_of[word], tuple(Affine.of(n) for n, _ in box)
         own = equation.with_(target=name, at=at, body=body, reads=reads, guards=(), reduce=reduce)
         own = own.with_(box=(*box, *over), over=tuple(n for n, _ in over))
         made.append((own, Tensor(name, tuple(e for _, e in box))))
@@ -128,12 +137,12 @@ def _test(guard: Guard, equation: Equation) -> sympy.Basic:
     return sympy.Ge(positive, negative)
 
 
-def _logarithm(equation: Equation) -> Equation:
+def _logarithm(equation: Equation, names: Mapping[str, str]) -> Equation:
     outer = plain_indices(equation.at) or ()
     at = tuple(map(Affine.of, outer))
     return equation.with_(
         body=sympy.log(slot(0)) + slot(1),
-        reads=(Read(f"{equation.target}.sum", at), Read(f"{equation.target}.peak", at)),
+        reads=(Read(names["sum"], at), Read(names["peak"], at)),
         box=tuple((n, equation.extents[n]) for n in outer),
         over=(),
         guards=(),
@@ -160,7 +169,7 @@ def _reading(equation: Equation, softmax: _Softmax) -> tuple[Equation, _Softmax]
             reads.append(Read(softmax.values[0], at))
         else:
             new = slot(len(reads)) / slot(len(reads) + 1)
-            reads += [Read(f"{softmax.total}.exp", at), Read(f"{softmax.total}.sum", row)]
+            reads += [Read(softmax.names["exp"], at), Read(softmax.names["sum"], row)]
         body = equation.body.xreplace({old: sign * node for old, sign in chosen.items()})
         whole = body == node and not equation.accumulate and equation.at == at
         equation = equation.with_(body=body.xreplace({node: new}), reads=tuple(reads))
@@ -177,7 +186,7 @@ def _unguarded(equation: Equation, softmax: _Softmax) -> Equation:
     names = plain_indices(softmax.scores.at) or ()
     for factor in sympy.Mul.make_args(equation.body):
         read = equation.reads[slots_of(factor)[0]] if factor.is_Symbol and slots_of(factor) else None
-        at = plain_indices(read.at) if read and read.tensor in (*softmax.values, f"{softmax.total}.exp") else None
+        at = plain_indices(read.at) if read and read.tensor in (*softmax.values, softmax.names["exp"]) else None
         if at is not None:
             values = {n: Affine.of(v) for n, v in zip(names, at, strict=True)}
             implied = {_moved(g, values) for g in softmax.equation.guards}

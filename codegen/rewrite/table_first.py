@@ -18,6 +18,7 @@ from math import prod
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, indices_of, slot, substitute_read
+from codegen.names import allocate
 from codegen.rewrite.gather import LETTERS
 from codegen.rewrite.shape import NOTHING, covers, is_elementwise, plain_indices
 from codegen.rewrite.share import rename_indices
@@ -65,7 +66,7 @@ def tables_first(program: Program, checked: frozenset[str] = NOTHING, keep: Iter
         found = None if id(equation) in made else _lookup(equation, program)
         if found is None or not _pays(found, program):
             continue
-        name = _unused(f"{equation.target}.rows", (*program.table, *(t.name for t in tensors)))
+        name = allocate(f"{equation.target}.rows", {*program.table, *(t.name for t in tensors)})
         row = next(letter for letter in ("v", *LETTERS) if letter not in (*equation.extents, *program.sizes))
         size = program.table[found.row.tensor].shape[found.axis]
         tensors.append(Tensor(name, (size, *(equation.extents[n] for n in found.rest))))
@@ -180,8 +181,3 @@ def _looked_up(lookup: _Lookup, name: str) -> Equation:
     read = Read(name, (lookup.token, *map(Affine.of, lookup.rest)))
     box = tuple((n, e) for n, e in product.box if n in product.free)
     return product.with_(body=slot(0), reads=(read,), box=box, over=())
-
-
-def _unused(stem: str, names: Iterable[str]) -> str:
-    taken = set(names)
-    return next(n for n in (stem, *(f"{stem}_{k}" for k in range(2, 999))) if n not in taken)

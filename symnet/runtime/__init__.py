@@ -15,6 +15,7 @@ FRAGMENTS = (
     "containers",
     "checks",
     "parameters",
+    "workspaces",
     "noise",
     "evaluate",
     "schedules",
@@ -129,6 +130,9 @@ def _own(module: str) -> bool:
 def _text(name: str) -> str:
     return Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
 
+
+HEAD = _text("head")
+"""The names that a module defines from its model."""
 
 IMPORTS = _standard_imports()
 """One line each: what the fragments import from the standard library."""

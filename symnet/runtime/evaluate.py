@@ -36,6 +36,7 @@ from symnet.runtime.head import (
 )
 from symnet.runtime.noise import _draw_noise_of
 from symnet.runtime.weights import _put_weights
+from symnet.runtime.workspaces import _made
 
 CHUNK = 256  # samples that `predict` passes through the network at a time
 
@@ -49,7 +50,7 @@ def _loaded(x: Any, kind: type[Workspace]) -> Iterator[Workspace]:
     inputs = _as_inputs(x)
     sizes = _sizes(inputs)
     key = (kind, *sizes.items())
-    w = _idle.pop(key, None) or kind(**sizes)
+    w = _idle.pop(key, None) or _made(kind, sizes)
     for name, array in inputs.items():
         _put_input(getattr(w, name), name, array)
     yield w

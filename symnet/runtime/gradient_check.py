@@ -35,6 +35,7 @@ from symnet.runtime.head import (
 from symnet.runtime.noise import _draw_noise
 from symnet.runtime.parameters import init_params
 from symnet.runtime.weights import _put_weights
+from symnet.runtime.workspaces import _made
 
 _WIDTHS = (
     1e-5,
@@ -78,7 +79,7 @@ def check(
             for name, (shape, kind) in INPUTS.items()
         }
     inputs = _as_inputs(x)
-    w = Workspace(**_sizes(inputs), dtype=np.float64)
+    w = _made(Workspace, _sizes(inputs), np.float64)
     for name, array in inputs.items():
         _put_input(getattr(w, name), name, array)
     targets = _targets_of(w)

@@ -22,6 +22,7 @@ from symnet.runtime.head import (
 )
 from symnet.runtime.noise import _draw_noise
 from symnet.runtime.vectors import _TRAINED, _Vectors, _views
+from symnet.runtime.workspaces import _made
 
 _CACHE = 16 << 20  # bytes of a workspace that are still in the cache on the way back
 _FEW = 32  # samples of a part, at least: products with fewer rows are slow
@@ -67,7 +68,7 @@ class _Learner:
             if len(self._workspaces) == 8:
                 self._workspaces.clear()
                 self._places.clear()
-            w = self._workspaces[key] = kind(**sizes)
+            w = self._workspaces[key] = _made(kind, sizes)
         return w
 
     def place(self, sizes: dict[str, int]) -> Workspace | _Batch:

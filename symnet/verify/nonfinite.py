@@ -19,11 +19,12 @@ import sympy
 from codegen.arguments import bind_sizes
 from codegen.dependence import recurrences
 from codegen.equation import Equation, Program, all_reads
+from codegen.names import allocate
 from codegen.notation import show
 from codegen.pipeline import generate
 from symnet.errors import DataError
 from symnet.graph import Model
-from symnet.numeric import STAGES, checked_labels, output_attribute
+from symnet.numeric import STAGES, attributes, checked_labels
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -81,13 +82,16 @@ def _values(error: Any, model: Model, program: Program) -> dict[str, np.ndarray]
     """Every tensor of the failed step, in the dtype of the module."""
     stages = [stage for stage in STAGES if any(e.stage == stage for e in program.equations)]
     computed = list(dict.fromkeys(e.target for e in program.equations))
-    kept = {f"kept_{k}": name for k, name in enumerate(computed) if program.table[name].kind == "value"}
-    outputs = {output_attribute(model, t.name): t.name for t in model.outputs}
+    own = attributes(model)
+    taken = {t.name for t in model.inputs} | own.keys()
+    kept: dict[str, str] = {}
+    for name in (name for name in computed if program.table[name].kind == "value"):
+        kept[allocate(f"kept_{len(kept)}", taken | kept.keys())] = name
     emitted = generate(
         program,
         stages={stage: STAGES[stage] for stage in stages},
         target="numpy",
-        attributes=outputs | {"loss": "loss"} | kept,
+        attributes=own | kept,
         checked=checked_labels(model),
     )
     inputs = {t.name: emitted.names[t.name] for t in program.tensors if t.kind == "input"}
@@ -97,7 +101,7 @@ def _values(error: Any, model: Model, program: Program) -> dict[str, np.ndarray]
     sizes = bind_sizes(replace(program, tensors=known), values)
     names: dict[str, Any] = {"np": np, "DTYPE": next(iter(error.params.values())).dtype.type}
     exec("\n".join(emitted.imports) + "\n" + emitted.source, names)  # noqa: S102 - the code that was generated just here
-    w = names["Workspace"](**{name: sizes[name] for name in program.sizes})
+    w = names["Workspace"](*(sizes[name] for name in program.sizes))
     for name, attribute in inputs.items():
         place = getattr(w, attribute)
         if name not in values:  # noise that another process drew is lost: other noise may show the same

@@ -1,0 +1,42 @@
+"""What the functions of a generated module call by name: no index, size or variable of theirs may be called so."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from codegen.emit import native_direct, native_direct_tiles, native_functions
+from codegen.emit.blocked import BLOCKS
+from codegen.emit.error_function import ERF
+from codegen.emit.workspace import PLACES, WINDOWS
+from codegen.names import WORDS, defined
+
+ARGUMENTS = ("p", "w", "g", "s")
+"""Of the functions of a stage: parameters, workspace, gradients, state."""
+OWN = ("np", "ne", "math", "Path", "DTYPE", "self", "dtype", "rows", "block", "real")
+"""What every module imports or defines, arguments of a workspace, and variables of blocks and kernels."""
+HELPERS = (WINDOWS, ERF, BLOCKS, PLACES)
+COMPILED = (
+    native_functions.HELPERS,
+    native_direct.CONVOLUTION,
+    native_direct.GRADIENT,
+    native_direct_tiles.TILES,
+    *native_direct_tiles.IMPORTS,
+)
+
+
+@cache
+def words() -> frozenset[str]:
+    """Python's own words, and what functions of any kind call."""
+    return kernel_words().union(*map(defined, HELPERS))
+
+
+@cache
+def kernel_words() -> frozenset[str]:
+    """Of these, those of compiled functions."""
+    return WORDS.union(OWN, *map(defined, COMPILED))
+
+
+@cache
+def stage_words() -> frozenset[str]:
+    """Of the functions of a stage, which have arguments besides."""
+    return words().union(ARGUMENTS)

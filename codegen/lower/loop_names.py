@@ -1,0 +1,91 @@
+"""Loops of a plan whose index would hide an argument of the function that they stand in: under another name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import sympy
+
+from codegen.affine import Affine
+from codegen.names import allocate
+from codegen.plan import Compute, Kernel, Loop, Plan, Region, ScatterAdd, Step, mapped
+from codegen.rewrite.renamed import renamed_body
+from codegen.view import Op, Reshape, Slice, Take, View, Windows
+
+
+def loops_apart(plan: Plan, taken: Collection[str]) -> Plan:
+    """`plan` without a loop over an index called like one of `taken`."""
+    blocks = [replace(block, steps=tuple(_apart(step, taken) for step in block.steps)) for block in plan.blocks]
+    return Plan(plan.setup, blocks)
+
+
+def _apart(step: Step, taken: Collection[str]) -> Step:
+    if isinstance(step, Region):
+        return replace(step, steps=tuple(_apart(inner, taken) for inner in step.steps))
+    if not isinstance(step, Loop):
+        return step
+    inner = tuple(_apart(each, taken) for each in step.steps)
+    if step.index not in taken:
+        return replace(step, steps=inner)
+    names = {step.index: allocate(f"{step.index}_", {*taken, *_indices(step)})}
+    return replace(step, index=names[step.index], steps=tuple(_renamed(each, names) for each in inner))
+
+
+def _indices(step: Step) -> set[str]:
+    """The indices of all loops and boxes in a step."""
+    if isinstance(step, Compute):
+        return {name for name, _ in step.axes}
+    if not isinstance(step, Loop | Kernel | Region):
+        return set()
+    own = {step.index} if isinstance(step, Loop) else set()
+    return own.union(*map(_indices, step.steps))
+
+
+def _renamed(step: Step, names: Mapping[str, str]) -> Step:
+    values = {old: Affine.of(new) for old, new in names.items()}
+    step = mapped(step, lambda view: _view(view, values))
+    return _bodies(step, names)
+
+
+def _bodies(step: Step, names: Mapping[str, str]) -> Step:
+    """The step with the names replaced in what is no view."""
+    values = {old: Affine.of(new) for old, new in names.items()}
+    match step:
+        case Compute():
+            axes = tuple((name, extent.substitute(values)) for name, extent in step.axes)
+            return replace(step, body=renamed_body(step.body, names), axes=axes)
+        case ScatterAdd() if isinstance(step.values, sympy.Expr):
+            return replace(step, values=renamed_body(step.values, names))
+        case Kernel():
+            changed = (_bodies(inner, names) for inner in step.steps)
+            return replace(step, steps=tuple(each for each in changed if isinstance(each, Compute)))
+        case Region():
+            return replace(step, steps=tuple(_bodies(inner, names) for inner in step.steps))
+        case Loop():
+            extent = step.extent.substitute(values)
+            return replace(step, extent=extent, steps=tuple(_bodies(inner, names) for inner in step.steps))
+    return step
+
+
+def _view(view: View, values: Mapping[str, Affine]) -> View:
+    return View(view.base, tuple(_op(op, values) for op in view.ops), view.axes)
+
+
+def _op(op: Op, values: Mapping[str, Affine]) -> Op:
+    match op:
+        case Take(items):
+            return Take(tuple(_item(item, values) for item in items))
+        case Reshape(shape):
+            return Reshape(tuple(tuple(factor.substitute(values) for factor in dim) for dim in shape))
+        case Windows(shape, steps):
+            return Windows(tuple(extent.substitute(values) for extent in shape), steps)
+    return op
+
+
+def _item(item: Affine | Slice | None, values: Mapping[str, Affine]) -> Affine | Slice | None:
+    if isinstance(item, Affine):
+        return item.substitute(values)
+    if item is None:
+        return None
+    return replace(item, start=item.start.substitute(values), length=item.length.substitute(values))

@@ -1,0 +1,16 @@
+"""Workspaces for given sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symnet.runtime.head import DTYPE, INPUTS, Workspace
+
+
+def _made(
+    kind: type[Workspace], sizes: dict[str, int], dtype: Any = DTYPE
+) -> Workspace:
+    """A workspace of this kind; a size whose name Python has another use for is called differently there."""
+    shapes = (("N", *shape) for shape, _ in INPUTS.values())
+    names = dict.fromkeys(e for shape in shapes for e in shape if isinstance(e, str))
+    return kind(*(sizes[name] for name in names), dtype=dtype)
