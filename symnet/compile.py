@@ -6,7 +6,7 @@ import builtins
 import inspect
 import linecache
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -102,6 +102,17 @@ def _precision(dtype: object) -> str:
     return choice("compile(dtype=)", dtype, DTYPES)
 
 
+class Generated(ModuleType):
+    """A generated module.  No import finds it: where it is copied or pickled, its text is."""
+
+    def __init__(self, name: str, source: str) -> None:
+        super().__init__(name, source.partition('"""')[2].partition('"""')[0])
+        self._text_ = source
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return loaded, (self.__name__, self._text_)
+
+
 def loaded(name: str, source: str) -> ModuleType:
     """A generated module from its text, which is run: it must come from `compile`."""
     lines = source.splitlines(keepends=True)
@@ -110,7 +121,7 @@ def loaded(name: str, source: str) -> ModuleType:
         number += 1
         filename = f"<symnet generated {name}, {number}>"
     linecache.cache[filename] = (len(source), None, lines, filename)
-    module = ModuleType(name, source.partition('"""')[2].partition('"""')[0])
+    module = Generated(name, source)
     module.__file__ = filename
     exec(builtins.compile(source, filename, "exec"), module.__dict__)
     return module
@@ -145,6 +156,10 @@ class Network:
         if "\n    import numba\n" in self.source:
             extra("numba", "target='numba'", "numba", DefinitionError)
         return loaded(self.model.name, self.source)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields, for copies and pickles; what is computed of them is computed anew where it is wanted."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def save(self, path: str | Path) -> None:
         """Write the module; the file is written whole or not at all."""

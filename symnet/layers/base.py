@@ -9,12 +9,11 @@ Nothing here knows a derivative: those come from the equations.
 
 from __future__ import annotations
 
-import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from codegen.equation import Dtype, Program, Tensor
 from codegen.notation import elaborate
@@ -35,7 +34,20 @@ from symnet.layers.spelling import (
 from symnet.options import Strict, identifier, number
 from symnet.suggest import listing
 
-_serial = itertools.count()
+
+class _Serials:
+    """The numbers of nodes: each greater than all before, those of nodes that were unpickled among them."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> int:
+        """The number of a new node."""
+        self.last += 1
+        return self.last
+
+
+_serials = _Serials()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -218,8 +230,12 @@ class Node:
     """What each input is to the layer, where it can do without some."""
     port: int = 0
     """0 for the value of a call; k for the k-th of its further values, whose only input is that of the call."""
-    serial: int = field(default_factory=lambda: next(_serial))
+    serial: int = field(default_factory=_serials.next)
     """Grows with every node: layers are numbered in the order in which they were called."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _serials.last = max(_serials.last, self.serial)  # what is built on it comes after it, in this process too
 
     __array_ufunc__ = None  # an array on the left of an operator leaves it to this class
 
