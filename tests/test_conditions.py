@@ -5,16 +5,14 @@ The right values are NumPy's, point by point as the formula says; gradients are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import ModuleType
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 import symnet as sn
-from uncompiled import plain, uncompiled
+from judging import TARGETS, judged, module
 
-TARGETS = ("numpy", "numexpr", "numba")
 RNG = np.random.default_rng(3)
 ROW, PICTURE = RNG.normal(size=(2, 7)), RNG.normal(size=(2, 6, 5))
 MASK = RNG.random((2, 7)) < 0.6
@@ -22,41 +20,6 @@ KERNEL = RNG.normal(size=(3, 3))
 
 Value = Callable[[int, int, int], float]
 """The value of a point (n, t, u) of a window."""
-
-
-def module(text: str, target: str, inputs: Mapping[str, np.ndarray], **options: object) -> ModuleType:
-    kinds = {"f": "float", "b": "bool", "i": "int"}
-    nodes = {k: sn.Input(a.shape[1:], name=k, dtype=kinds[a.dtype.kind]) for k, a in inputs.items()}
-    model = sn.Model(
-        list(nodes.values()), sn.Formula(text, name="f", **options)(**nodes), loss=sn.SquaredError(), name="m"
-    )
-    with uncompiled(target):
-        made = sn.compile(model, dtype="float64", target=target, wrt_inputs=True).module
-        plain(vars(made), target)
-    return made
-
-
-def judged(
-    made: ModuleType, inputs: Mapping[str, np.ndarray], right: np.ndarray, params: Mapping[str, np.ndarray]
-) -> None:
-    """The output is `right`, and every gradient what differences of the loss say."""
-    data = {k: np.array(a) for k, a in inputs.items()}
-    given = data if len(data) > 1 else next(iter(data.values()))
-    np.testing.assert_allclose(made.forward(params, given), right, rtol=1e-9, atol=1e-9)
-    if not np.isfinite(right).all():
-        return
-    goal = np.linspace(-1, 1, right.size).reshape(right.shape)
-    _, gradients = made.loss_and_grads(params, given, goal)
-    for name, gradient in {k: np.array(g) for k, g in gradients.items()}.items():
-        of = {**data, **params}[name]
-        for at in list(np.ndindex(of.shape))[::5]:
-            kept, step = of[at], 1e-6
-            of[at] = kept + step
-            up = made.loss(params, given, goal)
-            of[at] = kept - step
-            slope = (up - made.loss(params, given, goal)) / (2 * step)
-            of[at] = kept
-            assert gradient[at] == pytest.approx(slope, rel=1e-5, abs=1e-5), (name, at)
 
 
 def windows(reduce: Callable[[list[float]], float], holds: Callable[[int, int, int], bool], value: Value) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What the meaning of an equation leaves implicit, said by guards, before it is lowered.
 
 one point        a reduced index of extent 1 is 0
+unread           a reduced index that nothing names is a number: a sum over k values is k times the body
 left out         under max, argmax and logsumexp a point with a read outside its box fails a guard
 annihilated      so does one where a cotangent is outside its box, unless multiplying by 0 does as well
 nothing reduced  a reduction over no index is its body, or the reduction's value over no point
@@ -11,11 +12,24 @@ After this every read outside its box may be taken as 0 (or as -inf where `fill_
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, infinite_slot, reads_of, slot, slots_of
+from codegen.equation import (
+    SKIPPING,
+    Dtype,
+    Equation,
+    Guard,
+    Read,
+    Reduction,
+    indices_of,
+    infinite_slot,
+    reads_of,
+    slot,
+    slots_of,
+)
 from codegen.lower.storage import Storage
 from codegen.rewrite.shape import inside
 from codegen.rewrite.substitute import number, substitute_indices
@@ -38,7 +52,7 @@ def neutral(equation: Equation, dtype: Dtype) -> sympy.Expr:
 
 def explicit(equation: Equation, storage: Storage) -> Equation:
     """`equation` with nothing implicit; it means the same."""
-    equation = _without_single_points(equation)
+    equation = _without_unread(_without_single_points(equation))
     guards = [*equation.guards]
     if equation.reduce in SKIPPING:
         bare = not equation.over  # there is nothing for a -inf to be lost in
@@ -86,6 +100,33 @@ def _without_single_points(equation: Equation) -> Equation:
     if not single:
         return equation
     return substitute_indices(equation, single, tuple((n, e) for n, e in equation.box if n not in single))
+
+
+def _without_unread(equation: Equation) -> Equation:
+    """The equation without the reduced indices that neither reads nor guards nor body name.
+
+    An arg max counts its points, so that there such an index goes only where all do.
+    """
+    named = {s.name for s in equation.body.free_symbols}
+    named |= {n for read in equation.reads for n in indices_of(read.at)}
+    named |= {n for g in equation.guards for n in (*g.affine.names, *indices_of(r for _, r in g.reads))}
+    unread = [n for n in equation.over if n not in named]
+    if not unread or (equation.reduce == "argmax" and len(unread) < len(equation.over)):
+        return equation
+    count = sympy.Mul(*(number(equation.extents[n], equation.extents) for n in unread))
+    body = _REPEATED[equation.reduce](equation.body, count)
+    box = tuple((n, e) for n, e in equation.box if n not in unread)
+    return equation.with_(body=body, box=box, over=tuple(n for n in equation.over if n not in unread))
+
+
+_REPEATED: Mapping[Reduction, Callable[[sympy.Expr, sympy.Expr], sympy.Expr]] = {
+    "sum": lambda body, count: body * count,
+    "max": lambda body, count: body,
+    "argmax": lambda body, count: body,
+    "logsumexp": lambda body, count: body + sympy.log(count),
+    "prod": lambda body, count: body**count,
+}
+"""What a reduction over so many equal points is."""
 
 
 def _unreduced(equation: Equation) -> Equation:

@@ -81,7 +81,7 @@ def _two_groups(factors: list[Factor]) -> tuple[list[Factor], list[Factor]] | No
 
 def _read_of(group: list[Factor], equation: Equation, name: str) -> Read:
     """The one read that a group is, or a read of a part still to be made."""
-    if len(group) == 1 and group[0][0].is_Symbol:
+    if len(group) == 1 and group[0][0].is_Symbol and slots_of(group[0][0]):
         return equation.reads[slots_of(group[0][0])[0]]
     names = tuple(n for n, _ in equation.box if n in group[0][1])
     return Read(name, tuple(map(Affine.of, names)))

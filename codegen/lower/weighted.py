@@ -17,6 +17,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of, slot, slots_of
+from codegen.evaluate import evaluator
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, affine, extents_of, product, shaped
 from codegen.plan import Compute, MatMul, Step
@@ -187,7 +188,7 @@ def _vector(parts: _Parts, equation: Equation, storage: Storage, constant: sympy
     key = ("vector", shape, constant)
     if key not in storage.prepared:
         stem = shaped("ones" if constant == 1 else "share", shape)
-        storage.prepared[key] = storage.buffer(stem, shape, fill=float(constant) if constant.is_number else constant)
+        storage.prepared[key] = storage.buffer(stem, shape, fill=evaluator(constant)({}) if constant.is_number else constant)
     return View(storage.prepared[key], (), parts.run)
 
 

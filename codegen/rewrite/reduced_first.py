@@ -24,7 +24,7 @@ def reduced_first(program: Program) -> Orders:
             continue
         read = equation.reads[0]
         names = plain_indices(read.at)
-        if names is None or names[-1] != equation.over[0] or len(names) < 2:
+        if names is None or len(names) < 2 or names[-1] != equation.over[0]:
             continue
         trial = {read.tensor: tuple(range(len(names)))}
         pass_on(program, trial)
