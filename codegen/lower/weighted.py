@@ -188,7 +188,8 @@ def _vector(parts: _Parts, equation: Equation, storage: Storage, constant: sympy
     key = ("vector", shape, constant)
     if key not in storage.prepared:
         stem = shaped("ones" if constant == 1 else "share", shape)
-        storage.prepared[key] = storage.buffer(stem, shape, fill=evaluator(constant)({}) if constant.is_number else constant)
+        value = evaluator(constant)({}) if constant.is_number else constant
+        storage.prepared[key] = storage.buffer(stem, shape, fill=value)
     return View(storage.prepared[key], (), parts.run)
 
 
