@@ -13,6 +13,7 @@ import pytest
 
 from handmade import SHAPES, Fake, set_up
 from symnet.cli import COMMANDS, main
+from symnet.verify.declared import Agreement
 from symnet.watch.progress import Lines
 
 
@@ -46,15 +47,24 @@ def test_summary_is_printed(place: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_check_prints_a_table(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("symnet.commands.check._ways", lambda model, args: None)
+    declared = Agreement({"out": 1e-16, "loss": 0.0}, {"dense_1.weight": 3e-10}, 4e-10)
+    monkeypatch.setattr("symnet.commands.check._ways", lambda model, args: 0)
+    monkeypatch.setattr("symnet.commands.check.against_declared", lambda module, model, seed: declared)
     assert main(["check", "m.toml"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == [
-        "parameter       shape    error",
-        "dense_1.weight  2 x 3  2.0e-09  ok",
-        "dense_1.bias    2      1.0e-09  ok",
+    assert capsys.readouterr().out.splitlines() == [
+        "parameter       shape  own loss  declared",
+        "dense_1.weight  2 x 3   2.0e-09   3.0e-10  ok",
+        "dense_1.bias    2       1.0e-09         -  ok",
+        "",
+        "value  declared",
+        "out     1.0e-16  ok",
+        "loss    0.0e+00  ok",
+        "",
+        "outputs and loss are those of the declared equations, computed by the interpreter (error below 1e-09)",
+        "all 2 gradients agree with central differences of both losses (error below 1e-06, in float64)",
+        "to bound the time, the declared loss was moved along 1 of 2 parameters one by one, and along all of them "
+        "together (error 4.0e-10)",
     ]
-    assert lines[3].startswith("all 2 gradients agree")
     for bad in (1e-3, float("nan")):
         monkeypatch.setattr(Fake, "errors", {"dense_1.weight": bad, "dense_1.bias": 1e-9})
         assert main(["check", "m.toml"]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,21 +16,51 @@ LENGTH = 5
 """The extent of every symbolic size but the batch."""
 
 
-def drawn(model: Model, seed: int = 0, samples: int = SAMPLES) -> dict[str, Any]:
-    """An array for each input and parameter of `model.program`: normal numbers, integers that fit what they select.
+MOST = 4096
+"""No size is made larger than this to give every tensor an element."""
 
-    Parameters are scaled by their fan-in, so that activations stay of the size of 1.
+
+def small_sizes(model: Model, samples: int = SAMPLES, length: int = LENGTH) -> dict[str, int]:
+    """Values of the symbolic sizes that leave no tensor empty: `samples`, and `length` or a little more or less.
+
+    A network may have a least length, such as the width of its windows, and a greatest one, `model.limits`.
+    """
+    sizes = {
+        name: samples if name == "N" else min(length, model.limits.get(name, length)) for name in model.program.sizes
+    }
+    extents = {e for p in (model.program, model.evaluation) for tensor in p.tensors for e in tensor.shape}
+    while any(extent.evaluate(sizes) < 1 for extent in extents):
+        short = {name for extent in extents if extent.evaluate(sizes) < 1 for name in extent.names}
+        longer = {
+            name: min(size + 1, model.limits.get(name, MOST)) if name in short and size < MOST else size
+            for name, size in sizes.items()
+        }
+        if longer == sizes:
+            break
+        sizes = longer
+    return sizes
+
+
+def drawn(
+    model: Model, seed: int = 0, samples: int = SAMPLES, sizes: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """An array for each input, parameter and buffer of `model.program`: normal numbers, integers that fit what they
+    select, noise in [0, 1), targets that the losses take.
+
+    Parameters are scaled by their fan-in, so that activations stay of the size of 1; buffers are above 0.
+    sizes: the value of each symbolic size; by default `small_sizes`.
     """
     rng = np.random.default_rng(seed)
-    sizes = {name: samples if name == "N" else LENGTH for name in model.program.sizes}
+    sizes = small_sizes(model, samples) if sizes is None else sizes
     fans = {p.name: p.fan_in for p in model.parameters}
-    limits: dict[str, int] = {}
-    for equation in model.program.equations:
+    buffers, noise = ({t.name for t in found} for found in (model.buffers, model.noise))
+    limits: dict[str, int] = dict(model.ranges)
+    for program, equation in [(p, e) for p in (model.program, model.evaluation) for e in p.equations]:
         for read in all_reads(equation):
-            for subscript, extent in zip(read.at, model.program.table[read.tensor].shape, strict=True):
+            for subscript, extent in zip(read.at, program.table[read.tensor].shape, strict=True):
                 if isinstance(subscript, Read):
                     limits[subscript.tensor] = min(extent.evaluate(sizes), limits.get(subscript.tensor, 2**31))
-    binary = model.loss is not None and model.loss.decision == "threshold"
+    decisions = {each.target.name: each.loss.decision for each in model.objectives}
     arrays: dict[str, Any] = {}
     for tensor in model.program.tensors:
         if tensor.kind not in ("input", "parameter"):
@@ -39,8 +70,13 @@ def drawn(model: Model, seed: int = 0, samples: int = SAMPLES) -> dict[str, Any]
             arrays[tensor.name] = rng.integers(0, limits.get(tensor.name, 2), shape)
         elif tensor.dtype == "bool":
             arrays[tensor.name] = rng.random(shape) < 0.7
-        elif tensor.name == "target" and binary:
+        elif tensor.name in noise:
+            arrays[tensor.name] = rng.random(shape)
+        elif decisions.get(tensor.name) == "threshold":
             arrays[tensor.name] = rng.integers(0, 2, shape).astype(float)
+        elif decisions.get(tensor.name) == "sign":
+            arrays[tensor.name] = 2.0 * rng.integers(0, 2, shape) - 1
         else:
-            arrays[tensor.name] = rng.normal(size=shape) / math.sqrt(max(fans.get(tensor.name) or 1, 1))
+            normal = rng.normal(size=shape) / math.sqrt(max(fans.get(tensor.name) or 1, 1))
+            arrays[tensor.name] = abs(normal) + 0.1 if tensor.name in buffers else normal
     return arrays
