@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -71,14 +71,15 @@ def from_table(table: Mapping[str, object]) -> Model:
     Raises DefinitionError for unknown keys, kinds and names (with the nearest one).
     """
     _check_keys("model", table, _MODEL_KEYS)
-    nodes = _inputs(table)
+    given = _given(table.get("layers"))
+    nodes = _inputs(table, given)
     sources = list(nodes.values())
     layers = _tables("layers", table.get("layers"))
     counts: dict[str, int] = {}
     used: set[str] = set()
     for number, entry in enumerate(layers, start=1):
         layer, names = _layer(number, entry, nodes)
-        name = layer.name or automatic_name(layer.kind, counts)
+        name = layer.name or automatic_name(layer.kind, counts, nodes.keys() | given)
         if name in nodes:
             raise DefinitionError(f"layer {number}: the name '{name}' is taken; names must differ: give it another")
         chosen, by_name = _chosen(name, names, nodes, len(sources) if number == 1 else 1)
@@ -174,20 +175,27 @@ def _tables(where: str, value: object) -> list[Mapping[str, object]]:
     return value
 
 
-def _inputs(table: Mapping[str, object]) -> dict[str, Node]:
-    """The inputs by name."""
+def _given(tables: object) -> frozenset[str]:
+    """The names that tables give to what they declare."""
+    entries = [entry for entry in tables if isinstance(entry, dict)] if isinstance(tables, list) else []
+    return frozenset(name for entry in entries if isinstance(name := entry.get("name"), str))
+
+
+def _inputs(table: Mapping[str, object], given: Collection[str]) -> dict[str, Node]:
+    """The inputs by name; one without a name gets none of those given to layers."""
     if ("input" in table) == ("inputs" in table):
         raise DefinitionError("expected either input = { name = ..., shape = [...] } or [[inputs]] tables")
     entries = [table["input"]] if "input" in table else _tables("inputs", table["inputs"])
     nodes: dict[str, Node] = {}
     counts: dict[str, int] = {}
+    taken = _given(entries) | given
     for entry in entries:
         if not isinstance(entry, dict):
             raise DefinitionError(f"input: expected a table such as {{ name = 'x', shape = [64] }}, got {shown(entry)}")
         _check_keys("input", entry, _INPUT_KEYS)
         if "shape" not in entry:
             raise DefinitionError("input: expected a shape, such as shape = [64]")
-        name = identifier("input name", entry.get("name") or automatic_name("input", counts))
+        name = identifier("input name", entry.get("name") or automatic_name("input", counts, taken))
         if name in nodes:
             raise DefinitionError(f"input: the name '{name}' is taken; names must differ")
         nodes[name] = Input(**(entry | {"name": name}))

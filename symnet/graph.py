@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from codegen.affine import Affine
@@ -17,7 +17,7 @@ from symnet.layers.spelling import Declared, Layout, State, described
 from symnet.losses import Loss
 from symnet.objectives import loss_equations, objectives
 from symnet.options import LARGEST, Strict, choice, identifier, integer, number, shown, size_name, strict
-from symnet.placing import automatic_name, place
+from symnet.placing import Names, automatic_name, given_names, place
 from symnet.suggest import listing
 
 WORKSPACE = ("output", "dtype", "scalar")
@@ -101,9 +101,10 @@ class Model(metaclass=Strict):
             raise DefinitionError(f"Model '{name}': an output is listed twice")
         used = _reachable(last)
         _check_inputs(name, sources, used)
-        tensors = _named_inputs(sources)
+        tensors = _named_inputs(sources, given_names(used))
         self.inputs = tuple(tensors[node] for node in sources)
-        self.layers = place(used, tensors)
+        self.sizes = _sizes(self.inputs)
+        self.layers = place(used, tensors, Names.of(name, self.inputs, self.sizes, used))
         self.parameters = tuple(p for placed in self.layers for p in placed.parameters)
         self.buffers = tuple(b for placed in self.layers for b in placed.buffers)
         self.limits = _least(placed.declared.limits for placed in self.layers)
@@ -113,8 +114,7 @@ class Model(metaclass=Strict):
         self.output = self.outputs[0]
         self.layout = last[0].layout
         self.layouts = {tensors[node].name: node.layout for node in sources}
-        self.sizes = _sizes(self.inputs)
-        self._check_names()
+        self._check_sizes()
         self.objectives = objectives(name, [(tensors[node], node.layout) for node in last], loss, loss_weights)
         first = self.objectives[0] if self.objectives else None
         self.loss = first.loss if first else None
@@ -163,14 +163,7 @@ class Model(metaclass=Strict):
         modes = any(placed.evaluated is not placed.declared for placed in self.layers)
         self.evaluation = self._program(evaluated, State()) if modes else self.program
 
-    def _check_names(self) -> None:
-        taken: dict[str, str] = dict.fromkeys(self.sizes, "a size")
-        everything = [(t.name, "an input") for t in self.inputs] + [(p.name, "a layer") for p in self.layers]
-        for name, what in everything:
-            if name in taken:
-                both = "two layers" if what == taken[name] == "a layer" else f"{what} and {taken[name]}"
-                raise DefinitionError(f"Model '{self.name}': '{name}' names {both}; names must differ: give a name=")
-            taken[name] = what
+    def _check_sizes(self) -> None:
         unknown = {n for p in self.layers for t in p.tensors for e in t.shape for n in e.names} - set(self.sizes)
         if unknown:
             raise DefinitionError(
@@ -250,9 +243,11 @@ def _check_inputs(name: str, sources: Iterable[Node], used: Sequence[Node]) -> N
         raise DefinitionError(f"Model '{name}': an input is listed twice")
 
 
-def _named_inputs(sources: Iterable[Node]) -> dict[Node, Tensor]:
+def _named_inputs(sources: Iterable[Node], taken: Collection[str]) -> dict[Node, Tensor]:
     counts: dict[str, int] = {}
-    return {node: replace(node.tensor, name=node.tensor.name or automatic_name("input", counts)) for node in sources}
+    return {
+        node: replace(node.tensor, name=node.tensor.name or automatic_name("input", counts, taken)) for node in sources
+    }
 
 
 def _least(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.equation import Equation, Tensor
+from codegen.names import allocate
 from symnet.errors import DefinitionError, ShapeError
 from symnet.layers.base import Layer, Node
 from symnet.layers.spelling import Declared, Parameter, Site, described
@@ -33,15 +35,66 @@ class Placed:
     evaluated: Declared
 
 
-def automatic_name(kind: str, counts: dict[str, int]) -> str:
-    """The next name of a layer without one: its kind and number, such as `dense_2`; counts in `counts`."""
-    stem = kind.lower()
-    counts[stem] = counts.get(stem, 0) + 1
-    return f"{stem}_{counts[stem]}"
+def automatic_name(kind: str, counts: dict[str, int], taken: Collection[str] = ()) -> str:
+    """The next name of a layer without one: its kind and number, such as `dense_2`; counts in `counts`.
+
+    taken: names that others were given.
+    """
+    stem = re.sub(r"\W", "", kind.lower(), flags=re.ASCII).lstrip("_0123456789") or "layer"
+    stem = f"layer_{stem}" if stem.startswith("d_") else stem  # d_x is the gradient by x
+    while True:
+        counts[stem] = counts.get(stem, 0) + 1
+        if f"{stem}_{counts[stem]}" not in taken:
+            return f"{stem}_{counts[stem]}"
 
 
-def place(used: Sequence[Node], tensors: dict[Node, Tensor]) -> tuple[Placed, ...]:
-    """Give every layer its name and its equations; the outputs are added to `tensors`."""
+def given_names(used: Iterable[Node]) -> frozenset[str]:
+    """The names that a user gave to inputs and layers."""
+    names = (node.layer.name if node.layer else node.tensor.name for node in used)
+    return frozenset(name for name in names if name)
+
+
+@dataclass
+class Names:
+    """The names in a model.  taken: with what has each, in words.  given: those that no other may get by itself."""
+
+    model: str
+    taken: dict[str, str]
+    given: frozenset[str]
+
+    @staticmethod
+    def of(model: str, inputs: Iterable[Tensor], sizes: Iterable[str], used: Iterable[Node]) -> Names:
+        """Those of sizes and inputs.  Raises DefinitionError where two are equal."""
+        names = Names(model, dict.fromkeys(sizes, "a size"), given_names(used))
+        for tensor in inputs:
+            names.take(tensor.name, "an input")
+        return names
+
+    def take(self, name: str, what: str) -> str:
+        """Let `what` have this name.  Raises DefinitionError where something else has it."""
+        if name in self.taken:
+            raise DefinitionError(
+                f"Model '{self.model}': '{name}' names {self.taken[name]} and {what}; names must differ: give one of "
+                "them another, with name="
+            )
+        self.taken[name] = what
+        return name
+
+    def first(self, layer: Layer, counts: dict[str, int]) -> str:
+        """The name of a layer at its first use.  Raises DefinitionError where something else has it."""
+        name = layer.name or automatic_name(layer.kind, counts, self.taken.keys() | self.given)
+        return self.take(name, f"a layer ({layer.kind})")
+
+    def again(self, owner: str, use: int) -> str:
+        """The name of a further use of a layer."""
+        return self.take(allocate(f"{owner}_{use}", self.taken.keys() | self.given), f"a further use of '{owner}'")
+
+
+def place(used: Sequence[Node], tensors: dict[Node, Tensor], names: Names) -> tuple[Placed, ...]:
+    """Give every layer its name and its equations; the outputs are added to `tensors`.
+
+    names: those of inputs and sizes.  Raises DefinitionError for a layer with a name that something else has.
+    """
     rectified = {source for node in used if node.layer and node.layer.rectifies for source in node.inputs}
     counts: dict[str, int] = {}
     owners: dict[Layer, tuple[str, int, Declared]] = {}
@@ -56,16 +109,16 @@ def place(used: Sequence[Node], tensors: dict[Node, Tensor]) -> tuple[Placed, ..
         layer = node.layer
         inputs = tuple(tensors[source] for source in node.inputs)
         layout = node.inputs[0].layout
-        names: dict[object, str] = {known: name for known, (name, _, _) in owners.items()}
+        named: dict[object, str] = {known: name for known, (name, _, _) in owners.items()}
         if layer in owners:
             owner, uses, first = owners[layer]
-            site = Site(f"{owner}_{uses + 1}", owner, layout, node in rectified, node.roles, owners=names)
+            site = Site(names.again(owner, uses + 1), owner, layout, node in rectified, node.roles, owners=named)
             declared = layer.declare(site, inputs)
             _check_shared(owner, first, declared)
             owners[layer] = owner, uses + 1, first
         else:
-            owner = layer.name or automatic_name(layer.kind, counts)
-            site = Site(owner, owner, layout, node in rectified, node.roles, owners=names)
+            owner = names.first(layer, counts)
+            site = Site(owner, owner, layout, node in rectified, node.roles, owners=named)
             declared = layer.declare(site, inputs)
             owners[layer] = owner, 1, declared
         _check_borrowed(owner, declared, owners)

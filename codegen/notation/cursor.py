@@ -58,6 +58,10 @@ class Cursor:
         got = f"'{token.text}'" if token.text.strip() else blank
         return self.source.fault(token.at, "the formula does not parse", expected=expected, got=got, mend=mend)
 
+    def word(self, name: Token, what: str, mend: str) -> CodegenError:
+        """The error for a word of the language in a place where it cannot stand."""
+        return self.source.fault(name.at, f"'{name.text}' is a word of the language and {what}", mend=mend)
+
     def deeper(self) -> None:
         """Enter one more level; FormulaError when there are too many."""
         self.depth += 1

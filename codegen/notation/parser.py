@@ -142,7 +142,9 @@ class _Parser(Cursor):
     def names(self) -> tuple[Name, ...]:
         found: list[Name] = []
         while True:
-            if self.token.kind != "name" or reserved(self.token.text) or "." in self.token.text:
+            if self.token.kind == "name" and reserved(self.token.text):
+                raise self.word(self.token, "cannot name an index", "choose another name")
+            if self.token.kind != "name" or "." in self.token.text:
                 raise self.unexpected("the name of an index")
             token = self.take()
             found.append(Name(token.text, token.at))
@@ -202,7 +204,7 @@ class _Parser(Cursor):
         if token.kind == "number":
             self.take()
             return Number(sympy.Rational(token.text), token.at)
-        if token.kind == "name" and token.text != "and":
+        if token.kind == "name":
             return self.named()
         if self.sees("("):
             self.take()
@@ -232,7 +234,7 @@ class _Parser(Cursor):
         if self.sees("("):
             return self.call(name)
         if reserved(name.text):
-            raise self.unexpected("'('" if name.text not in REDUCTIONS else "'['")
+            raise self.word(name, "is no value by itself", "choose another name for what is meant")
         return Name(name.text, name.at)
 
     def reduction(self, name: Token) -> Node:

@@ -37,6 +37,7 @@ from codegen.equation import (
     slots_of,
 )
 from codegen.errors import FormulaError
+from codegen.names import allocate
 from codegen.rewrite.shape import inside, shapes_of
 from codegen.rewrite.share import same_right_side
 from codegen.rewrite.substitute import substitute_indices
@@ -78,10 +79,7 @@ def reductions_alone(program: Program) -> Program:
         if id(equation) not in shared:
             equations.append(equation)
             continue
-        name, number = f"{equation.target}.{equation.reduce}", 1
-        while name in tensors:
-            number += 1
-            name = f"{equation.target}.{equation.reduce}{number}"
+        name = allocate(f"{equation.target}.{equation.reduce}", tensors)
         tensors[name] = Tensor(name, program.table[equation.target].shape)
         equations.append(equation.with_(target=name, accumulate=False))
         box = tuple((i, equation.extents[i]) for i in equation.free)
@@ -193,17 +191,33 @@ def row_major(equation: Equation) -> Affine:
     return position
 
 
+def _own(tensor: Tensor, equation: Equation, program: Program) -> tuple[str, Tensor | None, Equation | None]:
+    """The name of a weight's tensor, which may be defined already, and what defines it where it is not.
+
+    A tensor of the model's own may have the name that the weight would have.
+    """
+    taken: set[str] = set()
+    while True:
+        name = allocate(tensor.name, taken)
+        if name not in program.table:
+            return name, replace(tensor, name=name), equation.with_(target=name)
+        known = program.defining(name)
+        if len(known) == 1 and same_right_side(known[0], equation) and program.table[name].shape == tensor.shape:
+            return name, None, None
+        taken.add(name)
+
+
 def _sum(equation: Equation, program: Program) -> Weight:
     return Weight()
 
 
 def _max(equation: Equation, program: Program) -> Weight:
-    name = f"{equation.target}.argmax"
-    tensor = Tensor(name, program.table[equation.target].shape, dtype="int")
-    where = equation.with_(target=name, reduce="argmax", accumulate=False)
+    where = equation.with_(target=f"{equation.target}.argmax", reduce="argmax", accumulate=False)
+    tensor = Tensor(where.target, program.table[equation.target].shape, dtype="int")
+    name, made, defined = _own(tensor, where, program)
     position = row_major(equation)
     chosen = Guard("==", -position, ((1, Read(name, equation.at)),))
-    return Weight(tensor, where, None, (chosen,))
+    return Weight(made, defined, None, (chosen,))
 
 
 def _logsumexp(equation: Equation, program: Program) -> Weight:
@@ -226,7 +240,8 @@ def _logsumexp(equation: Equation, program: Program) -> Weight:
     known = next((e for e in program.equations if same_right_side(e, softmax)), None)
     if known is not None and len(program.defining(known.target)) == 1:
         return Weight(factor=Read(known.target, at))  # attention weights are their own softmax
-    return Weight(tensor, softmax, Read(name, at))
+    name, made, defined = _own(tensor, softmax, program)
+    return Weight(made, defined, Read(name, at))
 
 
 def _prod(equation: Equation, program: Program) -> Weight:
@@ -235,17 +250,21 @@ def _prod(equation: Equation, program: Program) -> Weight:
     at = tuple(Affine.of(i) for i in indices)
     tensor = Tensor(name, tuple(equation.extents[i] for i in indices))
     # The factors get their own copies of the reduced indices: others[I,R] = prod[R' | R' != R] body(I,R').
-    fresh = {i: Affine.of(f"{i}_") for i in equation.over}
+    taken, over = {*indices, *program.sizes}, dict[str, str]()
+    for i in equation.over:
+        over[i] = allocate(f"{i}_", taken | {*over.values()})
+    fresh = {i: Affine.of(copy) for i, copy in over.items()}
     own = row_major(equation)
-    box = (*((i, equation.extents[i]) for i in indices), *((f"{i}_", equation.extents[i]) for i in equation.over))
-    copies = substitute_indices(equation, fresh, box, tuple(f"{i}_" for i in equation.over))
+    box = (*((i, equation.extents[i]) for i in indices), *((over[i], equation.extents[i]) for i in equation.over))
+    copies = substitute_indices(equation, fresh, box, tuple(over.values()))
     others = copies.with_(
         target=name,
         at=at,
         guards=(*copies.guards, Guard("!=", own.substitute(fresh) - own)),
         accumulate=False,
     )
-    return Weight(tensor, others, Read(name, at))
+    name, made, defined = _own(tensor, others, program)
+    return Weight(made, defined, Read(name, at))
 
 
 _WEIGHTS = {"sum": _sum, "max": _max, "logsumexp": _logsumexp, "prod": _prod}
