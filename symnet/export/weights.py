@@ -1,8 +1,9 @@
 """Weights of other systems: safetensors files with the names of a PyTorch state dict.
 
-Names and shapes of symnet's parameters are PyTorch's already (`fc1.weight` is (out, in)), but for the suffix
-that recurrent layers have there (`rnn.weight_ih_l0`).  Where the layers have other names, `names` translates
-them; the numbered ones of an `nn.Sequential` (`0.weight`, `2.weight`) need no translation, their order says it.
+Names and shapes of symnet's parameters are PyTorch's already (`fc1.weight` is (out, in)), but for the suffixes that
+recurrent layers have there (`rnn.weight_ih_l0`), see `torch_names.py`.  Where the layers have other names, `names`
+translates them; the numbered ones of an `nn.Sequential` (`0.weight`, `2.weight`) need no translation, their order says
+it, and so do the levels of a stack of recurrent layers.
 """
 
 from __future__ import annotations
@@ -11,61 +12,84 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from symnet.arrays import plain
 from symnet.errors import CheckpointError
+from symnet.export.torch_names import COUNTER, kinds, own_name
+from symnet.export.torch_names import torch_names as renamed
 from symnet.extras import extra
 from symnet.files import write_atomic
 from symnet.graph import Model
 from symnet.suggest import did_you_mean
 
-RECURRENT = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 HEADER = 100_000_000
 """The most bytes that a header may have, as the format says."""
-IGNORED = ("num_batches_tracked",)
-"""Counters that PyTorch keeps beside the running statistics and that change no output."""
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1"}
+DTYPES |= {"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
+"""The dtypes of the format that NumPy can hold; a bfloat16 is the upper half of a float32."""
 
 
 def save_weights(path: str | Path, params: Mapping[str, np.ndarray], torch_names: bool = False) -> None:
     """Write parameters and buffers as a safetensors file, whole or not at all.
 
-    torch_names: recurrent layers get PyTorch's suffix `_l0`, so that `load_state_dict` takes the file where the
-    modules have the names of the layers.  Raises CheckpointError without the package safetensors, DataError for masks.
+    torch_names: recurrent layers get PyTorch's suffixes, such as `_l0_reverse`, and layers `rnn`, `rnn_l1` on top of
+    each other are one module `rnn`, so that `load_state_dict` takes the file where the modules have the names of the
+    layers.  Raises CheckpointError without the package safetensors, DataError for masks.
     """
-    writer = _safetensors("writing safetensors files")
-    arrays = {
-        _torch_name(n) if torch_names else n: np.ascontiguousarray(plain(f"params: {n!r}", a))
-        for n, a in params.items()
-    }
-    write_atomic(path, writer.save(arrays))
+    writer = extra("safetensors.numpy", "writing safetensors files", "checkpoints", CheckpointError)
+    arrays = {name: np.asarray(plain(f"params: {name!r}", array), order="C") for name, array in params.items()}
+    write_atomic(path, writer.save(renamed(arrays) if torch_names else arrays))
 
 
 def load_weights(path: str | Path, model: Model, names: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:
     """The parameters and buffers of `model` from a safetensors file, such as a PyTorch state dict.
 
-    names: {prefix in the file: layer here}, such as {"features.0": "conv2d_1"}.  Without it other names are
-    accepted where they differ in numbers alone (`0.weight`, `2.weight`), taken in order, if every shape then fits.
-    Returns arrays of the file's float dtype.
+    names: {prefix in the file: layer here}, such as {"features.0": "conv2d_1"}; of a stack of recurrent layers
+    {"rnn": "lstm_1", "rnn_l1": "lstm_2"}; "" is the prefix of a module that was saved by itself.  Without it other
+    names are accepted where they differ in numbers alone (`0.weight`, `2.weight`), taken in order, if every shape then
+    fits.
+    Returns arrays of the file's float dtype, and float32 for float16 and bfloat16.
     Raises CheckpointError for a file that cannot be read, a tensor that is missing, is left over, has another
     shape or is no float array.
     """
-    reader = _safetensors(f"reading '{path}'")
-    broken = (extra("safetensors", "", "checkpoints").SafetensorError, LookupError, TypeError, ValueError)
+    found = _tensors(path)
+    wanted = {p.name: tuple(e.const for e in p.tensor.shape) for p in (*model.parameters, *model.buffers)}
+    given = {n: a for n, a in found.items() if n.rpartition(".")[2] != COUNTER}
+    own: dict[str, str] = {}
+    for original in given:
+        name = own_name(original, names or {}, wanted)
+        if name in own:
+            raise CheckpointError(f"'{path}': '{own[name]}' and '{original}' would both be the parameter '{name}'")
+        own[name] = original
+    if set(own) != set(wanted) and names is None:
+        own = _in_order(given, wanted, own)
+    return {name: _array(path, name, shape, own, given) for name, shape in _complete(path, wanted, own)}
+
+
+def _tensors(path: str | Path) -> dict[str, np.ndarray]:
+    """The tensors of a safetensors file, by their names in it."""
+    format_ = extra("safetensors", f"reading '{path}'", "checkpoints", CheckpointError)
     try:
-        found: dict[str, np.ndarray] = reader.load(Path(path).read_bytes())
+        parts = format_.deserialize(Path(path).read_bytes())
     except OSError as error:
         raise CheckpointError(f"'{path}': {error.strerror or error}; expected a safetensors file") from error
-    except broken as error:
+    except (format_.SafetensorError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"'{path}' is no intact safetensors file: {error}") from error
-    wanted = {p.name: tuple(e.const for e in p.tensor.shape) for p in (*model.parameters, *model.buffers)}
-    given = {n: a for n, a in found.items() if n.rpartition(".")[2] not in IGNORED}
-    renamed = {_own_name(n, names or {}): n for n in given}
-    if set(renamed) != set(wanted):
-        renamed = _in_order(given, wanted, renamed) if names is None else renamed
-    return {name: _array(path, name, shape, renamed, given) for name, shape in _complete(path, wanted, renamed)}
+    return {name: _tensor(f"'{path}': '{name}'", **part) for name, part in parts}
+
+
+def _tensor(where: str, *, shape: list[int], dtype: str, data: bytes) -> np.ndarray:
+    if dtype not in DTYPES:
+        raise CheckpointError(
+            f"{where} has the dtype {dtype}, which NumPy cannot hold; expected F64, F32, F16 or BF16: "
+            "convert the tensors, such as by tensor.float(), before they are saved"
+        )
+    array = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
+    if dtype == "BF16":
+        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return array.astype(np.float32) if dtype == "F16" else array.astype(array.dtype.newbyteorder("="))
 
 
 def is_state_dict(path: str | Path) -> bool:
@@ -74,7 +98,7 @@ def is_state_dict(path: str | Path) -> bool:
         with Path(path).open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size)) if 0 < size < HEADER else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(header, dict) and "symnet" not in header.get("__metadata__", {})
 
@@ -116,32 +140,14 @@ def _in_order(
     given: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]], exact: dict[str, str]
 ) -> dict[str, str]:
     """Numbered tensors by their place among those of the same kind (`weight`, ...), if every shape then fits."""
-    if len({re.sub(r"\d+", "#", n.rpartition(".")[0]) for n in given}) != 1:
+    if len(kinds(given)) != 1:
         return exact  # the names as they are say best what is wrong
     pairs: dict[str, str] = {}
     ordered = sorted(given, key=lambda n: [int(k) for k in re.findall(r"\d+", n)])
-    for kind in dict.fromkeys(_own_name(n, {}).rpartition(".")[2] for n in ordered):
-        theirs = [n for n in ordered if _own_name(n, {}).rpartition(".")[2] == kind]
+    for kind in dict.fromkeys(own_name(n, {}).rpartition(".")[2] for n in ordered):
+        theirs = [n for n in ordered if own_name(n, {}).rpartition(".")[2] == kind]
         ours = [n for n in wanted if n.rpartition(".")[2] == kind]
         if len(theirs) != len(ours) or any(given[a].shape != wanted[b] for a, b in zip(theirs, ours, strict=True)):
             return exact
         pairs |= dict(zip(ours, theirs, strict=True))
     return pairs if set(pairs) == set(wanted) else exact
-
-
-def _own_name(name: str, names: Mapping[str, str]) -> str:
-    """A tensor's name here: its prefix renamed, PyTorch's suffix of recurrent layers dropped."""
-    for prefix in sorted(names, key=len, reverse=True):
-        if name.startswith(f"{prefix}."):
-            name = names[prefix] + name[len(prefix) :]
-            break
-    layer, dot, last = name.rpartition(".")
-    return f"{layer}{dot}{last.removesuffix('_l0')}" if last.removesuffix("_l0") in RECURRENT else name
-
-
-def _torch_name(name: str) -> str:
-    return f"{name}_l0" if name.rpartition(".")[2] in RECURRENT else name
-
-
-def _safetensors(use: str) -> Any:
-    return extra("safetensors.numpy", use, "checkpoints", CheckpointError)
