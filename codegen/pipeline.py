@@ -23,6 +23,7 @@ from codegen.lower.region import regions
 from codegen.lower.reuse import reuse
 from codegen.lower.row_blocks import row_blocks
 from codegen.notation import show
+from codegen.rewrite.across import across
 from codegen.rewrite.batch_last import batch_last, rows_of_inputs
 from codegen.rewrite.dead import remove_dead
 from codegen.rewrite.gates import gates
@@ -124,7 +125,7 @@ def generate(
     program = repeated(hoisted(one_hot_products(program, checked), keep))
     # Numba joins the equations of a step in one loop, whatever they compute.
     program = program if target == "numba" else gates(program, keep)
-    program = copied_results(row_copies(program))
+    program = copied_results(across(row_copies(program)))
     plan = borders(lower(program, checked, keep, recipes, compiled=target == "numba"))
     assigned = in_parts(program, schedule(program))
     if target == "numba":

@@ -73,6 +73,8 @@ def number_text(value: sympy.Expr) -> str:
     """A number in Python."""
     if value in (sympy.oo, -sympy.oo):
         return "np.inf" if value == sympy.oo else "-np.inf"
+    if value is sympy.nan:
+        return "np.nan"
     if value.is_Integer:
         return str(int(value))
     known = sympy.N(value, 20)  # functions of our own have no value there

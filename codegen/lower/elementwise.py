@@ -132,6 +132,7 @@ def _settled(equation: Equation, storage: Storage) -> Equation:
     """Reads that lie wholly outside their box replaced by 0, guards that always hold dropped."""
     outside = {slot(k): k for k in slots_of(equation.body) if _is_outside(equation.reads[k], equation, storage)}
     body = equation.body.xreplace(dict.fromkeys(outside, sympy.Integer(0)))
+    body = body.xreplace({sympy.zoo: sympy.oo})  # 1/0 is infinite in arrays, and of one sign
     ranges = [(g, g.affine.bounds(equation.extents)) for g in equation.guards if g.op == ">=" and not g.reads]
     if any(equation.reads[k].strong for k in outside.values()) or any(
         (-high - 1).is_nonnegative() for _, (_, high) in ranges

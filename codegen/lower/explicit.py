@@ -66,6 +66,22 @@ def explicit(equation: Equation, storage: Storage) -> Equation:
     return equation if equation.over or equation.reduce == "sum" else _unreduced(equation)
 
 
+def at_the_ends(equation: Equation, index: str, storage: Storage) -> Equation:
+    """The equation with guards against reads that leave their box along `index`.
+
+    For one that becomes a step of a loop over this index: what is left to `explicit` reads slices of a step.
+    """
+    if equation.reduce in SKIPPING:
+        reads = [*equation.reads, *(r for g in equation.guards for _, r in g.reads)]
+        reads += [inner for r in reads for inner in reads_of(r.at)]
+    elif equation.reduce == "sum" and not _is_polynomial(equation):
+        reads = [r for r in equation.reads if r.strong]
+    else:
+        return equation
+    along = [g for g in escapes(reads, equation, storage) if g.affine.coefficient(index)]
+    return equation.with_(guards=tuple(dict.fromkeys((*equation.guards, *along))))
+
+
 def escapes(reads: list[Read], equation: Equation, storage: Storage) -> tuple[Guard, ...]:
     """Guards that keep `reads` inside their boxes."""
     return inside(reads, equation.extents, storage.shapes, storage.checked)

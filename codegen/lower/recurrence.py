@@ -17,10 +17,11 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor
+from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor, index_symbol, size_symbol
 from codegen.errors import CodegenError
+from codegen.lower.explicit import at_the_ends
 from codegen.lower.storage import Storage
-from codegen.plan import Block, Compute, Loop, Note, Step, accesses, mapped, views_of
+from codegen.plan import Block, Compute, Loop, Note, Region, Step, accesses, mapped, views_of
 from codegen.rewrite.share import rename_indices
 from codegen.schedule import Recurrence
 from codegen.view import FULL, Slice, Take, View, names_of, taken
@@ -32,7 +33,7 @@ def recurrence(loop: Recurrence, storage: Storage, lower: Lower) -> Block:
     """The block of one recurrence: what does not change before the loop, then the loop."""
     index = loop.index(loop.equations[0])
     slices = _Slices(storage, index)
-    equations = [_with_index(e, loop.index(e), index) for e in loop.equations]
+    equations = [at_the_ends(_with_index(e, loop.index(e), index), index, storage) for e in loop.equations]
     stepped = [slices.equation(e, loop.axes[e.target]) for e in equations]
     parts = frozenset(s.target for e, s in zip(equations, stepped, strict=True) if e.target in storage.parts)
     inner = replace(storage, program=slices.program(), prelude=[], looped=True, parts=parts)
@@ -40,13 +41,14 @@ def recurrence(loop: Recurrence, storage: Storage, lower: Lower) -> Block:
     steps: list[Step] = []
     for original, equation in zip(loop.equations, stepped, strict=True):
         inner.prelude.clear()
-        own = lower(equation, inner)
-        changing = [s for s in inner.prelude if slices.changes(s)]
-        before += [s for s in inner.prelude if s not in changing]
+        own = [slices.counted(s) for s in lower(equation, inner)]
+        prepared = [slices.counted(s) for s in inner.prelude]
+        changing = [s for s in prepared if slices.changes(s)]
+        before += [s for s in prepared if s not in changing]
         steps += [Note(original), *changing, *own]
     body = tuple(mapped(step, slices.placed) for step in steps)
-    prepared = tuple(mapped(step, slices.placed) for step in (*storage.prelude, *before))
-    return Block(loop.equations[0], (*prepared, Loop(index, loop.extent, body, loop.backward)), noted=True)
+    first = tuple(mapped(step, slices.placed) for step in (*storage.prelude, *before))
+    return Block(loop.equations[0], (*first, Loop(index, loop.extent, body, loop.backward)), noted=True)
 
 
 def _with_index(equation: Equation, own: str, index: str) -> Equation:
@@ -64,6 +66,7 @@ class _Slices:
     def __init__(self, storage: Storage, index: str) -> None:
         self.storage = storage
         self.index = index
+        self.count = f"{index}+1"  # no index is called so
         self.views: dict[str, View] = {}
         self.tensors: dict[str, Tensor] = {}
         self.written: set[str] = set()
@@ -89,7 +92,17 @@ class _Slices:
         )
 
     def guard(self, guard: Guard, equation: Equation) -> Guard:
-        return replace(guard, reads=tuple((c, self.read(r, equation)) for c, r in guard.reads))
+        """The guard of one step: names that are no indices count from 1 on there, as sizes do, and so does the step."""
+        affine = guard.affine.substitute({self.index: Affine.of(self.count) - 1})
+        return replace(guard, affine=affine, reads=tuple((c, self.read(r, equation)) for c, r in guard.reads))
+
+    def counted(self, step: Step) -> Step:
+        """A step with the loop's index for the number of the step in its bodies."""
+        if isinstance(step, Loop | Region):
+            return replace(step, steps=tuple(map(self.counted, step.steps)))
+        if not isinstance(step, Compute) or size_symbol(self.count) not in step.body.free_symbols:
+            return step
+        return replace(step, body=step.body.xreplace({size_symbol(self.count): index_symbol(self.index) + 1}))
 
     def subscript(self, subscript: Subscript, equation: Equation) -> Subscript:
         return self.read(subscript, equation) if isinstance(subscript, Read) else subscript
@@ -105,8 +118,8 @@ class _Slices:
         assert isinstance(moved, Affine)
         if len(axes) > 1 or any(n in equation.extents for n in moved.without(self.index).names):
             raise CodegenError(
-                f"{equation.target}: {read.tensor} is read at {moved}, which mixes the loop's index with another; "
-                "name that value in an equation of its own first"
+                f"{equation.target}: {read.tensor} is read at {moved}, and recurs; expected one subscript with the "
+                "index of the steps, and no other index in it"
             )
         base, subscript = self.storage.along(read.tensor, axis, moved, equation)
         shape = self.storage.shapes[base]

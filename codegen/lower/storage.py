@@ -129,10 +129,16 @@ class Storage:
             self.dtypes[shifted] = self.dtypes[name]
         return self.prepared[key]
 
-    def source(self, read: Read, equation: Equation) -> tuple[str, tuple[Affine, ...]] | None:
-        """(array, subscripts) of a read that needs no padding; None when it leaves its box."""
+    def source(self, read: Read, equation: Equation, fill: float = 0.0) -> tuple[str, tuple[Affine, ...]] | None:
+        """(array, subscripts) of a read that needs no padding with `fill`; None when it leaves its box."""
         at, name = affine(read), read.tensor
-        if name in self.frames and len(at[0].terms) == 1 and at[0].const and at[0].terms[0][0] in equation.extents:
+        if (
+            not fill
+            and name in self.frames
+            and len(at[0].terms) == 1
+            and at[0].const
+            and at[0].terms[0][0] in equation.extents
+        ):
             name, at = self._shifted(name, at[0].const), (Affine(at[0].terms), *at[1:])
         inside = all(
             low.is_nonnegative() and (size - 1 - high).is_nonnegative()
@@ -150,7 +156,7 @@ class Storage:
 
     def view(self, read: Read, equation: Equation, loops: frozenset[str] = NOTHING, fill: float = 0.0) -> View:
         """The natural view of a regular read, padded with `fill` where it leaves its box."""
-        inside = self.source(read, equation)
+        inside = self.source(read, equation, fill)
         if inside is not None:
             name, at = inside
             return natural(name, self.shapes[name], at, equation.extents, loops)

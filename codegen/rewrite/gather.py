@@ -91,13 +91,15 @@ def _is_settled(subscript: Affine, others: list[Subscript], equation: Equation) 
 
 def _choose(equation: Equation, subscript: Affine, others: list[Subscript], program: Program) -> str | None:
     """The index to solve for: unit coefficient, on this axis only; one that a cotangent reads comes first."""
+    # A shift moves what positions are read from as well; it makes no window of them.
+    shift = len([n for n in subscript.names if n in equation.extents]) == 1
     candidates = [
         name
         for name in subscript.names
         if name in equation.extents
         and abs(subscript.coefficient(name)) == 1
         and name not in indices_of(others)
-        and not any(name in indices_of(r.at) for read in equation.reads for r in reads_of(read.at))
+        and (shift or not any(name in indices_of(r.at) for read in equation.reads for r in reads_of(read.at)))
     ]
     # A subscript with several indices that tile the axis exactly (a reshape) has no window to unroll.
     if len([n for n in subscript.names if n in equation.extents]) > 1:
