@@ -108,7 +108,7 @@ class Case:
     """A network with everything that is drawn about it; all data follow from `seed`.
 
     losses: one or None for each output.  sizes: the symbolic sizes and N.  compiled: options of sn.compile.
-    checks: what is judged besides the values and the gradients.
+    checks: what is judged besides the values and the gradients.  optimizer: of a step that is judged.
     """
 
     seed: int
@@ -121,6 +121,7 @@ class Case:
     sizes: tuple[tuple[str, int], ...] = (("N", 2),)
     compiled: Options = ()
     checks: frozenset[str] = frozenset()
+    optimizer: str = "sgd"
     notes: frozenset[str] = field(default=frozenset(), compare=False)
 
     def nodes(self) -> dict[str, Node]:
@@ -158,7 +159,8 @@ class Case:
         lines += [
             f"model = sn.Model([{', '.join(s.name for s in self.sources)}], [{outputs}], loss=[{losses}]{more})",
             f"net = sn.compile(model, {', '.join(f'{k}={v!r}' for k, v in self.compiled)})",
-            f"# sizes {dict(self.sizes)}, data and parameters from seed {self.seed}; judged: {sorted(self.checks)}",
+            f"# sizes {dict(self.sizes)}, data and parameters from seed {self.seed}",
+            f"# judged besides: {', '.join(sorted(self.checks)) or 'nothing'}, steps by {self.optimizer}",
         ]
         return "\n".join(lines) + "\n"
 

@@ -9,6 +9,7 @@ from typing import Any
 import symnet as sn
 from soak.network_case import Case, Node, Place, Source, Spec, alive, placed, spec
 from soak.network_formulas import OWN, VECTOR_OF_SEQUENCE
+from soak.network_optimizers import RATES
 
 SMOOTH = ("sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh")
 NAMED = (*SMOOTH, "relu", "leaky_relu", "elu", "linear")
@@ -92,7 +93,7 @@ class Drawer:
         except sn.SymnetError as error:
             self.notes.add(f"drawn again: {type(error).__name__} of {layer.kind}")
             return None
-        if self.numbers(made[name]) > LARGEST:
+        if not 1 <= self.numbers(made[name]) <= LARGEST:
             return None
         self.places.append(place)
         self.nodes |= made
@@ -595,6 +596,7 @@ def _finished(d: Drawer, nodes: list[str]) -> Case | None:
         sizes=tuple(d.sizes.items()),
         compiled=compiled,
         checks=_checks(d, compiled),
+        optimizer=d.pick(tuple(RATES)),
         notes=frozenset(d.notes),
     )
     return alive(case)

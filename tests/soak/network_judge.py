@@ -25,6 +25,7 @@ from soak.kinds import Verdict, refusal
 from soak.network_case import Case
 from soak.network_data import Arrays, Data, data_for
 from soak.network_module import loaded
+from soak.network_optimizers import PROPORTIONAL, RATES, stepped
 from symnet.derive.network import derived
 
 TOLERANCE = {"float64": 1e-8, "float32": 2e-4}
@@ -343,21 +344,30 @@ def _repeated(found: Found) -> None:
 
 
 def _step(found: Found) -> None:
-    """One step of sgd goes along the gradient, and moves the buffers."""
-    module, data = found.module, found.data
-    if found.model.noise or not any(p.trainable for p in found.model.parameters):
+    """Two steps of an optimizer go as PyTorch's would on the derived gradients, and move the buffers."""
+    module, data, rule = found.module, found.data, found.case.optimizer
+    trained = [p.name for p in found.model.parameters if p.trainable]
+    if found.model.noise or not trained:
         return
-    with module.make_step(data.params, batch_size=data.sizes["N"], optimizer="sgd", learning_rate=0.125) as step:
-        loss = step(data.x, data.y, **found.weighted)
+    params, states, rate = dict(data.params), {}, RATES[rule]
+    expected, sure = found.expected, dict.fromkeys(trained, True)
+    with module.make_step(data.params, batch_size=data.sizes["N"], optimizer=rule, learning_rate=rate) as step:
+        for number in (1, 2):
+            loss = step(data.x, data.y, **found.weighted)
+            close(found, f"loss of step {number}", loss, expected["loss"])
+            for name in trained:
+                g = expected[f"d_{name}"]
+                # Where a gradient is all rounding, an adaptive rule makes a whole step of it.
+                sure[name] &= (rule in PROPORTIONAL) | (np.abs(g) > 1e-5 * gradient_scale(found)) | (g == 0)
+                params[name] = stepped(rule, params[name], g, states.setdefault(name, {}), number, rate)
+            params |= {buffer: expected[new] for buffer, new in found.model.updates.items()}
+            expected = grid.run(found.program, {**found.arrays, **params}, data.sizes)
+            if wild(expected.values()):
+                return
         after = step.params()
-    close(found, "loss of a step", loss, found.expected["loss"])
-    scale = gradient_scale(found)
-    for p in found.model.parameters:
-        want = np.asarray(data.params[p.name], float)
-        want = want - 0.125 * found.expected[f"d_{p.name}"] if p.trainable else want
-        close(found, f"parameter after a step, {p.name}", after[p.name], want, 1e-3 * scale)
-    for buffer, new in found.model.updates.items():
-        close(found, f"buffer after a step, {buffer}", after[buffer], found.expected[new])
+    for name, want in params.items():
+        where = sure.get(name, True)
+        close(found, f"parameter after two steps, {name}", after[name] * where, want * where, gradient_scale(found))
 
 
 def _workers(found: Found) -> None:
@@ -367,7 +377,8 @@ def _workers(found: Found) -> None:
         return
     if not any(p.trainable for p in found.model.parameters):
         return
-    options = {"epochs": 1, "batch_size": data.sizes["N"], "optimizer": "sgd", "learning_rate": 0.125, "seed": 3}
+    rule = found.case.optimizer
+    options = {"epochs": 1, "batch_size": data.sizes["N"], "optimizer": rule, "learning_rate": RATES[rule], "seed": 3}
     one, _ = module.train(data.params, data.x, data.y, **options)
     two, _ = module.train(data.params, data.x, data.y, workers=2, **options)
     for p in found.model.parameters:

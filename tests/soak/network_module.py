@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import math
 from types import ModuleType
 from typing import Any
 
@@ -20,22 +19,34 @@ def loaded(net: Network, plain: bool) -> ModuleType:
 
 
 def uncompiled(name: str, source: str) -> ModuleType:
-    """A numba module whose kernels Python runs."""
+    """A numba module whose kernels Python runs, in the processes that it starts too: they get its text."""
+    if "    import numba\n" not in source:  # there is no kernel
+        return load(name, source)
     numba: Any = importlib.import_module("numba")
-    kept, numba.config.DISABLE_JIT = numba.config.DISABLE_JIT, 1
+    kept = numba.config.DISABLE_JIT
+    source = source.replace("    import numba\n", "    import numba\n\n    numba.config.DISABLE_JIT = 1\n", 1)
     try:
-        module = load(name, source)
+        return load(name, f"{source}\n{AS_PYTHON}")
     finally:
         numba.config.DISABLE_JIT = kept
-    vars(module).update(exp_=_exp, tanh_=math.tanh, choose=lambda condition, a, b: a if condition else b)
-    return module
 
 
-def _exp(x: float) -> float:
+AS_PYTHON = """
+
+def exp_(x):
     try:
         return math.exp(x)
     except OverflowError:
         return math.inf
 
+
+def tanh_(x):
+    return math.tanh(x)
+
+
+def choose(condition, a, b):
+    return a if condition else b
+"""
+"""What kernels call that only the compiler can run."""
 
 HAS_NUMBA = importlib.util.find_spec("numba") is not None

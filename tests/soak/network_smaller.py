@@ -21,6 +21,8 @@ def _fewer_checks(case: Case) -> Iterator[Case]:
     for k, (name, _) in enumerate(case.compiled):
         if name not in ("dtype", "target"):
             yield replace(case, compiled=case.compiled[:k] + case.compiled[k + 1 :])
+    if case.optimizer != "sgd":
+        yield replace(case, optimizer="sgd")
     if case.l2:
         yield replace(case, l2=0.0)
     if case.loss_weights:
