@@ -40,6 +40,7 @@ __all__ = [
     "apply",
     "comparison",
     "elementary",
+    "power",
 ]
 
 
@@ -124,6 +125,15 @@ def _min(a: Expr, b: Expr) -> Expr:
     if _is_constant(a):
         a, b = b, a
     return Piecewise((a, comparison(sympy.Lt if _is_constant(b) else sympy.Le, a, b)), (b, True))
+
+
+def power(base: Expr, exponent: Expr) -> Expr:
+    """`base ** exponent`; where a case of the base is 0 and the exponent negative, infinity, as in floats.
+
+    SymPy takes a power into the cases of a Piecewise, and has no infinity with a sign for 1/0.
+    """
+    value = base**exponent
+    return value.xreplace({S.ComplexInfinity: S.Infinity}) if value.has(Piecewise) else value
 
 
 def _sigmoid(x: Expr) -> Expr:
@@ -211,7 +221,8 @@ def apply(name: str, arguments: tuple[Expr, ...]) -> Expr:
         raise FormulaError(
             f"{name} of a number that is not real or too large: {', '.join(map(str, arguments))}"
         ) from error
-    if value.has(S.ImaginaryUnit, S.ComplexInfinity, S.NaN, S.Infinity, S.NegativeInfinity):
+    limits = () if value.free_symbols and value.has(Piecewise) else (S.Infinity, S.NegativeInfinity)
+    if value.has(S.ImaginaryUnit, S.ComplexInfinity, S.NaN, *limits):
         raise FormulaError(f"{name}({', '.join(map(str, arguments))}) is not a finite real number")
     return value
 

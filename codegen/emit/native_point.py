@@ -274,5 +274,5 @@ def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return text in ("np.inf", "-np.inf")
+        return text in ("np.inf", "-np.inf", "np.nan")
     return True

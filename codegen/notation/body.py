@@ -10,7 +10,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Read, index_symbol, size_symbol, slot
 from codegen.errors import CodegenError, FormulaError
-from codegen.functions import apply
+from codegen.functions import apply, power
 from codegen.notation.linear import Linear, as_number, linear, resolved
 from codegen.notation.scope import Scope
 from codegen.notation.source import Source
@@ -138,7 +138,7 @@ class Draft:
             value = self.expression(factor)
             if divides and value.is_zero:
                 raise self.source.fault(factor.at, "a division by zero")
-            factors.append(1 / value if divides else value)
+            factors.append(power(value, sympy.S.NegativeOne) if divides else value)
         return self.bounded(sympy.Mul(*factors), node)
 
     def _power(self, node: Power) -> sympy.Expr:
@@ -151,7 +151,7 @@ class Draft:
             raise self.source.fault(node.at, "zero to a power that may be negative")
         if exponent.is_Rational and exponent.q > POWER_LIMIT:
             exponent = sympy.Float(exponent, 17)
-        return self.bounded(base**exponent, node)
+        return self.bounded(power(base, exponent), node)
 
     def _call(self, node: Call) -> sympy.Expr:
         arguments = tuple(self.expression(argument) for argument in node.arguments)

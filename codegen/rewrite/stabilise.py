@@ -77,7 +77,11 @@ def _constant_side(expr: Piecewise) -> Expr | None:
         return None
     value, condition, other = branches
     x, threshold = condition.lhs, condition.rhs
-    if threshold.free_symbols or other.free_symbols or not value.has(x) or value.xreplace({x: threshold}) != other:
+    if threshold.free_symbols or other.free_symbols or not value.has(x):
+        return None
+    if value.has(Piecewise) and any(power.exp.is_negative for power in value.atoms(sympy.Pow)):
+        return None  # at the threshold, a condition may compare with the infinity of 1/0
+    if value.xreplace({x: threshold}) != other:
         return None
     return value.xreplace({x: (Maximum if condition.gts == x else Minimum)(x, threshold)})
 

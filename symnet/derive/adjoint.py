@@ -41,6 +41,7 @@ from codegen.names import allocate
 from codegen.rewrite.shape import inside, shapes_of
 from codegen.rewrite.share import same_right_side
 from codegen.rewrite.substitute import substitute_indices
+from symnet.derive.kinks import nonnegative_slots
 from symnet.derive.partial import partial, through_output
 
 
@@ -107,7 +108,7 @@ def contribution(
     if weight.factor is not None:
         reads.append(weight.factor)
         term = term * slot(1)
-    derivative, sources = derivative_of(equation, k, program) if through else plain_derivative(equation, k)
+    derivative, sources = (derivative_of if through else plain_derivative)(equation, k, program)
     # Renumber the derivative's slots behind the cotangent (and the weight).
     renumbered = {}
     for source_slot, source in sources:
@@ -129,19 +130,25 @@ def derivative_of(equation: Equation, k: int, program: Program) -> tuple[sympy.E
     output = sympy.Symbol("output", real=True)
     whole = not equation.over and not equation.guards and len(program.defining(equation.target)) == 1
     if whole and len(equation.reads) == 1:
-        rewritten = through_output(equation.body, k, output)
+        rewritten = through_output(equation.body, k, output, known_signs(equation, program))
         if rewritten is not None:
             return rewritten, [(output, Read(equation.target, equation.at))]
-    derivative, named = plain_derivative(equation, k)
+    derivative, named = plain_derivative(equation, k, program)
     if whole and derivative.has(equation.body) and slots_of(equation.body) and not equation.body.is_Symbol:
         # The exponential is its own derivative, of however many reads: exp(e - lse) is the output itself.
         return derivative.xreplace({equation.body: output}), [*named, (output, Read(equation.target, equation.at))]
     return derivative, named
 
 
-def plain_derivative(equation: Equation, k: int) -> tuple[sympy.Expr, Named]:
+def known_signs(equation: Equation, program: Program) -> frozenset[int]:
+    """The slots known to be 0 at least, where the derivative of a root asks for them."""
+    asks = any(not p.exp.is_Integer and p.base.free_symbols for p in equation.body.atoms(sympy.Pow))
+    return nonnegative_slots(tuple(read.tensor for read in equation.reads), program) if asks else frozenset()
+
+
+def plain_derivative(equation: Equation, k: int, program: Program) -> tuple[sympy.Expr, Named]:
     """The partial derivative by slot `k` in terms of what the equation reads."""
-    derivative = partial(equation.body, k)
+    derivative = partial(equation.body, k, known_signs(equation, program))
     return derivative, [(slot(j), equation.reads[j]) for j in slots_of(derivative)]
 
 

@@ -22,6 +22,7 @@ from codegen.functions import elementary
 from codegen.rewrite.simplify import Generators, fold_piecewise, simplify_body
 from codegen.rewrite.stabilise import stabilise_body
 from codegen.scalars import SCALARS
+from symnet.derive.kinks import slope
 
 POINTS = (0.0, *(s * x for x in (1e-8, 1e-3, 0.1, 0.5, 1, 1.7, 3, 5, 10, 20, 30, 87, 300, 1e4) for s in (-1, 1)))
 """Arguments at which a candidate must agree with the derivative."""
@@ -30,6 +31,8 @@ FEWEST_POINTS = 8
 TOLERANCE = 1e-11
 SINGLE = 2.0**-24
 """Half a unit in the last place of float32."""
+
+NONE: frozenset[int] = frozenset()
 
 _UNDIFFERENTIATED = (sympy.Derivative, sympy.Subs, sympy.DiracDelta, sympy.Heaviside)
 
@@ -45,20 +48,21 @@ _INVERSES = {
 
 
 @lru_cache(maxsize=10000)
-def partial(body: Expr, k: int) -> Expr:
+def partial(body: Expr, k: int, nonnegative: frozenset[int] = NONE) -> Expr:
     """The derivative of `body` by its k-th slot, simplified; elementary, so that it can be differentiated again.
 
+    nonnegative: slots that are known to be 0 at least.  At the kink of a root it is 0, see `kinks.py`.
     Raises FormulaError when SymPy has no derivative for a function in `body`.
     """
-    derivative = sympy.diff(elementary(body), slot(k))
+    derivative = slope(elementary(body), slot(k), nonnegative)
     if derivative.has(*_UNDIFFERENTIATED):
         raise FormulaError(f"{body} has no derivative by {slot(k)} in elementary functions: got {derivative}")
-    # SymPy writes 1/abs(x) with the branch zoo at 0; in floats that is the infinity of 1/0.
-    return simplify_body(derivative.xreplace({S.ComplexInfinity: S.Infinity}))
+    # SymPy writes 1/abs(x) with the branch zoo at 0; in floats that is the infinity of 1/0, and log(-1) is no number.
+    return simplify_body(derivative.xreplace({S.ComplexInfinity: S.Infinity, S.ImaginaryUnit: S.NaN}))
 
 
 @lru_cache(maxsize=10000)
-def through_output(body: Expr, k: int, out: Symbol) -> Expr | None:
+def through_output(body: Expr, k: int, out: Symbol, nonnegative: frozenset[int] = NONE) -> Expr | None:
     """The derivative of `body` by slot k in terms of its value `out`, elementary; None where there is no such form.
 
     Only for bodies of one slot and no other name.  A form is taken when it equals the
@@ -66,32 +70,40 @@ def through_output(body: Expr, k: int, out: Symbol) -> Expr | None:
     """
     x = slot(k)
     body = elementary(body)
-    if body.free_symbols != {x} or body.has(*_UNDEFINED) or slots_of(partial(body, k)) != (k,):
+    if body.free_symbols != {x} or body.has(*_UNDEFINED) or slots_of(partial(body, k, nonnegative)) != (k,):
         return None
     value = Symbol("output value", **_assumption(body, x))
-    budget = operations(stabilise_body(partial(body, k)))
-    for candidate in _candidates(body, k, value):
-        form = simplify_body(candidate)
+    derivative = partial(body, k, nonnegative)
+    budget = operations(stabilise_body(derivative))
+    for candidate in _candidates(body, derivative, k, value):
+        form = _with_plain_conditions(simplify_body(candidate), value)
         usable = form.free_symbols <= {value} and _is_computable(form)
-        if usable and operations(stabilise_body(form)) <= budget and _agrees(form, value, body, k):
+        if usable and operations(stabilise_body(form)) <= budget and _agrees(form, value, body, derivative, k):
             return form.xreplace({value: out})
     return None
 
 
 def _is_computable(form: Expr) -> bool:
     """Whether `form` is finite and in functions of the language: an inverse function may be left in it."""
+    if any(relation.rhs.free_symbols or not relation.lhs.is_Symbol for relation in form.atoms(sympy.Rel)):
+        return False  # the value is rounded: whether an expression of it is a number is left to chance
     functions = form.atoms(sympy.Function) - form.atoms(Piecewise)
     return not form.has(*_UNDEFINED) and all(type(function) in SCALARS for function in functions)
 
 
-def _candidates(body: Expr, k: int, value: Symbol) -> Iterator[Expr]:
-    yield partial(body, k).xreplace({body: value})
+def _with_plain_conditions(form: Expr, value: Symbol) -> Expr:
+    """`form` with `value != 0` for `value**p != 0`: a power may underflow."""
+    roots = {r: sympy.Ne(value, 0) for r in form.atoms(sympy.Ne) if r.rhs == 0 and r.lhs.is_Pow and r.lhs.base == value}
+    return form.xreplace(roots) if roots else form
+
+
+def _candidates(body: Expr, derivative: Expr, k: int, value: Symbol) -> Iterator[Expr]:
+    yield derivative.xreplace({body: value})
     folded = body if isinstance(body, Piecewise) else fold_piecewise(body)
-    yield from _smooth(body, k, value) if folded is None else _by_branches(folded, k, value)
+    yield from _smooth(body, derivative, k, value) if folded is None else _by_branches(folded, k, value)
 
 
-def _smooth(body: Expr, k: int, value: Symbol) -> Iterator[Expr]:
-    derivative = partial(body, k)
+def _smooth(body: Expr, derivative: Expr, k: int, value: Symbol) -> Iterator[Expr]:
     if not derivative.has(slot(k)):
         yield derivative
         return
@@ -103,7 +115,7 @@ def _by_branches(body: Piecewise, k: int, value: Symbol) -> Iterator[Expr]:
     """Branch by branch, each condition `x > t` becoming `value > f(t)`."""
     x, pairs = slot(k), []
     for expr, condition in body.args:
-        branch = next(_smooth(expr, k, value), None)
+        branch = next(_smooth(expr, partial(expr, k), k, value), None)
         if branch is None:
             return
         if condition != True:  # noqa: E712 (SymPy's true)
@@ -175,10 +187,10 @@ def _assumption(body: Expr, x: Symbol) -> dict[str, bool]:
     return {"nonpositive": True} if values and max(values) <= 0 else {"real": True}
 
 
-def _agrees(form: Expr, value: Symbol, body: Expr, k: int) -> bool:
+def _agrees(form: Expr, value: Symbol, body: Expr, derivative: Expr, k: int) -> bool:
     """Whether `form` at the body's value is the derivative, at every point where both are finite."""
     values = _values(body, slot(k), POINTS)
-    wanted = _values(partial(body, k), slot(k), POINTS)
+    wanted = _values(derivative, slot(k), POINTS)
     points = [(a, d) for a, d in zip(values, wanted, strict=True) if math.isfinite(a) and math.isfinite(d)]
     exact = _values(form, value, tuple(a for a, _ in points))
     rounded = _values(form, value, tuple(a * (1 + SINGLE) for a, _ in points))
