@@ -5,12 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import numpy as np
-
 from soak.drawing import Drawing
 from soak.features import FEATURES, features_of
 from soak.inference import derivable, names_of, reads
-from soak.numbers import arrays_of
+from soak.numbers import ordinary
 from soak.tree import (
     Affine,
     Bracket,
@@ -27,17 +25,11 @@ from soak.tree import (
     Reduce,
     Sum,
     letters,
-    scope_of,
-    walk,
-    well_bound,
 )
-from soak.value import Value
 
 STEPS = ("step t-1", "step t-2", "step t+1", "two states")
 LEFT = ("scatter", "lookup left", "group left", "+=")
 TRIES = 40
-LARGEST = 1e4
-POINTS = 6000
 
 
 def draw(rng: random.Random) -> Formula:
@@ -51,33 +43,6 @@ def draw(rng: random.Random) -> Formula:
         if ordinary(case):
             return case
     raise RuntimeError("no ordinary formula was drawn")
-
-
-def ordinary(case: Formula) -> bool:
-    """Whether everything in the case is finite, of ordinary size, and small enough to be judged quickly."""
-    table, sizes = dict(case.extents), dict(case.sizes)
-    if not all(well_bound(equation.body, frozenset(scope_of(equation.at))) for equation in case.equations):
-        return False
-    for equation in case.equations:
-        names = {name for node in walk(equation) if isinstance(node, Reduce) for name in node.over}
-        if np.prod([table[name].value(sizes) for name in names | set(letters(equation))], dtype=float) > POINTS:
-            return False
-    last = case.printed[-1].body
-    if isinstance(last, Read) and last.tensor not in [d.name for d in case.declared if d.dtype == "float"]:
-        return False  # a copy of integers is no output
-    if isinstance(last, Reduce) and last.op == "argmax":
-        return False
-    if not all(extent.value(sizes) > 0 for d in case.declared for extent in d.shape) or not case.inputs:
-        return False
-    if any(extent.size == "T" for extent in table.values()) and not any(
-        extent.size == "T" for d in case.inputs for extent in d.shape
-    ):
-        return False
-    value = Value(case, arrays_of(case, case.seed), sizes)
-    arrays = [np.asarray(array) for array in value.values.values()]
-    return all(bool(np.isfinite(a).all()) and np.abs(a).max(initial=0) < LARGEST for a in arrays) and bool(
-        np.abs(value.output).max(initial=0) > 0
-    )
 
 
 class Program(Drawing):
@@ -146,6 +111,10 @@ class Program(Drawing):
         kinds: list[Any] = []
         if any(name in self.wanted for name in STEPS):
             kinds.append(self.recurrence)
+        if "step t+1" in self.wanted and {"step t-1", "step t-2"} & set(self.wanted):
+            kinds.append(self.recurrence)
+        if "group left" in self.wanted and {"scatter", "lookup left"} & set(self.wanted):
+            kinds.append(self.grouped)
         if self.take("T-k"):
             kinds.append(self.shorter)
         if "over batch" in self.wanted and self.chance(0.4):
@@ -250,7 +219,8 @@ class Program(Drawing):
         units = [self.letter([time])] if self.chance(0.6) else []
         at = ["n", time, *units]
         self.whole.update(at)
-        chosen = [s for s in STEPS if self.take(s)]
+        both = "step t+1" in self.wanted and {"step t-1", "step t-2"} & set(self.wanted)
+        chosen = [s for s in STEPS if (s == "step t+1" or not both) and self.take(s)]
         steps = [-1] if "step t-1" in chosen or "step t+1" not in chosen else []
         steps += [-2] if "step t-2" in chosen else []
         steps = [1] if "step t+1" in chosen and (not steps or self.chance(0.7)) else steps
@@ -300,17 +270,26 @@ class Program(Drawing):
         chosen = self.rng.choice(left) if left else self.rng.choice((*LEFT[2:], *["plain"] * 12))
         self.take(chosen)
         if chosen == "group left":
-            names = [self.letter([]), ""]
-            names[1] = self.letter(names[:1])
-            self.left.update(names)
-            body = self.with_batch(self.body(["n", *names]))
-            self.equations.append(Equation("y", (Affine((("n", 1),)), Group(tuple(names))), body))
+            self.grouped("y")
         elif chosen in ("scatter", "lookup left"):
-            self.scattered(chosen)
+            self.scattered([chosen, *(name for name in ("scatter", "lookup left") if self.take(name))])
         else:
             self.several_terms(chosen == "+=" or self.take("+="))
         if chosen in ("scatter", "lookup left", "group left") and self.take("+="):
-            self.added(self.equations[-1] if chosen == "group left" else self.equations[-2])
+            self.added(next(e for e in self.equations if e.target == "y"))
+
+    def grouped(self, name: str) -> None:
+        """A tensor whose one axis is two indices, row by row."""
+        self.take("group left")
+        names = [self.letter([]), ""]
+        names[1] = self.letter(names[:1])
+        self.left.update(names)
+        body = self.with_batch(self.body(["n", *names]))
+        self.equations.append(Equation(name, (Affine((("n", 1),)), Group(tuple(names))), body))
+        if name != "y":
+            extent = Extent(self.extents[names[0]].const * self.extents[names[1]].const)
+            self.targets.append((name, (Extent(0, "N"), extent), "float"))
+            self.unread.append(name)
 
     def several_terms(self, added: bool) -> None:
         at = ["n", *self.free(3)]
@@ -332,34 +311,40 @@ class Program(Drawing):
         names = [name for s in first.at for name in letters(s)]
         self.equations.append(Equation("y", first.at, self.with_batch(self.body(names)), adds=True))
 
-    def scattered(self, chosen: str) -> None:
-        """A tensor, and what is added to it where the right side says."""
-        if chosen == "scatter":
-            names = [self.letter([])]
-            step = self.rng.choice((1, 2, 2))
-            terms = [(names[0], step)]
-            if self.chance(0.6):
-                names.append(self.letter(names, Extent(self.rng.choice((1, 2, 3)))))
-                terms.append((names[1], 1))
-            move = self.rng.choice((0, 0, 1))
-            reach = move + sum(c * (self.extents[x].const - 1) for x, c in terms)
-            left: Any = Affine(tuple(terms), move)
-            whole = self.letter(names, Extent(reach + 1 + self.rng.choice((0, 1))))
-        else:
-            names = [self.letter([])]
-            values = self.rng.choice((2, 3))
-            left = self.integer_read(["n", *names], values)
-            whole = self.letter(names, Extent(values))
-        more = [self.letter([*names, whole])] if self.chance(0.4) else []
+    def scattered(self, chosen: list[str]) -> None:
+        """A tensor, and what is added to it where the right side or a tensor says."""
+        writes = [self.affine_write() if kind == "scatter" else self.data_write() for kind in chosen]
+        length = max(least for _, _, least in writes) + self.rng.choice((0, 1))
+        whole = self.letter([name for names, _, _ in writes for name in names], Extent(length))
+        more = [self.letter([*(name for names, _, _ in writes for name in names), whole])] if self.chance(0.4) else []
         tail = tuple(Affine(((x, 1),)) for x in more)
-        self.left.update([*names, whole, *more])
-        first = self.with_batch(self.body(["n", whole, *more]))
+        self.left.update([*(name for names, _, _ in writes for name in names), whole, *more])
         n = Affine((("n", 1),))
+        first = self.with_batch(self.body(["n", whole, *more]))
         self.equations.append(Equation("y", (n, Affine(((whole, 1),)), *tail), first))
-        body = self.body(["n", *names, *more])
-        shown = {s.plain for r in reads(body) for s in r.at if isinstance(s, Affine)}
-        if not {"n", *names, *more} <= shown:
-            full = (Extent(0, "N"), *(self.extents[x] for x in (*names, *more)))
-            plain = self.made_read(["n"], [Affine(((x, 1),)) for x in (*names, *more)], list(full[1:]), [])
-            body = Sum(((1, body), (1, plain)))
-        self.equations.append(Equation("y", (n, left, *tail), body, adds=True))
+        for names, left, _ in writes:
+            body = self.body(["n", *names, *more])
+            shown = {s.plain for r in reads(body) for s in r.at if isinstance(s, Affine)}
+            if not {"n", *names, *more} <= shown:
+                # An index of such a left side is one because the right side shows it alone.
+                shape = [self.extents[x] for x in (*names, *more)]
+                plain = self.made_read(["n"], [Affine(((x, 1),)) for x in (*names, *more)], shape, [])
+                body = Sum(((1, body), (1, plain)))
+            self.equations.append(Equation("y", (n, left, *tail), body, adds=True))
+
+    def affine_write(self) -> tuple[list[str], Any, int]:
+        """Indices, an affine subscript in them, and how long its axis is at least."""
+        names = [self.letter([])]
+        terms = [(names[0], self.rng.choice((1, 2, 2)))]
+        if self.chance(0.6):
+            names.append(self.letter(names, Extent(self.rng.choice((1, 2, 3)))))
+            terms.append((names[1], 1))
+        move = self.rng.choice((0, 0, 1))
+        reach = move + sum(c * (self.extents[x].const - 1) for x, c in terms)
+        return names, Affine(tuple(terms), move), reach + 1
+
+    def data_write(self) -> tuple[list[str], Any, int]:
+        """An index, a subscript that is a read of integers, and how many values these have."""
+        names = [self.letter([])]
+        values = self.rng.choice((2, 3))
+        return names, self.integer_read(["n", *names], values), values

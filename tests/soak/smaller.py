@@ -9,6 +9,7 @@ from typing import Any
 
 from soak.features import features_of
 from soak.inference import derivable
+from soak.numbers import ordinary
 from soak.tree import (
     Affine,
     Bracket,
@@ -46,7 +47,8 @@ def smaller(case: Formula) -> Iterator[Formula]:
         if made is None or made.text() in seen:
             continue
         seen.add(made.text())
-        yield made
+        if ordinary(made):
+            yield made
 
 
 def _candidates(case: Formula) -> Iterator[Formula]:
