@@ -227,6 +227,29 @@ def test_modes_noise_and_several_outputs() -> None:
         assert np.abs(array - (up[name] - down[name]) / 2e-5).max() < 1e-7, name
 
 
+VANISHING = {
+    "sign": "h[n,k] = sign(sum[i](W[k,i]*x[n,i]))\ny[n,k] = v[k]*h[n,k] + sum[i](W[k,i]*x[n,i]**2)",
+    "position": "h[n,k] = sum[i](W[k,i]*x[n,i])\ny[n,k] = v[k]*argmax[j](h[n,j] + W[k,0]) + h[n,k]",
+    "difference": "h[n,k] = sum[i](W[k,i]*x[n,i]) + v[k]\ny[n,k] = h[n,k] - h[n,k]",
+    "step": "h[n,k] = where(sum[i](W[k,i]*x[n,i]) > 0, 1, 2)\ny[n,k] = h[n,k]*v[k]**2",
+}
+"""Formulas in which a tensor that depends on parameters has the derivative 0."""
+
+
+@pytest.mark.parametrize("name", VANISHING)
+def test_what_does_not_vary_has_the_derivative_zero(name: str) -> None:
+    """Also in a workspace that held other numbers: the tangent is written before anything reads it."""
+    x = sn.Input((3,), name="x")
+    layer = sn.Formula(VANISHING[name], params={"W": "k,i", "v": "k"}, sizes={"k": 2, "j": 2}, name="f")
+    module = compiled(sn.Model(x, layer(x), loss=sn.MeanSquaredError(), name="m"))
+    params = {"f.W": np.array([[1.0, -2, 0.5], [0.3, 1, 1.5]]), "f.v": np.array([0.7, -1.2])}
+    rng = np.random.default_rng(3)
+    inputs, target = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+    for _ in range(2):
+        agree_with_differences(module, params, inputs, target)
+        module.loss_and_grads(params, 1e3 * inputs, target)
+
+
 def test_results_are_the_callers_own_and_single_precision_works() -> None:
     module, rng = compiled(logistic(), dtype="float32"), np.random.default_rng(2)
     x, y = rng.normal(size=(7, 3)), rng.integers(0, 2, 7)

@@ -65,13 +65,15 @@ def jvp(program: Program, wrt: Iterable[str], stage: str = STAGE) -> Program:
             continue
         for found in _tangents(equation, active, program, tensors):
             emit(found)
+    zeros: list[Equation] = []
     for tensor in program.tensors:
         name = tangent_name(tensor.name)
         missing = name in tensors and tensor.name not in wanted and name not in started
         if missing or (tensor.kind == "result" and tensor.dtype == "float" and tensor.name not in active):
             tensors.setdefault(name, Tensor(name, tensor.shape, "float", "result"))
-            emit(zero_equation(tensor, name))
-    return replace(program, tensors=tuple(tensors.values()), equations=(*program.equations, *equations))
+            zeros.append(zero_equation(tensor, name).with_(stage=stage))
+    # A tangent is 0 before anything reads it.
+    return replace(program, tensors=tuple(tensors.values()), equations=(*program.equations, *zeros, *equations))
 
 
 def hvp(program: Program, wrt: Iterable[str], loss: str = "loss") -> Program:

@@ -42,6 +42,8 @@ def ordinary(case: Formula) -> bool:
         names = {name for node in walk(equation) if isinstance(node, Reduce) for name in node.over}
         if np.prod([table[name].value(sizes) for name in names | set(letters(equation))], dtype=float) > POINTS:
             return False
+    if not case.order and not all_lead(case):
+        return False
     last = case.printed[-1].body
     if isinstance(last, Read) and last.tensor not in [d.name for d in case.declared if d.dtype == "float"]:
         return False  # a copy of integers is no output
@@ -58,3 +60,12 @@ def ordinary(case: Formula) -> bool:
     return all(bool(np.isfinite(a).all()) and np.abs(a).max(initial=0) < LARGEST for a in arrays) and bool(
         np.abs(value.output).max(initial=0) > 0
     )
+
+
+def all_lead(case: Formula) -> bool:
+    """Whether the output depends on every equation."""
+    needed = {case.output}
+    for equation in [*reversed(case.equations)] * len(case.equations):
+        if equation.target in needed:
+            needed |= {inner.tensor for inner in walk(equation) if isinstance(inner, Read)}
+    return all(equation.target in needed for equation in case.equations)

@@ -29,13 +29,20 @@ from soak.tree import (
 
 STEPS = ("step t-1", "step t-2", "step t+1", "two states")
 LEFT = ("scatter", "lookup left", "group left", "+=")
+SELDOM = (
+    *("diagonal", "flip", "group", "remainder", "quotient", "lookup", "dilation", "stride", "T-k"),
+    *("guard int", "mask", "bool", "step t+1", "size number", "over batch"),
+)
+"""What fits into few places, so that two of them seldom meet by chance."""
 TRIES = 40
 
 
 def draw(rng: random.Random) -> Formula:
     """A formula whose value and gradient are ordinary numbers."""
     for _ in range(TRIES):
-        wanted = rng.sample(FEATURES, rng.choice((2, 3, 4, 4, 5)))
+        wanted = rng.sample(FEATURES, rng.choice((2, 3, 3, 4, 4)))
+        if rng.random() < 0.25:
+            wanted = list(dict.fromkeys([*wanted, *rng.sample(SELDOM, 2)]))
         try:
             case = Program(rng, wanted).formula()
         except OverflowError:
