@@ -154,9 +154,10 @@ class Program(Drawing):
 
     def with_batch(self, body: Any) -> Any:
         """The body, with a read that gives n its extent."""
-        if any(isinstance(s, Affine) and s.plain == "n" for r in reads(body) for s in r.at):
+        known = {d.name for d in self.declared} | {name for name, _, _ in self.targets}
+        if any(isinstance(s, Affine) and s.plain == "n" for r in reads(body) if r.tensor in known for s in r.at):
             return body
-        return self.joined(body, self.input_read(["n"], False))
+        return self.joined(body, self.input_read(["n"], True))
 
     def plain(self, name: str) -> None:
         at = ["n", *self.free()]
