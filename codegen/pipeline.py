@@ -39,6 +39,7 @@ from codegen.rewrite.renamed import without_words
 from codegen.rewrite.repeated import repeated
 from codegen.rewrite.row_copies import row_copies
 from codegen.rewrite.scalars import simplify, stabilise
+from codegen.rewrite.shape import Checked
 from codegen.rewrite.share import copied_results, share_equal
 from codegen.rewrite.softmax import softmaxes
 from codegen.rewrite.time_major import time_major
@@ -95,7 +96,7 @@ def generate(
     target: str = "auto",
     results: Mapping[str, str] | None = None,
     attributes: Mapping[str, str] | None = None,
-    checked: frozenset[str] = frozenset(),
+    checked: Checked | None = None,
     naming: Naming = DEFAULT,
     recipes: tuple[str, ...] = (),
 ) -> Emitted:
@@ -106,8 +107,8 @@ def generate(
     results: key in `g` of result tensors (default: their names).
     attributes: names under which the workspace holds tensors, possibly their own; these stay
     intact after their stage.
-    checked: integer tensors whose values the caller has checked to be valid wherever they are
-    subscripts; a read through any other is guarded, and 0 outside its tensor.
+    checked: of integer tensors whose values the caller has checked, the number that they lie below, from 0; a read
+    at values that may be outside of its tensor is guarded, and 0 there.
     naming: of the class, the functions and their arguments.
     recipes: "columns", "shifts", "stacks": those to prefer for window products, whatever they cost.
     """
@@ -122,7 +123,7 @@ def generate(
     program, orders = reordered(program, rows), composed(orders, rows)
     steps = time_major(program)
     program, orders = reordered(program, steps), composed(orders, steps)
-    program = repeated(hoisted(one_hot_products(program, checked), keep))
+    program = repeated(hoisted(one_hot_products(program, checked or {}), keep))
     # Numba joins the equations of a step in one loop, whatever they compute.
     program = program if target == "numba" else gates(program, keep)
     program = copied_results(across(row_copies(program)))

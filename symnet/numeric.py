@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.emit.stages import Emitted, Naming
-from codegen.equation import Program, Read, all_reads
+from codegen.equation import Program
 from codegen.memory import Memory
 from codegen.names import allocate, identifier
 from codegen.pipeline import generate
@@ -104,23 +104,11 @@ def numeric(
     return Numeric(training, second, memory, tuple(dict.fromkeys(imports)), helpers, kernels, noise, by_inputs)
 
 
-def checked_labels(model: Model) -> frozenset[str]:
-    """The labels and tokens that the module refuses, where they are out of range, before they are subscripts."""
+def checked_labels(model: Model) -> dict[str, int]:
+    """The labels and tokens that the module refuses where they are out of range, and the number they lie below."""
     found = [each for each in model.objectives if each.target.dtype == "int" and each.class_axis is not None]
-    return frozenset(each.target.name for each in found) | _checked_tokens(model)
-
-
-def _checked_tokens(model: Model) -> set[str]:
-    """The inputs with a range that lies within every axis in which they are subscripts."""
-    checked = set(model.ranges)
-    for equation in (*model.program.equations, *model.evaluation.equations):
-        for read in (*all_reads(equation), Read(equation.target, equation.at)):
-            for subscript, size in zip(read.at, model.program.table[read.tensor].shape, strict=True):
-                if isinstance(subscript, Read) and subscript.tensor in checked:
-                    known = size.const if size.is_constant else 0
-                    if known < model.ranges[subscript.tensor]:
-                        checked.discard(subscript.tensor)
-    return checked
+    classes = {each.target.name: each.output.shape[each.class_axis or 0].const for each in found}
+    return classes | dict(model.ranges)
 
 
 def attributes(model: Model) -> dict[str, str]:

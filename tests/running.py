@@ -56,7 +56,7 @@ def load(
     target: str = "numpy",
     rewriting: bool = True,
     dtype: str = "float64",
-    checked: frozenset[str] = frozenset(),
+    checked: Mapping[str, int] | None = None,
     recipes: tuple[str, ...] = (),
 ) -> Generated:
     """The generated code of `program`, which keeps `outputs`."""

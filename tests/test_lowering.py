@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import sympy
@@ -14,11 +16,11 @@ from codegen.plan import Loop, Step
 from running import load
 from test_passes import SAMPLES, N, drawn
 
-CHECKED = frozenset({"label"})
+CHECKED = {"label": 4}
 FOUR = [tensor("x", N, 4), tensor("y", N, 4, kind="result")]
 
 
-def kinds(made: Program, checked: frozenset[str] = frozenset()) -> list[str]:
+def kinds(made: Program, checked: Mapping[str, int] | None = None) -> list[str]:
     """The kinds of the steps, loops opened."""
 
     def opened(steps: tuple[Step, ...]) -> list[Step]:
@@ -27,7 +29,7 @@ def kinds(made: Program, checked: frozenset[str] = frozenset()) -> list[str]:
     return [type(step).__name__ for block in lower(made, checked).blocks for step in opened(block.steps)]
 
 
-def computes(made: Program, checked: frozenset[str] = frozenset()) -> str:
+def computes(made: Program, checked: Mapping[str, int] | None = None) -> str:
     """The generated source, after comparing what it computes with the interpreter; nothing may warn."""
     arrays, sizes = drawn(made), {"N": SAMPLES}
     names = tuple(e.target for e in made.equations)
@@ -41,7 +43,7 @@ def computes(made: Program, checked: frozenset[str] = frozenset()) -> str:
     return generated.source
 
 
-def both(tensors: list[Tensor], *equations: Equation, checked: frozenset[str] = frozenset()) -> list[str]:
+def both(tensors: list[Tensor], *equations: Equation, checked: Mapping[str, int] | None = None) -> list[str]:
     made = program(tensors, *equations)
     computes(made, checked)
     return kinds(made, checked)

@@ -35,28 +35,28 @@ from codegen.lower.sums import sum_of_runs
 from codegen.lower.window import window_product
 from codegen.plan import Alias, Block, Plan, Step
 from codegen.rewrite.parts import in_parts
-from codegen.rewrite.shape import plain_indices
+from codegen.rewrite.shape import Checked, plain_indices
 from codegen.schedule import Recurrence, schedule, shifts
 from codegen.view import View
 
 
 def lower(
     program: Program,
-    checked: frozenset[str] = frozenset(),
+    checked: Checked | None = None,
     keep: frozenset[str] = frozenset(),
     recipes: tuple[str, ...] = (),
     compiled: bool = False,
 ) -> Plan:
     """The plan of a rewritten program, equations in order.
 
-    checked: integer tensors whose values are known to be valid wherever they are subscripts.
+    checked: what is known of the values of integer tensors.
     keep: tensors that somebody else reads, and so are stored as declared.
     recipes: names of recipes for window products to prefer, whatever they cost.
     compiled: whether the target compiles loops.
     """
     rims = wanted(program, recipes, compiled)
     while True:
-        storage = Storage(program, checked, masks=masked(program, keep), recipes=recipes, compiled=compiled)
+        storage = Storage(program, checked or {}, masks=masked(program, keep), recipes=recipes, compiled=compiled)
         plan, frames = _lowered(program, storage, rims)
         copied = torn(plan, frames, storage)
         if not copied:

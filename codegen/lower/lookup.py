@@ -18,7 +18,7 @@ from codegen.lower.explicit import escapes
 from codegen.lower.scatter import Lower
 from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Fill, Gather, ScatterAdd, Step
-from codegen.rewrite.shape import inside, plain_indices
+from codegen.rewrite.shape import inside, is_valid, plain_indices
 from codegen.rewrite.substitute import number
 from codegen.view import Reshape, View
 
@@ -64,12 +64,13 @@ def _fetch(
     own = names[: len(names) - len(read.at) + axis + 1]
     token = read.at[axis]
     assert isinstance(token, Read)
-    known = token.tensor in storage.checked and tuple(s.plain for s in token.at if isinstance(s, Affine)) == own
+    shape = storage.shapes[read.tensor]
+    plain = tuple(s.plain for s in token.at if isinstance(s, Affine))
+    known = plain == own and is_valid(token, shape[axis], storage.checked)
     if known and axis == 0:
         return Gather(out, View(read.tensor), View(token.tensor), rows=True)
     # Positions in the table seen as one of single rows.
     rows = Equation("", (), slot(0), (), tuple((n, equation.extents[n]) for n in own))
-    shape = storage.shapes[read.tensor]
     places = positions(f"{read.tensor}.rows", read.at[: axis + 1], own, rows, storage, shape[: axis + 1])
     table = View(read.tensor)
     if axis:
@@ -213,7 +214,7 @@ def one_hot(equation: Equation, storage: Storage, lower: Lower) -> list[Step] | 
         name, k = _bracket(condition, names)
         if name is None or k is None or name in indices_of(equation.reads[k].at):
             continue
-        if equation.reads[k].tensor not in storage.checked:
+        if not is_valid(equation.reads[k], equation.extents[name], storage.checked):
             continue  # the label may be out of range
         rest = equation.body.subs(condition, False)
         gain = (equation.body.subs(condition, True) - rest).expand()

@@ -17,7 +17,7 @@ from codegen.equation import Dtype, Equation, Program, Read
 from codegen.errors import CodegenError
 from codegen.names import allocate
 from codegen.plan import Alias, Buffer, Copy, Step
-from codegen.rewrite.shape import NOTHING
+from codegen.rewrite.shape import NOTHING, Checked
 from codegen.view import FULL, Slice, Take, View, natural
 
 
@@ -25,14 +25,14 @@ from codegen.view import FULL, Slice, Take, View, natural
 class Storage:
     """Mutable state of one lowering.
 
-    checked: integer tensors whose values the caller has checked to be valid subscripts.
+    checked: what is known of the values of integer tensors.
     looped: whether the equation at hand is one step of a loop, before which the prelude's fixed part runs once.
     prelude: steps that prepare operands of the equation at hand (padding, columns, gathers).
     shapes, dtypes: of everything that has storage: tensors and invented buffers.
     """
 
     program: Program
-    checked: frozenset[str] = NOTHING
+    checked: Checked = field(default_factory=dict)
     setup: list[Buffer | Alias] = field(default_factory=list)
     prelude: list[Step] = field(default_factory=list)
     looped: bool = False

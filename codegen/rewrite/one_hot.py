@@ -17,16 +17,16 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, index_symbol, indices_of, slot
 from codegen.names import allocate
 from codegen.rewrite.gather import LETTERS
-from codegen.rewrite.shape import plain_indices
+from codegen.rewrite.shape import Checked, is_valid, plain_indices
 
 MOST_ROWS = 256
 """Of a table whose gradient is a product: 2*rows operations at 1e11 a second against 1e-8 s for each number added."""
 
 
-def one_hot_products(program: Program, checked: frozenset[str]) -> Program:
+def one_hot_products(program: Program, checked: Checked) -> Program:
     """`program` with the scatters to rows of small tables as products.
 
-    checked: integer tensors whose values are known to be valid subscripts.
+    checked: what is known of the values of integer tensors.
     """
     columns: dict[object, Tensor] = {}
     equations: list[Equation] = []
@@ -36,7 +36,7 @@ def one_hot_products(program: Program, checked: frozenset[str]) -> Program:
     return replace(program, tensors=(*program.tensors, *columns.values()), equations=tuple(equations))
 
 
-def _token_axis(equation: Equation, program: Program, checked: frozenset[str]) -> int | None:
+def _token_axis(equation: Equation, program: Program, checked: Checked) -> int | None:
     """The one axis of the left side that is a token's, where a product would do better; None otherwise."""
     axes = [k for k, s in enumerate(equation.at) if isinstance(s, Read)]
     if len(axes) != 1 or equation.reduce != "sum" or equation.guards:
@@ -45,7 +45,7 @@ def _token_axis(equation: Equation, program: Program, checked: frozenset[str]) -
     rest = plain_indices(tuple(s for s in equation.at if not isinstance(s, Read)))
     assert isinstance(token, Read)
     names = plain_indices(token.at)
-    if not rest or not names or set(rest) & set(names) or token.tensor not in checked:
+    if not rest or not names or set(rest) & set(names) or not is_valid(token, size, checked):
         return None
     small = size.is_constant and size.const <= MOST_ROWS
     wide = any(set(names) < set(indices_of(r.at)) for r in equation.reads)

@@ -10,6 +10,9 @@ from codegen.equation import Equation, Guard, Program, Quotient, Read, Subscript
 Shapes = Mapping[str, tuple[Affine, ...]]
 NOTHING: frozenset[str] = frozenset()
 
+Checked = Mapping[str, int]
+"""By the name of an integer tensor whose values the caller has checked: the number that they lie below, from 0."""
+
 
 def plain_indices(subscripts: tuple[Subscript, ...]) -> tuple[str, ...] | None:
     """The index names, when the subscripts are distinct plain indices; None otherwise."""
@@ -48,18 +51,23 @@ def shapes_of(program: Program) -> Shapes:
     return {tensor.name: tensor.shape for tensor in program.tensors}
 
 
+def is_valid(token: Read, size: Affine, checked: Checked) -> bool:
+    """Whether the values of `token` lie within an axis of this size: less of a tensor may be left than was declared."""
+    return token.tensor in checked and (size - checked[token.tensor]).is_nonnegative()
+
+
 def inside(
-    reads: Iterable[Read], extents: Mapping[str, Affine], shapes: Shapes, checked: frozenset[str] = NOTHING
+    reads: Iterable[Read], extents: Mapping[str, Affine], shapes: Shapes, checked: Checked | None = None
 ) -> tuple[Guard, ...]:
     """Guards that keep every one of `reads` inside its tensor's box; none where no read can escape.
 
-    extents: of the indices.  checked: integer tensors whose values are known to be valid subscripts.
+    extents: of the indices.  checked: what is known of the values of integer tensors.
     """
     guards: list[Guard] = []
     for read in reads:
         for subscript, size in zip(read.at, shapes[read.tensor], strict=True):
             if isinstance(subscript, Read):
-                if subscript.tensor not in checked:
+                if not is_valid(subscript, size, checked or {}):
                     guards.append(Guard(">=", Affine(), ((1, subscript),)))
                     guards.append(Guard(">=", size - 1, ((-1, subscript),)))
                 continue

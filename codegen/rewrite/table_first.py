@@ -20,7 +20,7 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, indices_of, slot, substitute_read
 from codegen.names import allocate
 from codegen.rewrite.gather import LETTERS
-from codegen.rewrite.shape import NOTHING, covers, is_elementwise, plain_indices
+from codegen.rewrite.shape import Checked, covers, is_elementwise, is_valid, plain_indices
 from codegen.rewrite.share import rename_indices
 
 NOMINAL = 32
@@ -55,10 +55,10 @@ class _Lookup:
         return tuple(n for n in plain_indices(self.product.at) or () if n not in self.positions)
 
 
-def tables_first(program: Program, checked: frozenset[str] = NOTHING, keep: Iterable[str] = ()) -> Program:
+def tables_first(program: Program, checked: Checked | None = None, keep: Iterable[str] = ()) -> Program:
     """`program` with its products of looked-up rows as looked-up rows of products, where that takes fewer operations.
 
-    checked: integer tensors whose values are known to be valid subscripts.  keep: tensors that must stay defined.
+    checked: what is known of the values of integer tensors.  keep: tensors that must stay defined.
     """
     tensors: list[Tensor] = []
     made: dict[int, Sequence[Equation]] = {}
@@ -72,7 +72,7 @@ def tables_first(program: Program, checked: frozenset[str] = NOTHING, keep: Iter
         tensors.append(Tensor(name, (size, *(equation.extents[n] for n in found.rest))))
         at = tuple(map(Affine.of, (row, *found.rest)))
         common = [e for e in program.defining(equation.target) if _is_common(e, found)]
-        common = common if found.token.tensor in checked else []
+        common = common if is_valid(found.token, size, checked or {}) else []
         made |= {id(e): () for e in common}
         rows = [_of_table(found, name, at, size)]
         rows += [_of_rows(e, found, name, at, size) for e in common]

@@ -70,7 +70,7 @@ def pooled_first(model: Model, wrt_inputs: bool = False) -> Program:
 
 
 def _regrouped(program: Program, model: Model) -> Program:
-    return tables_first(pool_first(program, kept(model)), frozenset(model.ranges), kept(model))
+    return tables_first(pool_first(program, kept(model)), model.ranges, kept(model))
 
 
 def network(model: Model, wrt_inputs: bool = False) -> Program:
