@@ -43,8 +43,9 @@ $(READY): pyproject.toml
 demo: $(READY)
 	@'$(BIN)/python' examples/train.py digits_cnn --save build/digits_cnn.py
 
+# A process for each core, four at most; the tests of a file stay in one, with what they share.
 test: $(READY)
-	'$(BIN)/python' -m pytest $(PYTEST_ARGS)
+	'$(BIN)/python' -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 soak: $(READY)
 	PYTHONPATH=.:tests '$(BIN)/python' -m soak --jobs 2 --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(SOAK_ARGS)

@@ -44,7 +44,9 @@ COMMANDS = {
     ),
     "graph": Command("draw the computation graph, forward and backward", explain.declare_graph, explain.run_graph),
     "audit": Command("bound and measure the error that reaches each layer", audit.declare, audit.run),
-    "check": Command("compare the derived gradients with finite differences", check.declare, check.run),
+    "check": Command(
+        "compare the module with the declared equations, and its gradients with differences", check.declare, check.run
+    ),
     "train": Command("train a network on data", train.declare, train.run),
     "predict": Command("apply a trained network to data", predict.declare, predict.run),
     "bench": Command("time the steps of a network's training", bench.declare, bench.run),

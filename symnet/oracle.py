@@ -208,8 +208,8 @@ class _Given:
             raise DataError(f"{where}: expected finite numbers, got {array[place]} at {place}")
         low, high = self._range(tensor)
         if array.size and not (array.min() >= low and array.max() <= high):
-            most = f" to {high:g}" if math.isfinite(high) else ""
-            raise DataError(f"{where}: expected numbers from {low:g}{most}, got {array.min()} to {array.max()}")
+            most = f" to {high}" if math.isfinite(high) else ""
+            raise DataError(f"{where}: expected numbers from {low}{most}, got {array.min()} to {array.max()}")
         objective = self.objectives.get(tensor.name)
         if objective and objective.loss.decision == "sign" and not (abs(array) == 1).all():
             raise DataError(f"{where}: expected the targets -1 and 1, got {array.min()} to {array.max()}")
@@ -224,7 +224,9 @@ class _Given:
         if tensor.name in self.model.ranges:
             return 0, self.model.ranges[tensor.name] - 1
         if any(t.name == tensor.name for t in self.model.noise):
-            return 0, float(np.nextafter(1, 0))
+            return 0, 1 - 2**-53
+        if tensor.dtype == "int":
+            return -(2**63), 2**63 - 1
         return (0, math.inf) if tensor is self.model.weight else (-math.inf, math.inf)
 
 

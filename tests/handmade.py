@@ -69,6 +69,7 @@ class Fake:
             TARGET=((), "int", 2),
             TARGETS={},
             DECISION="argmax",
+            CLASS_AXIS=-1,
             DataError=ModuleError,
             init_params=lambda seed=0: {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()},
             forward=logits,

@@ -492,10 +492,10 @@ def test_long_lines_are_quoted_in_part() -> None:
 
 
 def test_long_formulas_take_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     elaborate("y[n,i] = " + "*".join(["x[n,i]+1"] * 1800), {"x": X})
     elaborate("y[n,i] = x[n,i] + " + "+".join(["sum[j](x[n,j])"] * 400), {"x": X})
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_one_layer_takes_about_a_millisecond() -> None:
@@ -504,9 +504,9 @@ def test_one_layer_takes_about_a_millisecond() -> None:
     elaborate(text, given_tensors, **options)
     times = []
     for _ in range(20):
-        start = time.perf_counter()
+        start = time.process_time()
         elaborate(text, given_tensors, **options)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.01
 
 

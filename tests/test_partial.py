@@ -39,9 +39,9 @@ def test_simplified_forms(body: Expr, want: Expr) -> None:
 
 def test_simplifying_a_large_body_is_quick() -> None:
     body = sympy.Add(*((slot(k) + exp(slot(k + 1))) ** 9 / (1 + slot(k + 2) ** 5) for k in range(12)))
-    started = time.perf_counter()
+    started = time.process_time()
     assert operations(simplify_body(body)) <= operations(body)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_no_derivative_through_the_output(body: Expr) -> None:
 
 def test_derivatives_are_found_in_time() -> None:
     for body, limit in ((1 / (1 + exp(-X + 1)), 0.1), (X * tanh(log(2 + exp(X))), 0.3), (X * exp(X) + X**4, 0.3)):
-        started = time.perf_counter()
+        started = time.process_time()
         through_output(body, 0, OUT)
-        assert time.perf_counter() - started < limit
+        assert time.process_time() - started < limit
 
 
 @pytest.mark.parametrize(
