@@ -20,7 +20,7 @@ from codegen.memory import Memory
 from symnet.assemble import assemble
 from symnet.checkpoints.start import Plan, load_params
 from symnet.derive.network import derived, evaluation, network
-from symnet.errors import DefinitionError, errors_of
+from symnet.errors import DefinitionError, border, errors_of
 from symnet.explain import notebook
 from symnet.explain.gradients import gradients
 from symnet.explain.latex import document
@@ -38,6 +38,7 @@ TARGETS = ("auto", "numpy", "numexpr", "numba")
 RECIPES = ("columns", "shifts", "stacks")
 
 
+@border
 def compile(
     model: Model,
     dtype: str | type[np.floating] | np.dtype[Any] = "float32",
@@ -165,6 +166,7 @@ class Network:
         """Write the module; the file is written whole or not at all."""
         write_atomic(path, self.source)
 
+    @border
     def latex(
         self, notation: str = "index", layout: str = "denominator", wrt: str | None = None, steps: bool = False
     ) -> str:
@@ -179,6 +181,7 @@ class Network:
             return document(derived(self.model, self.wrt_inputs), self.model)
         return gradients(self.model, notation, layout, wrt, steps).markdown()
 
+    @border
     def summary(self) -> str:
         """The table of layers, with parameters, operations and receptive fields, and the bytes of a workspace."""
         return f"{summary(self.model)}\n{self.bytes_text}"
@@ -189,6 +192,7 @@ class Network:
         train, use = (workspace_bytes(plan, self.dtype) for plan in (self.workspace, self.evaluation))
         return f"workspace: {train} bytes to train, {use} to use"
 
+    @border
     def memory(self, N: int = 32, *, optimizer: str = "adam", training: bool = True, **sizes: int) -> dict[str, int]:
         """The bytes that training holds with N samples in a workspace, or use, with `training=False`.
 
@@ -206,12 +210,15 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network '{self.model.name}': {len(self.model.layers)} layers, {self.dtype}>"
 
+    @border
     def _repr_svg_(self) -> str:
         return notebook.picture(self.model, self._derived)
 
+    @border
     def _repr_latex_(self) -> str:
         return notebook.formulas(self.model, self._derived, self._stage)
 
+    @border
     def _repr_html_(self) -> str:
         return notebook.card(self.model, self._derived, self._stage)
 
@@ -267,6 +274,7 @@ class Network:
             start = self.module.init_params(options.get("seed", 0)) if params is None else params
         return fit(self, plan, watch, start, x, y, options)
 
+    @border
     def activations(
         self, params: Mapping[str, Any], x: Any, layers: Sequence[str] | None = None
     ) -> dict[str, np.ndarray]:

@@ -6,11 +6,16 @@ to mend it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import ModuleType
+from typing import ParamSpec, TypeVar
 
 import codegen.errors
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class SymnetError(Exception):
@@ -46,6 +51,21 @@ def located(where: str) -> Iterator[None]:
         raise FormulaError(f"{where}: {error}") from error
     except codegen.errors.ShapeError as error:
         raise ShapeError(f"{where}: {error}") from error
+    except codegen.errors.CodegenError as error:
+        raise DefinitionError(f"{where}: {error}") from error
+
+
+def border(function: Callable[P, T]) -> Callable[P, T]:
+    """A function of a model, or of an object that has one: what codegen refuses names that model, as symnet's error."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        about = next(iter((*args, *kwargs.values())), None)
+        name = getattr(getattr(about, "model", about), "name", None)
+        with located(f"Model '{name}'" if isinstance(name, str) else function.__name__):
+            return function(*args, **kwargs)
+
+    return guarded
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from dataclasses import replace
 
 from codegen.equation import Equation, Program, Read, Tensor, slot
 from symnet.derive.adjoint import derivative_of, reductions_alone, weight_of
-from symnet.derive.reverse import carries, depending, gradient, zero_equation
-from symnet.errors import FormulaError
+from symnet.derive.reverse import carries, declared_by, depending, gradient, zero_equation
+from symnet.errors import FormulaError, located
 from symnet.suggest import did_you_mean
 
 STAGE = "tangent"
@@ -63,8 +63,9 @@ def jvp(program: Program, wrt: Iterable[str], stage: str = STAGE) -> Program:
     for equation in program.equations:
         if equation.target not in active or equation.target in wanted or not carries(equation, program):
             continue
-        for found in _tangents(equation, active, program, tensors):
-            emit(found)
+        with located(declared_by(equation)):
+            for found in _tangents(equation, active, program, tensors):
+                emit(found)
     zeros: list[Equation] = []
     for tensor in program.tensors:
         name = tangent_name(tensor.name)

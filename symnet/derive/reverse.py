@@ -16,6 +16,7 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Program, Tensor
 from symnet.derive.adjoint import contribution, reductions_alone, weight_of
 from symnet.derive.order import complete_first
+from symnet.errors import located
 
 
 def cotangent_name(name: str) -> str:
@@ -57,18 +58,24 @@ def gradient(program: Program, wrt: Iterable[str], loss: str = "loss", stage: st
         sources = [k for k, read in enumerate(equation.reads) if read.tensor in active]
         if not sources:
             continue
-        weight = weight_of(equation, program)
-        if weight.tensor is not None and weight.equation is not None:
-            tensors[weight.tensor.name] = weight.tensor
-            emit(weight.equation)
-        for k in sources:
-            names = (bar, declare(equation.reads[k].tensor))
-            emit(contribution(equation, k, weight, program, names))
+        with located(declared_by(equation)):
+            weight = weight_of(equation, program)
+            if weight.tensor is not None and weight.equation is not None:
+                tensors[weight.tensor.name] = weight.tensor
+                emit(weight.equation)
+            for k in sources:
+                names = (bar, declare(equation.reads[k].tensor))
+                emit(contribution(equation, k, weight, program, names))
     for name in wanted:
         if cotangent_name(name) not in started:
             emit(zero_equation(tensors[name], declare(name)))
     derived = complete_first(program, equations)
     return replace(program, tensors=tuple(tensors.values()), equations=(*program.equations, *derived))
+
+
+def declared_by(equation: Equation) -> str:
+    """How messages name what declared an equation."""
+    return f"layer '{equation.origin}'" if equation.origin else f"the equation of '{equation.target}'"
 
 
 def carries(equation: Equation, program: Program) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from codegen.dependence import recurrences
 from codegen.equation import Program
 from symnet.derive.reverse import cotangent_name, gradient
+from symnet.errors import border
 from symnet.explain.matrix.primes import Primes, primes
 from symnet.explain.slopes import Slope, largest_slope
 from symnet.graph import Model
@@ -47,6 +48,7 @@ class Row:
     norm: float | None
 
 
+@border
 def audit(model: Model, arrays: Mapping[str, Any] | None = None) -> tuple[Row, ...]:
     """A row for each layer that has parameters or an activation, in the order of the layers.
 

@@ -22,6 +22,8 @@ from symnet.derive.partial import partial, through_output
 FAR = 60.0
 """The search runs over -FAR..FAR; beyond, activations are straight or flat."""
 STEPS = 6000
+NEAR = 1e-290
+"""A point beside 0, where the slope of a root is what it is nowhere on the grid."""
 GROWN = 1e6
 """A slope at 1e8 beyond this says that there is no bound."""
 
@@ -128,7 +130,8 @@ def _searched(body: sympy.Expr) -> float:
         value = abs(compute({slot(0).name: x}))
         return value if math.isfinite(value) else 0.0
 
-    if max(slope(-1e8), slope(1e8)) > GROWN or any(
+    # Beside the kink of a root, where the slope itself is said to be 0, it grows as it does far out.
+    if max(map(slope, (-1e8, 1e8, -NEAR, NEAR))) > GROWN or any(
         math.isinf(compute({slot(0).name: x})) for x in (-200.0, 0.0, 200.0, 800.0)
     ):
         return math.inf

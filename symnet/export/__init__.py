@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from symnet.errors import DefinitionError
+from symnet.errors import DefinitionError, border
 from symnet.extras import extra
 from symnet.graph import Model
 
 
+@border
 def onnx_bytes(model: Model, params: Mapping[str, np.ndarray]) -> bytes:
     """The network with these parameters as an ONNX file; see `symnet.export.onnx.model.onnx_model`.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from symnet.compile import compile as compile_model
+from symnet.errors import border
 from symnet.files import write_atomic
 from symnet.graph import Model
 
@@ -22,6 +23,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every part: the same network gives the same bytes."""
 
 
+@border
 def write_bundle(path: str | Path, model: Model, params: Mapping[str, np.ndarray], dtype: str = "float32") -> int:
     """Write `model` with these parameters as a zip application, whole or not at all; returns its size in bytes.
 

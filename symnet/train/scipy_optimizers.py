@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from symnet.compile import Network
-from symnet.errors import DefinitionError, errors_of
+from symnet.errors import DefinitionError, border, errors_of
 from symnet.extras import extra
 from symnet.options import choice, integer, number, strict
 
@@ -51,6 +51,7 @@ class Fit:
 
 
 @strict
+@border
 def fit_scipy(
     net: Network,
     x: Any,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from symnet.compile import Network
 from symnet.derive.network import derived
+from symnet.errors import border
 from symnet.explain.graph import Graph, folded
 from symnet.explain.graph.folded import targets_of
 from symnet.explain.latex import Legend, legend
@@ -55,6 +56,7 @@ class Report:
     listings: tuple[Listing, ...]
 
 
+@border
 def report(net: Network, steps: bool = True) -> Report:
     """The report on a compiled network; the same network gives the same report.
 
