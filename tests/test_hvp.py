@@ -227,6 +227,29 @@ def test_modes_noise_and_several_outputs() -> None:
         assert np.abs(array - (up[name] - down[name]) / 2e-5).max() < 1e-7, name
 
 
+ONE_LOOP = {
+    "a scale": ("y[n] = w[0]*x[n]", {"w": "1"}, ()),
+    "a parameter for each": ("y[n,i] = w[i]*x[n,i]", {"w": "i"}, (3,)),
+    "a shift": ("y[n,i] = tanh(x[n,i] + b[])", {"b": ""}, (2,)),
+}
+"""Formulas whose whole Hessian product numba computes in one loop."""
+
+
+@pytest.mark.parametrize("name", ONE_LOOP)
+def test_a_product_in_one_loop(name: str) -> None:
+    pytest.importorskip("numba")
+    text, params, shape = ONE_LOOP[name]
+    x = sn.Input(shape, name="x")
+    model = sn.Model(x, sn.Formula(text, params=params, name="f")(x), loss=sn.MeanSquaredError(), name="m")
+    module, plain = compiled(model, "numba"), compiled(model, "numpy")
+    rng = np.random.default_rng(3)
+    drawn = {n: rng.normal(size=s) for n, s in module.PARAMETERS.items()}
+    inputs, target = rng.normal(size=(4, *shape)), rng.normal(size=(4, *shape))
+    agree_with_differences(module, drawn, inputs, target)
+    for key, product in plain.hvp(drawn, inputs, target, direction(plain)).items():
+        np.testing.assert_allclose(module.hvp(drawn, inputs, target, direction(plain))[key], product, rtol=1e-12)
+
+
 VANISHING = {
     "sign": "h[n,k] = sign(sum[i](W[k,i]*x[n,i]))\ny[n,k] = v[k]*h[n,k] + sum[i](W[k,i]*x[n,i]**2)",
     "position": "h[n,k] = sum[i](W[k,i]*x[n,i])\ny[n,k] = v[k]*argmax[j](h[n,j] + W[k,0]) + h[n,k]",

@@ -239,7 +239,8 @@ def _function(
 ) -> _Function:
     """One stage's function."""
     program = writer.scope.program
-    handed_out = any(program.table[b.equation.target].kind == "result" for b in blocks)
+    # Of several equations that share a loop a block names one only.
+    handed_out = any(program.table[e.target].kind == "result" for e in program.equations if e.stage == stage)
     place = naming.arguments.get(stage, "g" if handed_out else None)
     arguments = ", ".join(["p", "w", *([place] if place else [])])
     lines = [f"def {naming.prefix}{stage}({arguments}):", f'    """{purpose}"""']
