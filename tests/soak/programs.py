@@ -139,6 +139,7 @@ class Program(Drawing):
     def free(self, most: int = 2) -> list[str]:
         """Indices for a left side after n."""
         names = ["t"] if "t" in self.extents and self.chance(0.6) else []
+        names += [x for x, extent in self.extents.items() if extent.size == "T" and extent.const and self.chance(0.5)]
         while len(names) < self.rng.choice(range(most + 1)):
             names.append(self.letter(names))
         self.rng.shuffle(names)
@@ -161,7 +162,10 @@ class Program(Drawing):
 
     def plain(self, name: str) -> None:
         at = ["n", *self.free()]
-        self.define(name, at, self.body(self.scope(at)))
+        body = self.body(self.scope(at))
+        shown = letters(body)
+        at = [x for x in at if x in shown or not (self.extents[x].size == "T" and self.extents[x].const)]
+        self.define(name, at, body)
 
     def scope(self, at: list[str]) -> list[str]:
         """The indices that a body may read."""
@@ -310,6 +314,9 @@ class Program(Drawing):
             body = self.with_batch(body)
         else:
             body = self.with_batch(self.body(scope))
+        # What follows from a read alone has no extent where nothing reads it.
+        shown = letters(body)
+        at = [x for x in at if x in shown or not (self.extents[x].size == "T" and self.extents[x].const)]
         self.equations.append(Equation("y", tuple(Affine(((x, 1),)) for x in at), body))
         if added or self.unread:
             self.added(self.equations[-1])

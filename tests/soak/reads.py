@@ -117,7 +117,7 @@ class Reads:
         read: Any = Read(name, tuple(at))
         if not over:
             return read
-        return Reduce(self.rng.choice(("sum", "sum", "mean", "max", "logsumexp")), tuple(over), read)
+        return Reduce(self.rng.choice(("sum", "mean", "mean", "max", "logsumexp")), tuple(over), read)
 
     def moved(self, name: str, extent: Extent, skip: bool) -> Affine:
         """An index as a subscript: alone, turned round, or moved so that it leaves the axis."""
@@ -238,6 +238,7 @@ class Reads:
     def integer_read(self, names: list[str], values: int, dtype: str = "int") -> Read:
         """A read of an integer or boolean input."""
         names = [name for name in names if not (self.extents[name].size == "T" and self.extents[name].const)]
+        names = [self.batch, *(name for name in names if name not in ("n", "m"))]  # an input has one axis of samples
         shape = tuple(self.extents[name] for name in names)
         known = [d for d in self.declared if d.dtype == dtype and d.shape == shape and d.values == values]
         if known and self.chance(0.5):
