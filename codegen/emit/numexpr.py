@@ -17,6 +17,8 @@ from codegen.emit.ufuncs import Operand
 from codegen.names import KEYWORDS, allocate
 from codegen.plan import Compute
 
+_LITERAL = re.compile(r"-?\d{1,9}")
+"""The integers that are written as they are."""
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 _RELATIONS = {"greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<=", "equal": "==", "not_equal": "!="}
 _FUNCTIONS = {
@@ -56,6 +58,12 @@ MEMORY_UFUNC = 0.17
 CACHE_ELEMENTS = 2_000_000
 NOMINAL_SIZE = 64
 
+MOST_OPERANDS = 31
+"""Arrays and scalars of an expression: with its result as many as every version of NumPy's iterator takes."""
+MOST_OPERATIONS = 180
+"""Operations as they are spelled: their brackets nest no deeper than Python reads, their registers are numbered in a
+byte; and `maximum` writes its arguments twice."""
+
 
 def chosen(tree: Tree, known: Mapping[str, Operand], step: Compute, target: str) -> bool:
     """True when this kernel is to be a numexpr expression."""
@@ -63,7 +71,27 @@ def chosen(tree: Tree, known: Mapping[str, Operand], step: Compute, target: str)
         return False
     if any(known[leaf].dtype == "int" for leaf in _leaf_order(tree)):
         return False  # numexpr takes an integer beside a float32 for a reason to compute in float64
+    if _operands(tree) > MOST_OPERANDS or _operations(tree) > MOST_OPERATIONS:
+        return False
     return target == "numexpr" or _pays(tree, step)
+
+
+def _operands(tree: Tree) -> int:
+    """The arrays of an expression, and the numbers that travel as scalars."""
+    return len(_leaf_order(tree)) + len(_numbers(tree))
+
+
+def _numbers(tree: Tree) -> set[str]:
+    if isinstance(tree, Scalar):
+        return set() if _LITERAL.fullmatch(tree.text) else {tree.text}
+    return set().union(*map(_numbers, tree.args)) if isinstance(tree, Node) else set()
+
+
+def _operations(tree: Tree) -> int:
+    """The operations that the text of an expression has."""
+    if not isinstance(tree, Node):
+        return 0
+    return 1 + (1 + (tree.ufunc in ("maximum", "minimum", "square"))) * sum(map(_operations, tree.args))
 
 
 def _expressible(tree: Tree) -> bool:
@@ -143,7 +171,7 @@ def _spelled(tree: Tree, names: dict[str, str], scalars: dict[str, str]) -> str:
     if isinstance(tree, Leaf):
         return names[tree.symbol]
     if isinstance(tree, Scalar):
-        if re.fullmatch(r"-?\d{1,9}", tree.text):
+        if _LITERAL.fullmatch(tree.text):
             return tree.text if not tree.text.startswith("-") else f"({tree.text})"
         return _scalar(tree.text, names, scalars)
     args = [_spelled(a, names, scalars) for a in tree.args]
