@@ -140,3 +140,16 @@ def test_what_is_outside_of_a_framed_picture_is_left_out(target: str) -> None:
             (1, 2)
         )
     judged(made, {"s": S}, right, {"f.k": kernel})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_cotangent_from_outside_annihilates_an_infinite_factor_of_the_step(target: str) -> None:
+    """The way back divides by t, and there is nothing from step -1 to divide at t = 0."""
+    made = module("h[n,t] = tanh(x[n,t] + h[n,t+1]/(1+t))\ny[n,t] = h[n,t]", target, {"x": X})
+    right, state = np.zeros((2, 4)), np.zeros(2)
+    for t in (3, 2, 1, 0):
+        right[:, t] = state = np.tanh(X[:, t] + state / (1 + t))
+    judged(made, {"x": X}, right, {})
+    made = module("y[n,t] = x[n,t+1]*log(t + 1)/(t + 1)", target, {"x": X}, sizes={"t": 4})
+    factors = np.log([1.0, 2, 3, 4]) / [1, 2, 3, 4]
+    judged(made, {"x": X}, np.pad(X[:, 1:], ((0, 0), (0, 1))) * factors, {})

@@ -24,6 +24,7 @@ from codegen.equation import (
     Guard,
     Read,
     Reduction,
+    index_symbol,
     indices_of,
     infinite_slot,
     reads_of,
@@ -107,8 +108,10 @@ def fill_outside(equation: Equation, k: int, storage: Storage) -> float:
 
 
 def _is_polynomial(equation: Equation) -> bool:
-    """Whether the body stays finite while its reads are, so that a cotangent of 0 makes it 0."""
-    return not equation.reads or bool(equation.body.is_polynomial(*map(slot, range(len(equation.reads)))))
+    """Whether the body stays finite while its reads are, wherever its indices are: a cotangent of 0 makes it 0."""
+    indices = [s for s in equation.body.free_symbols if s == index_symbol(s.name)]
+    slots = map(slot, range(len(equation.reads)))
+    return not equation.reads or bool(equation.body.is_polynomial(*slots, *indices))
 
 
 def _without_single_points(equation: Equation) -> Equation:
