@@ -88,3 +88,25 @@ def test_both_directions_in_one_cycle_are_refused() -> None:
     program = Program((x, *done.tensors), done.equations, ("N", "T"))
     with pytest.raises(FormulaError, match="two directions need two recurrences"):
         schedule(program)
+
+
+SHORT = {
+    "two back, one step": ("h[n,t] = sigmoid(x[n,t] + h[n,t-2])", 1),
+    "three ahead, two steps": ("h[n,t] = sigmoid(x[n,t] + h[n,t+3])", 2),
+    "a product, two steps": ("h[n,t] = x[n,t]*h[n,t-2] + sigmoid(x[n,t])", 2),
+    "two states, two steps": ("g[n,t] = x[n,t] + 0.5*h[n,t-2]\nh[n,t] = sigmoid(g[n,t])", 2),
+}
+"""Recurrences shorter than their distance: every read of the state is outside, so all are sigmoid(x)."""
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_recurrence_shorter_than_its_distance(name: str) -> None:
+    text, steps = SHORT[name]
+    x = sn.Input((steps,), name="x")
+    model = sn.Model(x, sn.Formula(text, name="f")(x), loss=sn.MeanSquaredError(), name="m")
+    module = sn.compile(model, dtype="float64", target="numpy", wrt_inputs=True).module
+    a, target = np.linspace(-1, 2, 3 * steps).reshape(3, steps), np.full((3, steps), 0.25)
+    y = 1 / (1 + np.exp(-a))
+    np.testing.assert_allclose(module.forward({}, a), y, rtol=1e-14)
+    gradient = module.loss_and_grads({}, a, target)[1]["x"]
+    np.testing.assert_allclose(gradient, 2 * (y - target) * y * (1 - y) / y.size, rtol=1e-12)

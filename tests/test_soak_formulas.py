@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from codegen.equation import Equation
-from soak.driver import Report, drawn, judged, one
+from soak.driver import Report, drawn, failure_text, judged, one, run
 from soak.features import FEATURES, features_of
 from soak.formulas import KIND
 from soak.inference import reads
@@ -27,6 +27,21 @@ from soak.value import Value
 
 ROW, STEP, TAP = (Affine(((name, 1),)) for name in "itu")
 N_AXIS = Affine((("n", 1),))
+
+
+def _found(report: Report) -> str:
+    return "\n".join([*map(failure_text, report.failures), *(f"slow: {s['text']}" for s in report.slow)])
+
+
+@pytest.mark.parametrize(
+    ("target", "first", "count"), [("numpy", 0, 120), ("numexpr", 5000, 40), ("numba-python", 6000, 40)]
+)
+def test_drawn_formulas(target: str, first: int, count: int) -> None:
+    """Every value, loss and gradient is the one that brute force gives; no more than a few are refused."""
+    report = run(KIND, target, range(first, first + count), shrink_seconds=20)
+    assert not report.failures, _found(report)
+    assert not report.slow, _found(report)
+    assert sum(report.refused.values()) <= 0.05 * count, report.refused
 
 
 # the judge's own arithmetic, by hand

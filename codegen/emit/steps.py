@@ -121,6 +121,8 @@ class StepWriter:
 
     def _loop(self, loop: Loop, indent: int) -> list[str]:
         """A loop over the steps' slices, which the workspace has in lists; else over their numbers."""
+        if all(isinstance(inner, Note) for inner in loop.steps):  # at every step it reads outside: nothing to add
+            return [line for inner in loop.steps for line in self.write(inner, indent)]
         slices = slices_of(loop)
         bases = [self.scope.base(name) for name, _ in slices or ()]
         # Numbers are needed where one is part of a formula, or a slice is not one of the workspace.

@@ -1,7 +1,7 @@
 """Which of eight kinds of wrong numbers in version 0.3.0 the drawn formulas find.
 
     git worktree add ../v03 v0.3.0
-    PYTHONPATH=../v03:tests python -m soak.kinds_of_030
+    cd ../v03; PYTHONPATH=.:$OLDPWD/tests $OLDPWD/.venv/bin/python -m soak.kinds_of_030
 
 A case counts for a kind if it has the kind's features, and what is left of it after shrinking has them still.
 """
