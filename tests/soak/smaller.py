@@ -239,7 +239,7 @@ def _has_to_be_given(name: str, extent: Extent, case: Formula) -> bool:
 
 
 def _symbolic(s: Any, table: dict[str, Extent]) -> bool:
-    return not isinstance(s, Affine) or bool(table[s.plain or ""].size)
+    return not isinstance(s, Affine) or s.plain is None or bool(table[s.plain].size)
 
 
 def _declared_by_known(d: Any, names: set[str]) -> Any:
