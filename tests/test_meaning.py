@@ -16,6 +16,7 @@ from codegen.affine import Affine
 from codegen.equation import Program, Tensor, all_reads
 from codegen.interpret import interpret
 from codegen.notation import elaborate
+from running import run
 
 RNG = np.random.default_rng(12)
 INF = math.inf
@@ -115,6 +116,12 @@ FORMULAS = {
     # what a zero does to what it meets
     "nothing times infinity": Meant("y[i] = pole[i+1]/pole[i]", lambda: [0, INF, 0, np.nan], {"i": 4}),
     "a log of nothing": Meant("y[i] = log(pole[i])", lambda: [0, -INF, math.log(2), -INF]),
+    "a log of what is outside": Meant("y[i] = log(pole[i+2])", lambda: [math.log(2), -INF, -INF, -INF], {"i": 4}),
+    "minus one by nothing": Meant("y[i] = -1/pole[i+2]", lambda: [-0.5, -INF, -INF], {"i": 3}),
+    "a number by nothing": Meant("y[i] = low[i]/pole[i+2]", lambda: [-1.5, -INF, -INF, -INF], {"i": 4}),
+    "nothing by a number": Meant("y[i] = low[i+2]/low[i]", lambda: [2 / 3, 5, 0, 0], {"i": 4}),
+    "nothing times a log": Meant("y[i] = low[i+3]*log(pole[i]) + 1", lambda: [1, np.nan, 1, np.nan], {"i": 4}),
+    "one in place of the other": Meant("y[i] = exp(low[i])*w[i-1]", lambda: [0, *np.exp(LOW[1:]) * W], {"i": 4}),
     # conditions
     "causal": Meant("y[t] = sum[s | s <= t](q[t,s])", lambda: np.tril(Q).sum(1)),
     "strictly": Meant("y[t] = max[s | s < t](q[t,s])", lambda: [-INF, Q[1, 0], Q[2, :2].max()]),
@@ -202,3 +209,13 @@ def test_formula(case: str) -> None:
     expected = np.asarray(meant.value(), float)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found.astype(float), expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("target", ["numpy", "numexpr"])
+@pytest.mark.parametrize("case", FORMULAS)
+def test_code_of_the_formula(case: str, target: str) -> None:
+    meant = FORMULAS[case]
+    made, last = program(meant)
+    arrays = {name: array for name, (_, array) in GIVEN.items() if name in made.table}
+    found = run(made, arrays, SIZES, (last,), target)[last]
+    np.testing.assert_allclose(found.astype(float), np.asarray(meant.value(), float), rtol=1e-12, atol=1e-12)

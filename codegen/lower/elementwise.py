@@ -35,7 +35,9 @@ def elementwise(equation: Equation, storage: Storage) -> list[Step]:
     whole = all(equation.extents[n] == size for n, size in zip(names, shape, strict=True))
     if not whole and not equation.accumulate:
         steps.append(Fill(View(equation.target), 0.0))
-    for piece in _pieces(equation, storage):
+    pieces = [_settled(piece, storage) for piece in _pieces(equation, storage)]
+    # Where a number 0 is not what a read of zeros gives, the whole range reads a copy in a frame of zeros.
+    for piece in [equation] if None in pieces else [piece for piece in pieces if piece is not None]:
         steps += [compute(piece, storage)] if piece.body != 0 or (whole and not equation.accumulate) else []
     return steps
 
@@ -107,7 +109,7 @@ def _pieces(equation: Equation, storage: Storage) -> Iterator[Equation]:
             for start, stop in pairwise(cuts):
                 yield from _pieces(_piece(equation, name, start, stop), storage)
             return
-    yield _settled(equation, storage)
+    yield equation
 
 
 def _cuts(equation: Equation, name: str, storage: Storage) -> list[int]:
@@ -128,18 +130,38 @@ def _piece(equation: Equation, name: str, start: int, stop: int) -> Equation:
     return substitute_indices(equation, {name: Affine.of(name) + start}, box)
 
 
-def _settled(equation: Equation, storage: Storage) -> Equation:
-    """Reads that lie wholly outside their box replaced by 0, guards that always hold dropped."""
+def _settled(equation: Equation, storage: Storage) -> Equation | None:
+    """Reads that lie wholly outside their box replaced by 0, guards that always hold dropped.
+
+    None where arrays would make something else of their zeros: 0/0 is not 0 there, and log(0) is -inf.
+    """
     outside = {slot(k): k for k in slots_of(equation.body) if _is_outside(equation.reads[k], equation, storage)}
-    body = equation.body.xreplace(dict.fromkeys(outside, sympy.Integer(0)))
-    body = body.xreplace({sympy.zoo: sympy.oo})  # 1/0 is infinite in arrays, and of one sign
+    body = equation.body.xreplace(dict.fromkeys(outside, ZERO))
     ranges = [(g, g.affine.bounds(equation.extents)) for g in equation.guards if g.op == ">=" and not g.reads]
     if any(equation.reads[k].strong for k in outside.values()) or any(
         (-high - 1).is_nonnegative() for _, (_, high) in ranges
     ):
-        return equation.with_(body=sympy.Integer(0), reads=(), guards=())
+        return equation.with_(body=ZERO, reads=(), guards=())
+    if not _is_exact(equation.body, body, set(outside)):
+        return None
     certain = [g for g, (low, _) in ranges if low.is_nonnegative()]
     return compact(equation.with_(body=body, guards=tuple(g for g in equation.guards if g not in certain)))
+
+
+def _is_exact(body: sympy.Expr, settled: sympy.Expr, outside: set[sympy.Symbol]) -> bool:
+    """Whether `settled`, which is `body` with numbers 0 for these slots, is what arrays of zeros give.
+
+    A product may be 0 only if its other factors are finite while their reads are.
+    """
+    if settled.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
+        return False
+    zeros = dict.fromkeys(outside, ZERO)
+    for product in sympy.preorder_traversal(body):
+        if isinstance(product, sympy.Mul) and any(factor.xreplace(zeros) == 0 for factor in product.args):
+            slots = [s for s in product.free_symbols if s.name.startswith("_")]
+            if not product.is_polynomial(*slots):
+                return False
+    return True
 
 
 def _is_outside(read: Read, equation: Equation, storage: Storage) -> bool:
