@@ -211,6 +211,7 @@ def test_formula(case: str) -> None:
     np.testing.assert_allclose(found.astype(float), expected, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 @pytest.mark.parametrize("target", ["numpy", "numexpr"])
 @pytest.mark.parametrize("case", FORMULAS)
 def test_code_of_the_formula(case: str, target: str) -> None:
