@@ -176,8 +176,8 @@ LABELS: dict[str, tuple[Any, str]] = {
     "floats": (Y.astype(float), r"use \.astype\(int\)"),
     "booleans": (Y > 0, r"use \.astype\(int\)"),
     "text": (Y.astype(str), r"use \.astype\(int\)"),
-    "unsigned, too large": (np.full(6, 2**64 - 1, np.uint64), "whole numbers up to"),
-    "unsigned, as negative": (Y.astype(np.uint64) - np.uint64(1), "whole numbers up to"),
+    "unsigned, too large": (np.full(6, 2**64 - 1, np.uint64), "labels from 0 to 1"),
+    "unsigned, as negative": (Y.astype(np.uint64) - np.uint64(1), "labels from 0 to 1"),
     "bytes": (np.full(6, 255, np.uint8), "labels from 0 to 1"),
 }
 

@@ -14,17 +14,13 @@ import symnet as sn
 from batch import parameters
 from corpus import POOLS, TARGETS, compiled, network
 from corpus_formulas import FORMULAS, NAMED
+from loud import strict
 
 HUGE = 1e4
 POINTS = np.array([-HUGE, -300, -104, -89, -50, -20, -1, -1e-3, -1e-30, 0, 1e-30, 1e-3, 1, 20, 50, 89, 104, 300, HUGE])
 
 UNBOUNDED = "sinh(x/4) - cosh(x/3)"
 """Beyond float32 at 1e4, whatever the code."""
-
-
-def strict() -> np.errstate:
-    """Every floating-point mistake but underflow raises."""
-    return np.errstate(all="raise", under="ignore")
 
 
 def shifted(activation: str, dtype: str, target: str) -> ModuleType:
@@ -42,7 +38,7 @@ def test_activations_and_their_derivatives_are_finite(activation: str, target: s
     for dtype in ("float32", "float64"):
         module = shifted(activation, dtype, target)
         params, x = {"shift.b": np.zeros(len(POINTS))}, POINTS[None]
-        with strict():
+        with strict(module):
             output = module.forward(params, x)
             loss, grads = module.loss_and_grads(params, x, output - 0.5)  # so that the gradient is the derivative
         assert np.isfinite(loss)
@@ -66,12 +62,12 @@ def test_cross_entropy_of_huge_logits(dtype: str, target: str) -> None:
     params = {"shift.b": np.zeros(3)}
     logits = np.array([[HUGE, -HUGE, 0.0]])
     for label, expected, slope in [(0, 0.0, [0, 0, 0]), (1, 2e4, [1, -1, 0]), (2, 1e4, [1, 0, -1])]:
-        with strict():
+        with strict(module):
             loss, grads = module.loss_and_grads(params, logits, [label])
         assert loss == pytest.approx(expected, rel=1e-6)
         np.testing.assert_allclose(grads["shift.b"], slope, atol=1e-6)
     for value in (HUGE, -HUGE):
-        with strict():
+        with strict(module):
             loss, grads = module.loss_and_grads(params, np.full((1, 3), value), [1])
         assert loss == pytest.approx(np.log(3), rel=1e-3)
         np.testing.assert_allclose(grads["shift.b"], [1 / 3, -2 / 3, 1 / 3], rtol=1e-3)
@@ -84,7 +80,7 @@ def test_binary_cross_entropy_of_huge_logits(dtype: str, target: str) -> None:
     shift = sn.Formula("y[n,k] = x[n,k] + b[k]", params={"b": "k"}, name="shift")
     module = sn.compile(sn.Model(x, shift(x), loss=sn.BinaryCrossEntropy()), dtype=dtype, target=target).module
     logits, y = np.array([[HUGE, HUGE, -HUGE, -HUGE]]), np.array([[1, 0, 1, 0]])
-    with strict():
+    with strict(module):
         loss, grads = module.loss_and_grads({"shift.b": np.zeros(4)}, logits, y)
     assert loss == pytest.approx(2 * HUGE / 4, rel=1e-6)
     np.testing.assert_allclose(grads["shift.b"], [0, 0.25, -0.25, 0], atol=1e-6)

@@ -183,3 +183,34 @@ def test_estimators_travel_after_their_use() -> None:
         joblib.delayed(lambda e: copy.deepcopy(e).predict(X))(estimator) for _ in range(2)
     )
     np.testing.assert_array_equal(several[0], several[1])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
+def test_a_copied_step_goes_on_by_itself(way: Callable[[Any], Any], optimizer: str) -> None:
+    """As one that was trained alone, and without the other's parameters."""
+    net = small(dtype="float64")
+    module, params = net.module, net.module.init_params(1)
+    options = {"batch_size": 8, "optimizer": optimizer, "rates": {"hidden": 0.5}, "clip": 1.0, "learning_rate": 0.01}
+    alone, step = (module.make_step(params, **options) for _ in range(2))
+    for each in (alone, step):
+        each(X, Y)
+        each(X, Y)
+    other = way(step)
+    kept = step.params()
+    assert [other(X, Y) for _ in range(3)] == [alone(X, Y) for _ in range(3)]
+    for name, array in other.params().items():
+        np.testing.assert_array_equal(array, alone.params()[name])
+        np.testing.assert_array_equal(step.params()[name], kept[name])
+
+
+def test_a_copied_step_draws_the_same_noise() -> None:
+    x = sn.Input((3,), name="x")
+    model = sn.Model(x, sn.Dense(2)(sn.Dropout(0.5)(sn.BatchNorm1D()(x))), loss=sn.SquaredError(), name="m")
+    module = sn.compile(model, dtype="float64").module
+    step = module.make_step(module.init_params(), batch_size=8, seed=3)
+    step(X, Y)
+    other = copy.deepcopy(step)
+    assert [other(X, Y) for _ in range(3)] == [step(X, Y) for _ in range(3)]
+    for name, array in other.params().items():
+        np.testing.assert_array_equal(array, step.params()[name])

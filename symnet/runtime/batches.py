@@ -155,7 +155,8 @@ def _load(
 ) -> Workspace:
     x, y, *weights = batch
     try:
-        return step.load(x, y, kind, *weights)
+        with np.errstate(all="ignore"):  # what is not finite is refused
+            return step.load(x, y, kind, *weights)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
 
@@ -201,6 +202,14 @@ def _prepare(
             raise DataError(f"x: expected at least one sample, got {x.samples}")
         _training_weights(None, None, sample_weight, class_weight)
         return _Stream(x)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        return _checked(step, x, y, sample_weight, class_weight)
+
+
+def _checked(
+    step: Step, x: Any, y: Any, sample_weight: Any, class_weight: Any
+) -> _Data | _Mapped:
+    """A data set that is no source."""
     inputs = _as_inputs(x)
     sizes = _sizes(inputs)
     count = sizes["N"]

@@ -55,6 +55,13 @@ def _as_inputs(x: Any) -> dict[str, np.ndarray]:
         name: _as_array(f"input {name!r}", x[name], kind)
         for name, (_, kind) in INPUTS.items()
     }
+    for name, array in inputs.items():
+        if array.dtype == np.uint64 and INPUTS[name][1] == "int":
+            largest = int(array.max(initial=0))
+            if largest > 2**63 - 1:
+                raise DataError(
+                    f"input {name!r}: expected whole numbers up to {2**63 - 1}, got {largest}"
+                )
     for name, count in RANGES.items():
         array = inputs[name]
         if array.size and not (array.min() >= 0 and array.max() < count):
@@ -232,8 +239,20 @@ def _as_params(
             raise DataError(
                 f"params: {name!r}: expected numbers of shape {shape}, got shape {array.shape} and dtype {array.dtype}"
             )
-        arrays[name] = np.asarray(array, dtype, order="C")
+        arrays[name] = _converted(name, array, dtype)
     return arrays
+
+
+def _converted(name: str, array: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
+    if array.dtype == dtype:
+        return np.asarray(array, order="C")
+    try:
+        with np.errstate(over="raise", under="ignore"):
+            return np.asarray(array, dtype, order="C")
+    except FloatingPointError:
+        raise DataError(
+            f"params: {name!r}: expected numbers that {dtype.__name__} can hold, got {np.abs(array).max()}"
+        ) from None
 
 
 def _require(

@@ -13,9 +13,6 @@ _KINDS = {
 }  # the kinds of NumPy dtype that each kind of input takes
 
 
-_LARGEST = 2**63 - 1  # what int64 holds
-
-
 class DataError(ValueError):
     """Data, parameters or an option that this network cannot use; the message says how to mend it."""
 
@@ -68,14 +65,5 @@ def _as_array(what: str, value: Any, kind: str) -> np.ndarray:
             hint = "give real and imaginary parts as numbers of their own"
         raise DataError(
             f"{what}: expected {kind} values, got dtype {array.dtype}; {hint}"
-        )
-    if (
-        kind == "int"
-        and array.dtype == np.uint64
-        and array.size
-        and array.max() > _LARGEST
-    ):
-        raise DataError(
-            f"{what}: expected whole numbers up to {_LARGEST}, got {array.max()}"
         )
     return array

@@ -14,7 +14,7 @@ from symnet.runtime.checks import (
     _targets_of,
 )
 from symnet.runtime.containers import DataError, _plain
-from symnet.runtime.evaluate import _loaded, _outputs
+from symnet.runtime.evaluate import _computed, _outputs
 from symnet.runtime.head import (
     DTYPE,
     FROZEN,
@@ -23,6 +23,7 @@ from symnet.runtime.head import (
     TANGENTS,
     Curvature,
     Tangents,
+    Workspace,
     _hvp,
     _tangent,
 )
@@ -37,10 +38,19 @@ def jvp(params: dict[str, Any], x: Any, v: dict[str, Any]) -> tuple[Any, Any]:
     the output, as in use, and the caller's own.  Raises DataError.
     """
     p = _as_params(params) | _as_directions(v)
-    with _loaded(x, Tangents) as w:
+    results: dict[str, np.ndarray] = {}
+
+    def work(w: Workspace) -> tuple[Any, Any]:
         _tangent(p, w)
         tangents = {name: np.array(getattr(w, at)) for name, at in TANGENTS.items()}
+        results.update(
+            (f"tangent {name!r}" if name else "tangent", array)
+            for name, array in tangents.items()
+        )
         return _outputs(w), tangents if OUTPUTS else tangents[""]
+
+    found: tuple[Any, Any] = _computed(x, Tangents, work, results)
+    return found
 
 
 def hvp(
@@ -58,11 +68,14 @@ def hvp(
     """
     p = _as_params(params) | _as_directions(v)
     g = {name: np.zeros(PARAMETERS[name], DTYPE) for name in v}
-    with _loaded(x, Curvature) as w:
+
+    def work(w: Workspace) -> None:
         _put_targets(_targets_of(w), y)
         _put_weights(w, sample_weight)
         _draw_noise_of(w, seed)
         _hvp(p, w, g)
+
+    _computed(x, Curvature, work, {f"product of {n}": array for n, array in g.items()})
     return {name: g[name] for name in PARAMETERS if name in g}
 
 

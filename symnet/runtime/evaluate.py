@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from symnet.runtime.head import (
     _loss,
 )
 from symnet.runtime.noise import _draw_noise_of
+from symnet.runtime.quiet import _Quiet, _report
 from symnet.runtime.weights import _put_weights
 from symnet.runtime.workspaces import _made
 
@@ -44,20 +44,56 @@ CHUNK = 256  # samples that `predict` passes through the network at a time
 _idle: dict[tuple[object, ...], Workspace] = {}
 
 
-@contextmanager
-def _loaded(x: Any, kind: type[Workspace]) -> Iterator[Workspace]:
-    """A workspace that holds the inputs `x` and is the caller's alone until the block ends."""
+# Contexts at rest, likewise.
+_quiets: list[_Quiet] = []
+
+
+def _computed(
+    x: Any,
+    kind: type[Workspace],
+    work: Callable[[Workspace], Any],
+    results: dict[str, np.ndarray] | None = None,
+) -> Any:
+    """What `work` makes of a workspace that holds the inputs `x` and is its own alone.
+
+    results: what else than the output it computes, by name.  What of it is not finite is reported.
+    """
     inputs = _as_inputs(x)
     sizes = _sizes(inputs)
     key = (kind, *sizes.items())
     w = _idle.pop(key, None) or _made(kind, sizes)
-    for name, array in inputs.items():
-        _put_input(getattr(w, name), name, array)
-    yield w
+    try:
+        quiet = _quiets.pop()
+    except IndexError:
+        quiet = _Quiet()
+    try:
+        value = quiet.run(_put_and_work, w, inputs, work)
+        if quiet.kinds:
+            _report(quiet, (_named_outputs(w) if results is None else results).items())
+    finally:
+        quiet.kinds.clear()
+        _quiets.append(quiet)
     if sizes["N"] <= 4 * CHUNK:  # a large workspace is not worth keeping
         if len(_idle) == 4:
             _idle.clear()
         _idle[key] = w
+    return value
+
+
+def _put_and_work(
+    w: Workspace, inputs: dict[str, np.ndarray], work: Callable[[Workspace], Any]
+) -> Any:
+    for name, array in inputs.items():
+        _put_input(getattr(w, name), name, array)
+    return work(w)
+
+
+def _named_outputs(w: Workspace) -> dict[str, np.ndarray]:
+    """The outputs, as messages name them."""
+    return {
+        f"output {name!r}" if name else "output": getattr(w, how[0])
+        for name, how in _all_outputs().items()
+    }
 
 
 def forward(
@@ -69,14 +105,16 @@ def forward(
     as in use.  Raises DataError.
     """
     p = _as_params(params)
-    if not training:
-        with _loaded(x, Evaluation) as w:
+
+    def work(w: Workspace) -> Any:
+        if training:
+            _draw_noise_of(w, seed)
+            _forward(p, w)
+        else:
             _evaluate_forward(p, w)
-            return _outputs(w)
-    with _loaded(x, Workspace) as w:
-        _draw_noise_of(w, seed)
-        _forward(p, w)
         return _outputs(w)
+
+    return _computed(x, Workspace if training else Evaluation, work)
 
 
 def _outputs(w: Workspace) -> Any:
@@ -93,12 +131,15 @@ def predict(params: dict[str, Any], x: Any) -> Any:
     """
     p = _as_params(params)
     inputs = _as_inputs(x)
+
+    def work(w: Workspace) -> dict[str, np.ndarray]:
+        _evaluate_forward(p, w)
+        return _outputs_decided(w)
+
     results = []
     for start in range(0, _sizes(inputs)["N"], CHUNK):
         chunk = {n: array[start : start + CHUNK] for n, array in inputs.items()}
-        with _loaded(chunk, Evaluation) as w:
-            _evaluate_forward(p, w)
-            results.append(_outputs_decided(w))
+        results.append(_computed(chunk, Evaluation, work))
     whole = {name: np.concatenate([r[name] for r in results]) for name in results[0]}
     return whole if OUTPUTS else whole[""]
 
@@ -166,20 +207,23 @@ def loss(
     Raises DataError.
     """
     p = _as_params(params)
-    if not training:
-        with _loaded(x, Evaluation) as w:
-            _put_targets(_targets_of(w), y)
-            _put_weights(w, sample_weight)
-            _evaluate_forward(p, w)
-            _evaluate_loss(p, w)
-            return float(w.loss)
-    with _loaded(x, Workspace) as w:
+    results: dict[str, np.ndarray] = {}
+
+    def work(w: Workspace) -> float:
         _put_targets(_targets_of(w), y)
         _put_weights(w, sample_weight)
-        _draw_noise_of(w, seed)
-        _forward(p, w)
-        _loss(p, w)
+        if training:
+            _draw_noise_of(w, seed)
+            _forward(p, w)
+            _loss(p, w)
+        else:
+            _evaluate_forward(p, w)
+            _evaluate_loss(p, w)
+        results["loss"] = w.loss
         return float(w.loss)
+
+    value: float = _computed(x, Workspace if training else Evaluation, work, results)
+    return value
 
 
 def loss_and_grads(
@@ -197,7 +241,9 @@ def loss_and_grads(
         for name, shape in PARAMETERS.items()
         if name not in FROZEN
     }
-    with _loaded(x, Workspace) as w:
+    results: dict[str, np.ndarray] = {}
+
+    def work(w: Workspace) -> float:
         _put_targets(_targets_of(w), y)
         _put_weights(w, sample_weight)
         _draw_noise_of(w, seed)
@@ -206,4 +252,8 @@ def loss_and_grads(
         _backward(p, w, g)
         for name, attribute in INPUT_GRADIENTS.items():
             g[name] = np.array(getattr(w, attribute))
-        return float(w.loss), g
+        results["loss"] = w.loss
+        results.update((f"gradient of {name}", array) for name, array in g.items())
+        return float(w.loss)
+
+    return _computed(x, Workspace, work, results), g

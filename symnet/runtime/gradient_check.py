@@ -44,6 +44,7 @@ _WIDTHS = (
 )  # of the differences; a kink or rounding spoils one of them, a wrong gradient all
 
 
+@np.errstate(all="ignore")
 def check(
     params: dict[str, Any] | None = None,
     x: Any = None,

@@ -11,6 +11,7 @@ import numpy as np
 from symnet.runtime.batches import _augment, _Data, _Mapped, _prepare, _Stream
 from symnet.runtime.checks import _require, _require_function
 from symnet.runtime.containers import DataError
+from symnet.runtime.diverged import Diverged
 from symnet.runtime.evaluate import CHUNK, _right
 from symnet.runtime.head import (
     INPUTS,
@@ -20,9 +21,10 @@ from symnet.runtime.head import (
     _evaluate_loss,
 )
 from symnet.runtime.progress import _Progress
+from symnet.runtime.quiet import _Quiet, _report
 from symnet.runtime.resume import _Run
 from symnet.runtime.schedules import _Schedule
-from symnet.runtime.step import Diverged, Step, make_step
+from symnet.runtime.step import Step, make_step
 
 
 def train(
@@ -202,15 +204,22 @@ def _evaluate(step: Step, data: _Data | _Mapped | _Stream) -> dict[str, float]:
     total, samples = 0.0, 0
     right: dict[str, int] = {}
     labels: dict[str, int] = {}
-    for w, _ in data.batches(step, CHUNK, None, "validation, ", 0, Evaluation):
+    quiet = _Quiet()
+
+    def evaluate(w: Workspace) -> None:
         _evaluate_forward(step.p, w)
         _evaluate_loss(step.p, w)
+
+    for w, _ in data.batches(step, CHUNK, None, "validation, ", 0, Evaluation):
+        quiet.run(evaluate, w)
         total += float(w.loss) * _samples_in(w)
         samples += _samples_in(w)
         for name, (hits, count) in _right(w).items():
             right[name] = right.get(name, 0) + hits
             labels[name] = labels.get(name, 0) + count
     metrics = {"val_loss": total / samples}
+    if quiet.kinds:
+        _report(quiet, [("val_loss", np.asarray(total))])
     for name, hits in right.items():
         metrics["val_accuracy" + (f"_{name}" if name else "")] = hits / labels[name]
     return metrics

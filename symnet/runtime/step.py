@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, Self, cast
 
@@ -19,22 +20,22 @@ from symnet.runtime.checks import (
 )
 from symnet.runtime.containers import DataError
 from symnet.runtime.cores import _worker_count
+from symnet.runtime.diverged import Diverged
 from symnet.runtime.fast import _Like, _like
 from symnet.runtime.head import (
     BUFFERED,
     DTYPE,
     INPUTS,
     MODEL,
-    NOISE,
     OPTIMIZERS,
     Workspace,
 )
-from symnet.runtime.parts import _Batch, _given, _Learner
+from symnet.runtime.parts import _Batch, _Learner
+from symnet.runtime.quiet import _is_finite, _Quiet, _report
 from symnet.runtime.schedules import _factors
 from symnet.runtime.vectors import (
     _TRAINED,
     _clip,
-    _is_finite,
     _require_like,
     _update_blocks,
     _Vectors,
@@ -44,32 +45,6 @@ from symnet.runtime.workers import _Team
 
 _MOST = 2**31 - 1  # samples of a batch
 _BUFFER = 512  # numbers that NumPy takes through a buffer at a time; its 8192 are a small activation
-
-
-class Diverged(DataError):
-    """The loss or the gradient of a step is not finite; the parameters are as they were before the step.
-
-    step, epoch: the number of the step, and the epoch that it is counted in (None: since the training began).
-    rows: of the data, which are in the batch; None where its source does not tell.
-    params: a copy of the parameters and buffers.  batch: one of the inputs, targets, weights and noise of the step,
-    by the attributes of a workspace.
-    """
-
-    def __init__(self, what: str, step: Step, w: Any) -> None:
-        super().__init__(what)
-        self.what, self.params = what, step.params()
-        noise = {name: getattr(w, name) for name in NOISE if hasattr(w, name)}
-        self.batch = {n: array.copy() for n, array in (_given(w) | noise).items()}
-        self.learning_rate, self.step = step.learning_rate, step.t + 1
-        self.epoch: int | None = None
-        self.rows: np.ndarray | None = None
-
-    def __str__(self) -> str:
-        place = "" if self.epoch is None else f" of epoch {self.epoch}"
-        return (
-            f"training diverged: {self.what} in step {self.step}{place}; "
-            f"lower learning_rate (now {self.learning_rate:g}) or set clip"
-        )
 
 
 class Step:
@@ -98,6 +73,7 @@ class Step:
         self.clip = clip
         self.guarded = False  # whether a gradient that is not finite is looked for
         self.t = 0
+        self._quiet = _Quiet(_BUFFER if BUFFERED else None)
         self._update, state, _, _ = OPTIMIZERS[optimizer]
         self._state = [np.zeros(len(vectors.trained), DTYPE) for _ in state]
         self._factors = _factors(rates, _TRAINED)
@@ -145,12 +121,15 @@ class Step:
 
     def __call__(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """Learn from one batch.  Raises DataError, and then changes nothing."""
+        return self._told(self._quiet.run(self._put_and_learn, x, y, sample_weight))
+
+    def _put_and_learn(self, x: Any, y: Any, sample_weight: Any) -> float:
         like = self._like
         if like is not None and sample_weight is None and like.put(x, y):
-            return self.learn(like.w)
+            return self._learned(like.w)
         w = self.load(x, y, sample_weight=sample_weight)
         self._like = _like(w)
-        return self.learn(w)
+        return self._learned(w)
 
     def load(
         self,
@@ -185,12 +164,18 @@ class Step:
 
     def learn(self, w: Workspace) -> float:
         """One update from the batch that lies, checked, in `w`, which `workspace` gave."""
+        return self._told(self._quiet.run(self._learned, w))
+
+    def _told(self, value: float) -> float:
+        """After reporting a gradient that is not finite; where that is guarded it was never used."""
+        if self._quiet.kinds:
+            gradient = [] if self.guarded else [("gradient", self.flat_grad)]
+            _report(self._quiet, gradient)
+        return value
+
+    def _learned(self, w: Workspace) -> float:
         try:
-            if not BUFFERED:
-                return self._learn(w)
-            with np.errstate():  # at its end the caller's own buffer size is back
-                np.setbufsize(_BUFFER)
-                return self._learn(w)
+            return self._learn(w)
         finally:
             if self._team is not None and not self._team.close.alive:
                 self.close()
@@ -223,6 +208,21 @@ class Step:
         for weights, (gradient,), state, factor in self._blocks:
             self._update(weights, gradient, state, rate * factor, t)
         return True
+
+    def __deepcopy__(self, memo: Any = None) -> Step:
+        """A step of its own that goes on from here; made anew, because copies of views are no views."""
+        if self._team is not None:
+            raise DataError("step: with several workers it cannot be copied")
+        other = Step(
+            self.params(), self.optimizer, self.learning_rate, self.clip, 0, {}
+        )
+        other.guarded, other._factors = self.guarded, list(self._factors)
+        other._use(other._learner)
+        other.restore(self.state())
+        other.rng = copy.deepcopy(self.rng)
+        return other
+
+    __copy__ = __deepcopy__
 
     def params(self) -> dict[str, np.ndarray]:
         """A copy of the parameters and buffers as they are now."""

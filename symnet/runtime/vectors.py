@@ -87,11 +87,6 @@ def _require_like(state: dict[str, Any], kept: dict[str, np.ndarray]) -> None:
             )
 
 
-def _is_finite(array: np.ndarray) -> bool:
-    """Whether all numbers are finite.  The squares are summed first, which is fast but may overflow."""
-    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
-
-
 def _clip(gradient: np.ndarray, limit: float) -> None:
     """Shorten the whole gradient to the length `limit` if it is longer."""
     length = math.sqrt(np.vdot(gradient, gradient))

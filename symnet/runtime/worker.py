@@ -38,7 +38,7 @@ def _serve(start: dict[str, Any]) -> None:
     # The first worker owns the memory; this process is not to give it back.
     tracker = import_module("multiprocessing.resource_tracker")
     tracker.register = lambda *_: None  # type: ignore[attr-defined]
-    np.seterr(**start["errors"])
+    np.seterr(all="ignore")
     np.setbufsize(_BUFFER)
     if _signature() != start["signature"]:
         raise RuntimeError("the file of this module has changed since its import")

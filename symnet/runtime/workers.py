@@ -103,10 +103,6 @@ class _Team:
                 "worker": worker,
                 "workers": self.workers,
                 "signature": _signature(),
-                "errors": {
-                    kind: str(how).replace("call", "warn")
-                    for kind, how in np.geterr().items()
-                },
             }
             self._send(worker, json.dumps(start).encode() + b"\n" + text)
         for worker in range(1, self.workers):
