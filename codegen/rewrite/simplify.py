@@ -131,6 +131,13 @@ def _forms(rational: Expr) -> list[Expr]:
     return [*forms, *(_with_sign_inside(form) for form in forms)]
 
 
+def factored(expr: Expr) -> Expr:
+    """`expr` as a product, where it is small; `sympy.factor` takes exp(44715*x) for a polynomial of that degree."""
+    generators = Generators(expr)
+    rational = generators.abstract(expr)
+    return generators.restore(sympy.factor(rational)) if _is_small(rational) else expr
+
+
 def _is_small(rational: Expr) -> bool:
     return (
         operations(rational) <= MOST_OPERATIONS

@@ -18,7 +18,7 @@ from sympy.core.basic import Basic
 
 from codegen.rewrite.bounded import bounded_quotient, log_of_sum
 from codegen.rewrite.exponentials import split_argument
-from codegen.rewrite.simplify import simplify_body
+from codegen.rewrite.simplify import factored, simplify_body
 from codegen.scalars import Expm1, Log1p, Maximum, Minimum, Sigmoid, Softplus
 
 _HYPERBOLIC = (sympy.sinh, sympy.cosh, sympy.tanh)
@@ -155,7 +155,7 @@ def _log(expr: Expr) -> Expr | None:
     if known is not None or not _needs_exponentials(argument):
         return known
     # 1 - 1/(1 + exp(x)) and 1 - tanh(x)**2 become products of positive sums.
-    combined = sympy.factor(simplify_body(argument.rewrite(_HYPERBOLIC, sympy.exp)))
+    combined = factored(simplify_body(argument.rewrite(_HYPERBOLIC, sympy.exp)))
     return _log_of(combined) if combined.is_Mul or combined.is_Add or combined.is_Pow else None
 
 
