@@ -188,7 +188,7 @@ def _inputs(table: Mapping[str, object], given: Collection[str]) -> dict[str, No
     entries = [table["input"]] if "input" in table else _tables("inputs", table["inputs"])
     nodes: dict[str, Node] = {}
     counts: dict[str, int] = {}
-    taken = _given(entries) | given
+    taken = _given(entries).union(given)
     for entry in entries:
         if not isinstance(entry, dict):
             raise DefinitionError(f"input: expected a table such as {{ name = 'x', shape = [64] }}, got {shown(entry)}")

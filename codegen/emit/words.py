@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from codegen.emit import native_direct, native_direct_tiles, native_functions
 from codegen.emit.blocked import BLOCKS
 from codegen.emit.error_function import ERF
 from codegen.emit.workspace import PLACES, WINDOWS
+from codegen.equation import Program
 from codegen.names import WORDS, defined
 
 ARGUMENTS = ("p", "w", "g", "s")
@@ -22,6 +24,16 @@ COMPILED = (
     native_direct_tiles.TILES,
     *native_direct_tiles.IMPORTS,
 )
+
+
+NUMBERED = re.compile(r"place(_\d+)?|(convolve|gradient)_\d+(x\d+)*")
+"""Variables of a workspace, and kernels: as many as a program needs."""
+
+
+def words_among(program: Program) -> frozenset[str]:
+    """What no index and no size of a program may be called: `words()`, and those of its own that are numbered."""
+    names = {*program.sizes, *(name for e in program.equations for name, _ in e.box)}
+    return words().union(name for name in names if NUMBERED.fullmatch(name))
 
 
 @cache
