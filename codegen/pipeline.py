@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from codegen.debug import watch
 from codegen.emit.native import expressible
+from codegen.emit.scope import ATTRIBUTES
 from codegen.emit.stages import DEFAULT, Emitted, Naming, emit
 from codegen.emit.words import ARGUMENTS, words_among
 from codegen.equation import Program, all_reads
@@ -113,7 +114,7 @@ def generate(
     recipes: "columns", "shifts", "stacks": those to prefer for window products, whatever they cost.
     """
     keep = frozenset((attributes or {}).values())
-    program, renaming = without_words(program, words_among(program), attributes or ())
+    program, renaming = without_words(program, words_among(program), ATTRIBUTES.union(attributes or ()))
     program = prepared(program, keep)
     pictures = batch_last(program)
     program, copies = rows_of_inputs(program, pictures)

@@ -10,6 +10,7 @@ import ast
 import builtins
 import keyword
 import re
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -151,9 +152,23 @@ def _same(build: Build, words: Sequence[str], target: str) -> None:
         _same_as_usual(build, filled[k : k + TOGETHER], target)
 
 
+@cache
+def _built(build: Build, words: tuple[str, ...]) -> sn.Model:
+    return build(words)
+
+
+@pytest.fixture(autouse=True)
+def _differentiated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The equations of a model are the same for every target."""
+    monkeypatch.setattr(sys.modules["symnet.compile"], "network", _network)
+
+
+_network = cache(sys.modules["symnet.compile"].network)
+
+
 def _same_as_usual(build: Build, words: Sequence[str], target: str) -> None:
     rng = np.random.default_rng(5)
-    ours, theirs = _module(build(words), target), _usual(build, len(words))
+    ours, theirs = _module(_built(build, tuple(words)), target), _usual(build, len(words))
     params = {name: rng.normal(size=shape) / 3 for name, shape in theirs.PARAMETERS.items()}
     renamed = dict(zip(ours.PARAMETERS, params.values(), strict=True))
     sizes: dict[object, int] = {}
