@@ -34,6 +34,7 @@ from soak.tree import (
     walk,
     well_bound,
 )
+from soak.value import first_cycle
 
 EXPRESSIONS = (Number, Count, Read, Sum, Product, Power, Call, Modulo, Bracket, Where, Reduce)
 ONE = Number("1")
@@ -205,6 +206,8 @@ def cleaned(case: Formula) -> Formula | None:
         defined.add(equation.target)
         if not well_bound(equation.body, frozenset(scope_of(equation.at))):
             return None
+    if not _in_order(case):
+        return None
     used = {r.tensor for e in case.equations for r in walk(e) if isinstance(r, Read)}
     declared = tuple(d for d in case.declared if d.name in used)
     inputs = {d.name for d in declared if d.letters is None}
@@ -232,6 +235,19 @@ def cleaned(case: Formula) -> Formula | None:
     if not all(e.value(dict(case.sizes)) > 0 for e in extents):
         return None
     return replace(made, features=features_of(made))
+
+
+def _in_order(case: Formula) -> bool:
+    """Whether what is read is defined before, or in the same recurrence."""
+    waiting = list(case.equations)
+    while waiting:
+        cycle = first_cycle(waiting)
+        late = {e.target for e in waiting} - cycle
+        for equation in (e for e in waiting if e.target in cycle):
+            if late & {r.tensor for r in walk(equation) if isinstance(r, Read)}:
+                return False
+        waiting = [e for e in waiting if e.target not in cycle]
+    return True
 
 
 def _has_to_be_given(name: str, extent: Extent, case: Formula) -> bool:

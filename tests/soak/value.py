@@ -111,7 +111,7 @@ class Value:
         """Every equation in turn; those that read what is not there yet form a recurrence, a fixed point from zero."""
         waiting = list(case.equations)
         while waiting:
-            cycle = _first_cycle(waiting)
+            cycle = first_cycle(waiting)
             group, waiting = [e for e in waiting if e.target in cycle], [e for e in waiting if e.target not in cycle]
             for equation in group:
                 shape = self._shape(equation, case)
@@ -326,7 +326,7 @@ def _letters(s: Any) -> list[str]:
     raise TypeError(s)
 
 
-def _first_cycle(equations: list[Equation]) -> set[str]:
+def first_cycle(equations: list[Equation]) -> set[str]:
     """The targets that the first equation's target depends on and that depend on it, itself included."""
     reads: dict[str, set[str]] = {}
     for equation in equations:
