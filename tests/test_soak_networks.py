@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from symnet.derive import network
 from symnet.derive.network import derived
 from symnet.derive.reverse import gradient
 
-SHARES = {"numpy": range(9017, 9037), "auto": range(9100, 9104), "numexpr": range(9200, 9204)}
+SHARES = {"numpy": range(9000, 9014), "auto": range(9100, 9104), "numexpr": range(9200, 9204)}
 
 
 @pytest.mark.parametrize(("target", "seed"), [(target, seed) for target, seeds in SHARES.items() for seed in seeds])
@@ -38,11 +37,14 @@ def test_a_seed_decides_the_case() -> None:
 
 def test_every_feature_is_drawn() -> None:
     """With the seeds of a run of three minutes."""
-    found: Counter[str] = Counter()
-    for seed in range(300):
-        found.update(drawn(KIND, seed).features)
-    assert [name for name in FEATURES if not found[name]] == []
-    assert not set(found) - set(FEATURES)
+    missing = set(FEATURES)
+    for seed in range(600):
+        features = drawn(KIND, seed).features
+        assert features <= set(FEATURES)
+        missing -= features
+        if not missing:
+            return
+    pytest.fail(f"never drawn: {sorted(missing)}")
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 12))
@@ -69,8 +71,11 @@ def test_smaller_cases_are_smaller_and_end() -> None:
 # --- what is broken is found -------------------------------------------------------------------------
 
 
-def _found(monkeypatch: pytest.MonkeyPatch, seeds: range) -> dict[str, Any]:
-    report = run(KIND, "numpy", seeds, first_failure=True, shrink_seconds=8)
+def _found() -> dict[str, Any]:
+    """What the soak finds among networks without recurrences and second derivatives, which are derived faster."""
+    slow = {"SimpleRNN", "GRU", "LSTM", "hvp", "workers"}
+    seeds = [seed for seed in range(9300, 9340) if not drawn(KIND, seed).features & slow]
+    report = run(KIND, "numpy", seeds, first_failure=True, shrink_seconds=10)
     assert report.failures, f"{report.drawn} networks were drawn, and nothing was found"
     failure: dict[str, Any] = report.failures[0]
     return failure
@@ -83,7 +88,7 @@ def test_a_broken_pass_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) 
         return program.with_equations(e.with_(guards=()) if e.stage == "backward" else e for e in program.equations)
 
     monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES, ("forget", forgetful)))
-    failure = _found(monkeypatch, range(9300, 9400))
+    failure = _found()
     assert failure["what"] == "wrong gradient"
     assert failure["text"].count("= sn.") <= 6, failure["text"]  # an input, a layer or three, the model, the network
 
@@ -99,9 +104,9 @@ def test_a_wrong_derivative_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     monkeypatch.setattr(network, "gradient", halved)
-    failure = _found(monkeypatch, range(9300, 9400))
+    failure = _found()
     assert failure["what"] == "the derivation is wrong"
-    assert "weight" not in failure["text"] or failure["text"].count("= sn.") <= 5, failure["text"]
+    assert failure["text"].count("= sn.") <= 6, failure["text"]
 
 
 # --- the judges --------------------------------------------------------------------------------------

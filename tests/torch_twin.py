@@ -98,7 +98,7 @@ def _sequence(layer: Any, inputs: list[Tensor], p: dict[str, Tensor]) -> Tensor:
             given = dict(zip(("query", "mask"), inputs, strict=False))
             return heads(layer.num_heads, layer.causal)({**given, **p})
         case sn.LayerNorm():
-            return F.layer_norm(x, x.shape[-layer.axes :], p["weight"], p.get("bias"), layer.eps)
+            return F.layer_norm(x, p["weight"].shape, p["weight"], p.get("bias"), layer.eps)
         case sn.RMSNorm():
             return F.rms_norm(x, x.shape[-1:], p["weight"], layer.eps)
     raise TypeError(f"{type(layer).__name__} has no twin here")

@@ -82,4 +82,10 @@ def _target(rng: np.random.Generator, each: Any, sizes: dict[str, int]) -> tuple
         share = np.where(total > 0, raw / np.where(total > 0, total, 1), 1 / shape[each.class_axis])
         return share, share
     numbers = rng.normal(size=shape)
+    if len(shape) == 2 and isinstance(loss, sn.MeanSquaredError | sn.SquaredError | sn.Huber):
+        if shape[1] > 1 and rng.random() < 0.25:
+            labels = rng.integers(0, shape[1], shape[0])
+            return np.eye(shape[1])[labels], labels
+        if shape[1] == 1 and rng.random() < 0.5:
+            return numbers, numbers[:, 0]
     return numbers, numbers

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import symnet as sn
 from soak.network_case import Case, Node, Place, Source, Spec, alive, placed, spec
 from soak.network_formulas import OWN, VECTOR_OF_SEQUENCE
 from soak.network_optimizers import RATES
+from soak.network_torch import has_twin
 
 SMOOTH = ("sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh")
 NAMED = (*SMOOTH, "relu", "leaky_relu", "elu", "linear")
+NAMES = """class_ lambda_ blocks self sum np w p g range loss_ target_ part_1_2 x_gradient ones_2 len result max exp
+tanh_ main forward train count_N number_2 Workspace N_ h_states t n i y x1 weight_ result_0 view math numba Path kernel
+multiply d a_b dtype_ scalar_ noise_1 terms_1 output_1 backward_ s v T_2 masks_T_2""".split()
+"""Names of layers that generated code may want for itself."""
+SIZES = ("len", "list", "zip", "np", "self", "W", "G", "range", "S", "seq", "size_1", "count")
 FORMULAS = (
-    "x/(1+exp(-x))",
-    "x/(1+abs(x))",
-    "sin(x)",
-    "exp(-z**2)",
-    "max(x, 0.3*x)",
-    "where(x > 0.2, x, x**2)",
-    "log(1+x**2)",
-    "sqrt(1+x**2)-1",
-    "min(max(x, -1), 1)",
-    "atan(x)",
-    "x*tanh(log(1+exp(x)))",
-    "2*x - 1",
+    *("x/(1+exp(-x))", "1/(1+exp(-2*x))", "max(x, 0.1*x)", "min(max(x, -1), 1)", "where(x > 0, x**2, 0)"),
+    *("exp(-x**2)", "sqrt(1+x**2)", "x/(1+abs(x))", "sin(x)*cos(2*x)", "x*tanh(log(1+exp(x)))", "log(2 + sin(x))"),
+    *("where(x > 0.2, x, x**2)", "log(1+x**2)", "atan(x)", "2*x - 1", "exp(-z**2)"),
 )
+"""Activations by formula; most have a twin in `tests/corpus_formulas.py`."""
 RULES = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros", "ones")
 LARGEST = 150
 """Numbers of a sample at a node, so that the interpreter is done soon."""
@@ -43,7 +42,8 @@ class Drawer:
         self.objects: dict[str, Any] = {}
         self.sizes: dict[str, int] = {"N": rng.choice([1, 2, 2, 2, 3])}
         self.notes: set[str] = set()
-        self.one_input = False
+        self.names = rng.sample(NAMES, len(NAMES)) if rng.random() < 0.12 else []
+        self.sized = dict(zip("THWL", rng.sample(SIZES, 4), strict=True)) if self.names and rng.random() < 0.5 else {}
 
     # --- choices ---
 
@@ -76,6 +76,8 @@ class Drawer:
 
     def source(self, *shape: int | str, dtype: str = "float", layout: str | None = None, below: int = 2) -> str:
         name = f"x{len(self.sources)}" if self.sources else "x"
+        shape = tuple(self.sized.get(e, e) if isinstance(e, str) else e for e in shape)
+        self.sizes |= {new: self.sizes[old] for old, new in self.sized.items() if old in self.sizes}
         self.sources.append(Source(name, shape, dtype, layout, below))
         self.nodes[name] = sn.Input(shape, name=name, dtype=dtype, layout=layout)
         return name
@@ -83,6 +85,8 @@ class Drawer:
     def put(self, layer: Spec, *inputs: str, **more: Any) -> str | None:
         """The name of what a call makes; None where the layer refuses its input or it becomes too large."""
         name = f"h{len(self.places)}"
+        if self.names and more.get("how", "layer") == "layer" and not more.get("shares") and self.some(0.7):
+            layer = Spec(layer.kind, (*layer.options, ("name", self.names.pop())))
         place = Place(name, layer, inputs, **more)
         if layer.get("return_state"):
             states = ("h", "c") if layer.kind == "LSTM" else ("h",)
@@ -127,8 +131,18 @@ class Drawer:
         return self.nodes[name].shape[1]
 
 
-def draw(rng: random.Random, **fixed: Any) -> Case:
-    """A case; `fixed` replaces what is drawn of it."""
+def draw(rng: random.Random) -> Case:
+    """A case; a fifth of them, one that PyTorch can compute."""
+    if rng.random() >= 0.2:
+        return _drawn(rng)
+    for _ in range(12):
+        case = _drawn(rng)
+        if has_twin(case):
+            return replace(case, checks=case.checks | {"PyTorch"})
+    return case
+
+
+def _drawn(rng: random.Random) -> Case:
     while True:
         d = Drawer(rng)
         first = rng.choice([_vector, _sequence, _sequence, _tokens, _picture, _picture, _signal])
@@ -624,5 +638,6 @@ def _compiled(d: Drawer) -> tuple[tuple[str, Any], ...]:
 
 
 def _checks(d: Drawer, compiled: tuple[tuple[str, Any], ...]) -> frozenset[str]:
-    names = {"step": 0.25, "workers": 0.01, "repeated": 0.5 if dict(compiled).get("weighted") else 0.0}
+    weighted = 0.5 if dict(compiled).get("weighted") else 0.0
+    names = {"step": 0.25, "workers": 0.01, "repeated": weighted, "class_weight": weighted}
     return frozenset(name for name, share in names.items() if d.some(share))

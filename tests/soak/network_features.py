@@ -54,15 +54,18 @@ LOSSES = (
     *("CrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "SquaredError", "Huber", "Hinge", "PerceptronLoss"),
     *("KLDivergence", "sum_over_time", "several outputs", "output without loss", "loss weights", "l2"),
 )
+NAMES = ("odd names",)
 COMPILED = ("float32", "wrt_inputs", "hvp", "weighted", "recipes")
-CHECKS = ("repeated", "step", "workers")
+CHECKS = ("repeated", "class_weight", "step", "workers", "PyTorch")
 
-FEATURES = (*LAYERS, *OPTIONS, *INPUTS, *LOSSES, *COMPILED, *CHECKS)
+FEATURES = (*LAYERS, *OPTIONS, *INPUTS, *LOSSES, *COMPILED, *CHECKS, *NAMES)
 
 
 def features_of(case: Case) -> frozenset[str]:
     """Those of FEATURES that a case has."""
-    return frozenset((*_layers(case), *_inputs(case), *_losses(case), *_compiled(case), *case.checks))
+    named = any(place.spec.get("name") for place in case.places)
+    found = (*_layers(case), *_inputs(case), *_losses(case), *_compiled(case), *case.checks)
+    return frozenset((*found, *(["odd names"] if named else [])))
 
 
 def _layers(case: Case) -> Iterator[str]:

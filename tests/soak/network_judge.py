@@ -4,7 +4,9 @@ values       outputs in training and in use, the loss, every gradient: the gener
 differences  gradients against central differences of the declared equations' loss
 hvp, jvp     against differences of gradients and outputs
 repeated     weights of samples against samples that are there several times
-step         make_step's parameters and buffers after one step of sgd
+step         make_step's parameters and buffers after two steps, against the optimizer's rule in NumPy
+class_weight train's factors by class against sample weights
+PyTorch      its layers, losses and gradients, where tests/torch_twin.py has them
 workers      train with two processes against train with one
 """
 
@@ -26,6 +28,7 @@ from soak.network_case import Case
 from soak.network_data import Arrays, Data, data_for
 from soak.network_module import loaded
 from soak.network_optimizers import PROPORTIONAL, RATES, stepped
+from soak.network_torch import HAS_TORCH, computed, has_twin
 from symnet.derive.network import derived
 
 TOLERANCE = {"float64": 1e-8, "float32": 2e-4}
@@ -385,5 +388,48 @@ def _workers(found: Found) -> None:
         close(found, f"parameter learnt by two workers, {p.name}", two[p.name], one[p.name], gradient_scale(found))
 
 
-CHECKS: Mapping[str, Callable[[Found], None]] = {"repeated": _repeated, "step": _step, "workers": _workers}
+def _class_weight(found: Found) -> None:
+    """train's class_weight is a sample_weight by label, with the mean 1."""
+    module, data = found.module, found.data
+    labels = np.asarray(data.y)
+    single = not module.OUTPUTS and module.DECISION is not None and labels.size == data.sizes["N"]
+    if not single or found.model.noise or found.model.weight is None:
+        return
+    if not any(p.trainable for p in found.model.parameters) or labels.shape != (labels.size,):
+        return
+    table = {label: 0.5 + k for k, label in enumerate(np.unique(labels).tolist())}
+    weights = np.array([table[label] for label in labels.tolist()])
+    arrays = {**found.arrays, found.model.weight.name: weights / weights.mean()}
+    expected = grid.run(found.program, arrays, data.sizes)
+    options = {"epochs": 1, "batch_size": data.sizes["N"], "optimizer": "sgd", "learning_rate": 0.125}
+    after, _ = module.train(data.params, data.x, data.y, class_weight=table, **options)
+    for p in found.model.parameters:
+        if p.trainable:
+            want = data.params[p.name] - 0.125 * expected[f"d_{p.name}"]
+            close(found, f"parameter learnt with class weights, {p.name}", after[p.name], want, gradient_scale(found))
+
+
+def _torch(found: Found) -> None:
+    """PyTorch's layers, where there is a twin of each."""
+    data = found.data
+    trained = any(p.trainable for p in found.model.parameters)
+    if not HAS_TORCH or not trained or not has_twin(found.case):
+        found.notes.append("no twin in PyTorch")
+        return
+    found.notes.append("compared with PyTorch")
+    loss, output, grads = computed(found.case, found.model, data.params, data.x, data.y)
+    close(found, "loss against PyTorch", found.expected["loss"], loss)
+    close(found, "forward against PyTorch", found.expected[found.model.output.name], output)
+    for name, gradient in grads.items():
+        want = found.expected[f"d_{name}"]
+        close(found, f"gradient against PyTorch of {name}", want, gradient, gradient_scale(found))
+
+
+CHECKS: Mapping[str, Callable[[Found], None]] = {
+    "class_weight": _class_weight,
+    "PyTorch": _torch,
+    "repeated": _repeated,
+    "step": _step,
+    "workers": _workers,
+}
 """Those that a part of the cases has."""
