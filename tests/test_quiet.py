@@ -158,12 +158,13 @@ def test_a_result_that_is_not_finite_is_reported_as_numpy_is_set(logs: ModuleTyp
 
 def test_a_gradient_that_is_not_finite_is_reported(logs: ModuleType) -> None:
     x = sn.Input((2,), name="x")
-    h = sn.Formula("y[n,k] = sqrt(g[k]*x[n,k])", params={"g": "k"}, name="f")(x)  # a root's slope at 0 is infinite
-    module = sn.compile(sn.Model(x, h, loss=sn.SquaredError(), name="roots"), target="numpy").module
-    data = np.ones((1, 2), np.float32), np.ones((1, 2), np.float32)
-    with pytest.warns(RuntimeWarning, match=r"roots: gradient of f\.g: not all"):
+    h = sn.Formula("y[n,k] = tanh(g[k]*x[n,k])", params={"g": "k"}, name="f")(x)
+    module = sn.compile(sn.Model(x, h, loss=sn.SquaredError(), name="slopes"), target="numpy").module
+    # At g = 0 the output is 0, and its slope x; twice that is more than float32 can hold.
+    data = np.full((1, 2), 3e38, np.float32), np.ones((1, 2), np.float32)
+    with pytest.warns(RuntimeWarning, match=r"slopes: gradient of f\.g: not all"):
         module.loss_and_grads(module.init_params(), *data)
-    with pytest.warns(RuntimeWarning, match="roots: gradient: not all") as caught:
+    with pytest.warns(RuntimeWarning, match="slopes: gradient: not all") as caught:
         module.make_step(module.init_params(), batch_size=1)(*data)
     assert caught[0].filename == __file__
     with severe(), pytest.raises(module.Diverged, match="the gradient is not finite"):

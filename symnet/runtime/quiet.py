@@ -50,7 +50,7 @@ def _report(
 
     level: how many calls up the caller is.
     """
-    how = np.geterr()
+    how: dict[str, Any] = dict(np.geterr())
     wanted = {how[_SETTINGS[kind]] for kind in quiet.kinds if kind in _SETTINGS}
     quiet.kinds.clear()
     if wanted <= {"ignore"}:
