@@ -28,6 +28,7 @@ from codegen.notation.words import REDUCTIONS, reserved
 from symnet.assemble import module_names
 from symnet.graph import WORKSPACE
 from symnet.options import RESERVED, identifier
+from symnet.placing import automatic_name
 from uncompiled import plain, uncompiled
 
 OF_TILES = frozenset[str]().union(*map(defined, (TILES, CONVOLUTION, GRADIENT)))
@@ -147,7 +148,7 @@ def _same(build: Build, words: Sequence[str], target: str) -> None:
     """Networks with these names have the output, the loss and the gradients of one with other names."""
     if target != "numpy":
         pytest.importorskip(target)
-    filled = [*words, *(f"v{k}v" for k in range(-len(words) % TOGETHER))]
+    filled = [*words, *(f"fill{k}" for k in range(-len(words) % TOGETHER))]
     for k in range(0, len(filled), TOGETHER):
         _same_as_usual(build, filled[k : k + TOGETHER], target)
 
@@ -248,3 +249,152 @@ def _sizes(names: Sequence[str]) -> sn.Model:
 def test_sizes(target: str) -> None:
     words = [w for w in _words() if w != "N" and not (len(w) == 1 and w.islower()) and not reserved(w) and w != "pi"]
     _same(_sizes, words, target)
+
+
+def _like_its_own(names: Sequence[str]) -> sn.Model:
+    """Layers with these names beside a recurrence, whose arrays and kernels have them already."""
+    h = sn.Input(("T", 3), name="xx")
+    r = sn.SimpleRNN(3, name="hh")(h)
+    found = [sn.Dense(3, activation="tanh", name=name)(r) for name in names]
+    y = sn.Activation("gelu", name="zz")(sn.Add(name="ss")(*found))
+    return sn.Model(h, sn.Dense(3, name="oo")(y), loss=sn.SquaredError(), name="m")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_layers_called_like_arrays_and_kernels_beside_them(target: str) -> None:
+    if target != "numpy":
+        pytest.importorskip(target)
+    source = sn.compile(_like_its_own([f"v{k}v" for k in range(3)]), target=target, wrt_inputs=True).source
+    source = source[: source.index("# --- The optimizers")]
+    known = {*re.findall(r"self\.(\w+) =|^def (\w+_(?:kernel|loops)\w*)", source, re.MULTILINE)}
+    names = sorted(
+        {name for pair in known for name in pair if _is_accepted(name)} - {"N", "T", "xx", "hh", "zz", "oo", "ss"}
+    )
+    assert len(names) > 20
+    _same(_like_its_own, names, target)
+
+
+def test_a_layer_called_like_scratch_of_the_loss() -> None:
+    """A layer of scores, 2 for each of N samples, beside scratch of that shape: log-sum-exp by hand."""
+    x = sn.Input((2,), name="x")
+    for name in ("part_N_2", "part_1_2", "part_2", "mask_N_2", "ones_2", "value_N"):
+        model = sn.Model(x, sn.Dense(2, use_bias=False, name=name)(x), loss=sn.CrossEntropy(), name="m")
+        module = sn.compile(model, dtype="float64").module
+        a, labels, weight = np.array([[1.0, 2], [3, -1]]), np.array([1, 0]), np.array([[0.5, -1], [2, 1]])
+        z = a @ weight.T
+        by_hand = np.mean(np.log(np.exp(z).sum(1)) - z[[0, 1], labels])
+        assert module.loss({f"{name}.weight": weight}, a, labels) == pytest.approx(by_hand, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "sizes"),
+    [
+        ("y[n] = logsumexp[c](sum[i](W[c,i]*x[n,i]))", {"W": "c,i"}, {"c": 3}),
+        ("y[n] = max[c](V[c]*x[n,c] + argmax[i](x[n,i]))", {"V": "c"}, {}),
+        ("y[n,i_] = prod[i](1 + x[n,i]*W[i_,i]/9)", {"W": "i_,i"}, {"i_": 2}),
+        ("hot[n,i] = tanh(x[n,i]); rows[n,i] = hot[n,i]*x[n,i]; y[n] = logsumexp[i](rows[n,i])", {}, {}),
+    ],
+)
+def test_tensors_called_like_what_gradients_and_rewriting_add(
+    text: str, params: dict[str, str], sizes: dict[str, int]
+) -> None:
+    """Against central differences of the forward pass, whose value the interpreter confirms elsewhere."""
+    x = sn.Input((3,), name="x")
+    model = sn.Model(x, sn.Formula(text, params=params, sizes=sizes, name="f")(x), loss=sn.SquaredError(), name="m")
+    module = sn.compile(model, dtype="float64", wrt_inputs=True).module
+    rng = np.random.default_rng(2)
+    p = {name: rng.normal(size=shape) for name, shape in module.PARAMETERS.items()}
+    a = rng.normal(size=(2, 3))
+    y = module.forward(p, a) + 1
+    _, grads = module.loss_and_grads(p, a, y)
+    step = 1e-5
+    for name, array in {**p, "x": a}.items():
+        for at in np.ndindex(array.shape):
+            kept, sides = array[at], []
+            for side in (step, -step):
+                array[at] = kept + side
+                sides.append(module.loss(p, a, y))
+            array[at] = kept
+            assert grads[name][at] == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=1e-6, abs=1e-8)
+
+
+def test_outputs_targets_and_gradients_beside_inputs_of_their_names() -> None:
+    names = ("xx", "output_aa", "target_aa", "xx_gradient", "tangent_aa")
+    inputs = [sn.Input((2,), name=name) for name in names]
+    total = sn.Add(name="ss")(*inputs)
+    outputs = [sn.Dense(2, name=name)(total) for name in ("aa", "bb")]
+    model = sn.Model(inputs, outputs, loss=[sn.SquaredError(), sn.MeanSquaredError()], name="m")
+    module = sn.compile(model, dtype="float64", wrt_inputs=True, hvp=True).module
+    assert set(module.check()) >= {*names, "aa.weight", "bb.bias"}
+    assert max(module.check().values()) < 1e-6
+    params = module.init_params(1)
+    x = {name: np.full((3, 2), k + 1.0) for k, name in enumerate(names)}
+    along = {name: np.ones_like(array) for name, array in params.items()}
+    outputs_, tangents = module.jvp(params, x, along)
+    assert {*outputs_} == {*tangents} == {"aa", "bb"}
+    np.testing.assert_allclose(tangents["aa"], np.full((3, 2), 2 * 15.0 + 1))  # the sum of the inputs, and the bias
+    module.hvp(params, x, outputs_, along)
+
+
+def test_two_layers_of_one_name() -> None:
+    x = sn.Input((2, 6, 6), name="x")
+    with pytest.raises(sn.DefinitionError, match=r"'pool' names a layer \(MaxPool2D\) and a layer \(Flatten\)"):
+        sn.Model(x, sn.Flatten(name="pool")(sn.MaxPool2D(2, name="pool")(x)))
+    with pytest.raises(sn.DefinitionError, match=r"'x' names an input and a layer \(Flatten\)"):
+        sn.Model(x, sn.Flatten(name="x")(x))
+    steps = sn.Input(("T", 2), name="steps")
+    with pytest.raises(sn.DefinitionError, match=r"'T' names a size and a layer \(Dense\)"):
+        sn.Model(steps, sn.Dense(2, name="T")(steps))
+
+
+def test_automatic_names_go_round_given_ones() -> None:
+    x = sn.Input((3,))
+    shared = sn.Dense(3)
+    y = sn.Dense(3, name="dense_2_2")(shared(shared(sn.Dense(3, name="dense_1")(x))))
+    model = sn.Model(x, sn.Dense(1, name="input_1")(y), loss=sn.SquaredError())
+    assert [t.name for t in model.inputs] == ["input_2"]
+    assert [p.name for p in model.layers] == ["dense_1", "dense_2", "dense_2_2_2", "dense_2_2", "input_1"]
+    assert len(model.parameters) == 8
+    assert [automatic_name(kind, {}) for kind in ("Dense", "D_x", "_Own", "3", "Größe")] == [
+        *("dense_1", "layer_d_x_1", "own_1", "layer_1", "gre_1")
+    ]
+
+
+def test_words_of_the_language_name_no_index() -> None:
+    x = sn.Input((3,), name="x")
+    for word in (*FUNCTIONS, *REDUCTIONS, "where", "and"):
+        with pytest.raises(sn.FormulaError, match=f"'{word}' is a word of the language"):
+            sn.Formula(f"y[n] = max[{word}](x[n,{word}])")(x)
+        with pytest.raises(sn.FormulaError, match=f"'{word}' is a word of the language"):
+            sn.Formula(f"y[n,{word}] = x[n,{word}]")(x)
+
+
+def test_names_of_models_and_classes() -> None:
+    x = sn.Input((2,), name="x")
+    for word in ("np", "self", "numba", "Workspace", "main", "model", "type"):
+        net = sn.compile(sn.Model(x, sn.Dense(2, name="o")(x), loss=sn.CrossEntropy(), name=word))
+        assert (net.module.MODEL, net.module.__name__) == (word, word)
+        assert max(net.module.check().values()) < 1e-5
+    for word in ("class", "1st", "a b", "", "d_x", "loss"):
+        with pytest.raises(sn.DefinitionError, match="name="):
+            sn.Model(x, sn.Dense(2)(x), name=word)
+
+
+def test_second_order_in_kernels() -> None:
+    """All parts of a module have kernels of their own: gradients and products with the Hessian are those of NumPy."""
+    pytest.importorskip("numba")
+    x = sn.Input((3, 2), name="x")
+    y = sn.Dense(2, name="o")(sn.Attention(causal=True)(sn.Dense(2, activation="tanh", name="d")(x)))
+    model = sn.Model(x, y, loss=sn.MeanSquaredError(), name="m")
+    plain_, native = (sn.compile(model, dtype="float64", target=t, hvp=True) for t in ("numpy", "numba"))
+    defined_ = re.findall(r"^def (\w+)|^class (\w+)", native.source, re.MULTILINE)
+    assert len(defined_) == len(set(defined_))
+    rng = np.random.default_rng(4)
+    a, b, params = rng.normal(size=(2, 3, 2)), rng.normal(size=(2, 3, 2)), plain_.module.init_params(3)
+    with uncompiled():
+        module = native.module
+    plain(vars(module))
+    for name, gradient in plain_.module.loss_and_grads(params, a, b)[1].items():
+        _near(module.loss_and_grads(params, a, b)[1][name], gradient)
+    for name, product in plain_.module.hvp(params, a, b, params).items():
+        _near(module.hvp(params, a, b, params)[name], product)

@@ -13,4 +13,5 @@ def _made(
     """A workspace of this kind; a size whose name Python has another use for is called differently there."""
     shapes = (("N", *shape) for shape, _ in INPUTS.values())
     names = dict.fromkeys(e for shape in shapes for e in shape if isinstance(e, str))
-    return kind(*(sizes[name] for name in names), dtype)
+    arguments: list[Any] = [*(sizes[name] for name in names), dtype]
+    return kind(*arguments)
