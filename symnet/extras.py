@@ -21,5 +21,8 @@ def extra(module: str, use: str, name: str, error: type[SymnetError] = SymnetErr
     """
     if not installed(module):
         package = module.partition(".")[0]
-        raise error(f"{use} needs the package {package}, which is not installed: pip install 'symnet[{name}]'")
+        raise error(
+            f"{use} needs the package {package}, which is not installed: pip install 'symnet[{name}]', "
+            f"or in a checkout of symnet pip install '.[{name}]'"
+        )
     return importlib.import_module(module)

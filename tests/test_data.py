@@ -313,3 +313,18 @@ def test_split_of_real_targets_and_of_too_little() -> None:
     assert (rest.count, held.count) == (8, 2)
     with pytest.raises(DataError, match="cannot be split"):
         split(Data(np.zeros((1, 1)), np.zeros(1)), 0.25)
+
+
+def test_idx_files_in_a_folder_of_the_folder(tmp_path: Path) -> None:
+    """As torchvision leaves them: MNIST/raw/train-images-idx3-ubyte, packed and not."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for pack, suffix in ((False, ""), (True, ".gz")):
+        idx(raw / f"train-images-idx3-ubyte{suffix}", np.full((2, 4, 4), 255, np.uint8), pack=pack)
+        idx(raw / f"train-labels-idx1-ubyte{suffix}", np.array([0, 2], np.uint8), pack=pack)
+    data = load_data(tmp_path, IMAGE)
+    np.testing.assert_array_equal(np.asarray(data.x), np.ones((2, 1, 4, 4)))
+    (tmp_path / "FashionMNIST").mkdir()
+    idx(tmp_path / "FashionMNIST" / "train-images-idx3-ubyte", np.zeros((2, 4, 4), np.uint8))
+    with pytest.raises(DataError, match="training images in 2 folders; name one of them"):
+        load_data(tmp_path, IMAGE)

@@ -16,7 +16,17 @@ from symnet.errors import border
 from symnet.files import write_atomic
 from symnet.graph import Model
 
-MAIN = '"""Runs the bundle."""\n\nimport sys\n\nfrom bundle import main\n\nsys.exit(main())\n'
+MAIN = '''"""Runs the bundle."""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("this bundle needs Python 3.11 or newer; this is Python %d.%d" % sys.version_info[:2])
+
+from bundle import main
+
+sys.exit(main())
+'''
 SAMPLES = 4
 """How many samples go into the bundle with their outputs, so that another machine can check itself."""
 EPOCH = (1980, 1, 1, 0, 0, 0)

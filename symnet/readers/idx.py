@@ -39,8 +39,17 @@ def labels_beside(images: Path) -> Path:
 
 
 def images_in(folder: Path) -> Path:
-    """The training images in a folder of IDX files.  Raises DataError if there are none."""
-    found = sorted(p for p in folder.iterdir() if "images" in p.name and looks_like_idx(p) and "train" in p.name)
+    """The training images in a folder of IDX files, or in one folder within it.
+
+    Raises DataError if there are none, or some in several folders.
+    """
+    every = sorted(p for p in folder.rglob("*train*") if "images" in p.name and looks_like_idx(p) and p.is_file())
+    found = [p for p in every if p.parent == folder] or every
+    if len(places := {p.parent for p in found}) > 1:
+        raise DataError(
+            f"the folder '{folder}' holds training images in {len(places)} folders; name one of them, such as "
+            f"'{found[0].parent}'"
+        )
     if not found:
         raise DataError(
             f"the folder '{folder}' holds no IDX files of training images; expected one such as "

@@ -191,8 +191,11 @@ def _put_target(
             if kind == "int" and classes
             else f"{kind} values"
         )
+        hint = "nothing is broadcast"
+        if kind == "int" and array.shape == (*out.shape, classes):
+            hint = "for one-hot rows give y.argmax(-1)"
         raise DataError(
-            f"{what}: expected {values} of shape {out.shape}, got shape {array.shape}; nothing is broadcast"
+            f"{what}: expected {values} of shape {out.shape}, got shape {array.shape}; {hint}"
         )
     _require_finite(what, out)
     if decision == "threshold" and not (out.min() >= 0 and out.max() <= 1):

@@ -61,6 +61,8 @@ def _as_array(what: str, value: Any, kind: str) -> np.ndarray:
         )
         if array.dtype.names:
             hint = "put its fields side by side in one array"
+        elif kind == "int" and array.dtype.kind in "US":
+            hint = "number the classes from 0: names, y = np.unique(y, return_inverse=True)"
         elif array.dtype.kind == "c":
             hint = "give real and imaginary parts as numbers of their own"
         raise DataError(
