@@ -274,16 +274,21 @@ def test_layers_called_like_arrays_and_kernels_beside_them(target: str) -> None:
     _same(_like_its_own, names, target)
 
 
-def test_a_layer_called_like_scratch_of_the_loss() -> None:
-    """A layer of scores, 2 for each of N samples, beside scratch of that shape: log-sum-exp by hand."""
+@pytest.mark.parametrize("name", ["part_N_2", "part2_N_2", "part_1_2", "mask_N_2", "ones_2", "value_N", "count_N"])
+def test_a_layer_called_like_scratch_of_its_shape(name: str) -> None:
+    """Loss and gradient by hand, of two dense layers with softplus between them."""
     x = sn.Input((2,), name="x")
-    for name in ("part_N_2", "part_1_2", "part_2", "mask_N_2", "ones_2", "value_N"):
-        model = sn.Model(x, sn.Dense(2, use_bias=False, name=name)(x), loss=sn.CrossEntropy(), name="m")
-        module = sn.compile(model, dtype="float64").module
-        a, labels, weight = np.array([[1.0, 2], [3, -1]]), np.array([1, 0]), np.array([[0.5, -1], [2, 1]])
-        z = a @ weight.T
-        by_hand = np.mean(np.log(np.exp(z).sum(1)) - z[[0, 1], labels])
-        assert module.loss({f"{name}.weight": weight}, a, labels) == pytest.approx(by_hand, rel=1e-12)
+    h = sn.Dense(2, activation="softplus", use_bias=False, name=name)(x)
+    model = sn.Model(x, sn.Dense(2, use_bias=False, name="o")(h), loss=sn.SquaredError(), name="m")
+    module = sn.compile(model, dtype="float64").module
+    rng = np.random.default_rng(3)
+    w, v, a, t = (rng.normal(size=(2, 2)) for _ in range(4))
+    hidden = np.log1p(np.exp(a @ w.T))
+    error = hidden @ v.T - t
+    loss, grads = module.loss_and_grads({f"{name}.weight": w, "o.weight": v}, a, t)
+    assert loss == pytest.approx((error**2).sum() / 2, rel=1e-12)
+    _near(grads["o.weight"], error.T @ hidden)
+    _near(grads[f"{name}.weight"], (error @ v * (1 - np.exp(-hidden))).T @ a)
 
 
 @pytest.mark.parametrize(
