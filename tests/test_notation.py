@@ -554,3 +554,18 @@ def test_random_programs_parse_back_to_the_same_values(case: Case) -> None:
     wanted, got = (interpret(p, case.arrays, case.sizes) for p in (case.program, again))
     for name, value in wanted.items():
         np.testing.assert_allclose(got[name], value, rtol=1e-9, atol=1e-9)
+
+
+def test_a_point_outside_is_left_out_beside_a_sum() -> None:
+    """max and logsumexp of a read that leaves its tensor and a sum in all indices: only the points inside count."""
+    x, z, w = np.full((1, 3), -5.0), np.ones((1, 2)), np.full((3, 3, 2), -0.5)
+    inputs = {"x": tensor("x", "N", 3), "z": tensor("z", "N", 2), "W": tensor("W", 3, 3, 2)}
+    bodies = {
+        "max[u](x[n,t+u-1] + sum[j](W[t,u,j]*z[n,j]))": [[-6.0, -6, -6]],
+        "max[u](exp(x[n,t+u-1] + sum[j](W[t,u,j]*z[n,j])))": np.exp([[-6.0, -6, -6]]),
+        "logsumexp[u](sum[j](W[t,u,j]*z[n,j]) - x[n,1-t-u+1])": 4 + np.log([[3.0, 2, 1]]),
+    }
+    for body, expected in bodies.items():
+        made = elaborate(f"y[n,t] = {body}", inputs, sizes={"u": 3, "t": 3})
+        program = Program((*inputs.values(), *made.tensors), made.equations, ("N",))
+        np.testing.assert_allclose(interpret(program, {"x": x, "z": z, "W": w})["y"], expected)

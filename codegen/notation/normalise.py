@@ -13,14 +13,26 @@ from dataclasses import dataclass
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Dtype, Equation, Guard, Read, Reduction, Subscript, Tensor, indices_of, slot
+from codegen.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, Subscript, Tensor, indices_of, slot
 from codegen.notation.body import Draft
 from codegen.notation.conditions import guards_of, range_guards
 from codegen.notation.extents import Unknown
 from codegen.notation.linear import is_constant, linear, resolved, used
-from codegen.notation.refusals import check_left, check_reads
+from codegen.notation.refusals import check_left, check_reads, is_inside
 from codegen.notation.scope import Context, Scope
-from codegen.notation.syntax import Access, Add, Condition, Definition, Group, Mul, Negate, Node, Number, Reduce
+from codegen.notation.syntax import (
+    Access,
+    Add,
+    Condition,
+    Definition,
+    Group,
+    Mul,
+    Negate,
+    Node,
+    Number,
+    Reduce,
+    children,
+)
 
 SUMS = ("sum", "mean")
 Term = tuple[sympy.Expr, Node]
@@ -122,7 +134,7 @@ class Normaliser:
             if body.op == "mean":
                 factor = factor / self._count(body, scope)
             body = body.body
-        draft = self._draft(scope, target)
+        draft = self._draft(scope, target, op in SKIPPING)
         value = draft.expression(body) if factor == 1 else factor * draft.expression(body)
         reduce: Reduction = "sum" if op in SUMS else op  # type: ignore[assignment]
         self.add(target, tuple(over), reduce, tuple(guards), value, draft, scope, node.at)
@@ -140,14 +152,29 @@ class Normaliser:
         draft = self._draft(scope, None)
         return sympy.Mul(*(draft.affine(extent) for extent in extents))
 
-    def _draft(self, scope: Scope, target: Target | None) -> Draft:
+    def _draft(self, scope: Scope, target: Target | None, skipping: bool = False) -> Draft:
         def lift(node: Node, inner: Scope) -> Read | None:
             if is_constant(node, inner):
+                return None
+            # In a tensor of its own a read outside would be 0, where here it leaves the point out.
+            if skipping and isinstance(node, Add) and self._may_leave(node, inner):
                 return None
             assert target is not None, "constants hold no reduction"
             return self.lift(node, inner, target.root)
 
         return Draft(scope, self.locate, lift)
+
+    def _may_leave(self, node: Node | Condition, scope: Scope) -> bool:
+        """Whether a read in `node`, but for those in reductions, may be outside its tensor."""
+        if isinstance(node, Reduce):
+            return False
+        if isinstance(node, Access):
+            extents = {name: self.extents[variable] for name, variable in scope.indices.items()}
+            read = self.locate(node, scope)
+            for subscript, extent in zip(read.at, self.shapes[read.tensor], strict=True):
+                if isinstance(subscript, Affine) and not is_inside(subscript, extent, extents):
+                    return True
+        return any(self._may_leave(child, scope) for child in children(node))
 
     def lift(self, node: Node, scope: Scope, root: str) -> Read | None:
         """A tensor for a nested reduction, or for a sum of terms of which one is a sum; None for other sums."""
