@@ -34,6 +34,7 @@ SELDOM = (
     *("guard int", "mask", "bool", "step t+1", "size number", "over batch"),
 )
 """What fits into few places, so that two of them seldom meet by chance."""
+SELDOM_WITH = {"scatter": "2-D", "where": "step t-2"}
 TRIES = 40
 
 
@@ -41,6 +42,8 @@ def draw(rng: random.Random) -> Formula:
     """A formula whose value and gradient are ordinary numbers."""
     for _ in range(TRIES):
         wanted = rng.sample(FEATURES, rng.choice((2, 3, 3, 4, 4)))
+        if wanted[0] in SELDOM_WITH:
+            wanted = list(dict.fromkeys([*wanted, SELDOM_WITH[wanted[0]]]))
         if rng.random() < 0.25:
             wanted = list(dict.fromkeys([*wanted, *rng.sample(SELDOM, 2)]))
         try:
