@@ -34,7 +34,7 @@ from uncompiled import plain, uncompiled
 OF_TILES = frozenset[str]().union(*map(defined, (TILES, CONVOLUTION, GRADIENT)))
 """Functions that call nothing of a network's."""
 TARGETS = ("numpy", "numexpr", "numba")
-TOGETHER = 40
+TOGETHER = 58
 """Names in one network."""
 Build = Callable[[Sequence[str]], sn.Model]
 
