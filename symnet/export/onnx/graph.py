@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from codegen.names import allocate
+
 OPSET = 18
 """The version of the operator set; runtimes of 2023 and later have it."""
 
@@ -48,8 +50,9 @@ class Graph:
 
     def unique(self, name: str) -> str:
         """`name`, with a number from its second use on."""
-        count = self.taken[name] = self.taken.get(name, 0) + 1
-        return name if count == 1 else f"{name}_{count}"
+        unique = allocate(name, self.taken)
+        self.taken[unique] = 1
+        return unique
 
     def node(self, operator: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
         """Append a node with one output, and return the output's name, `name` where it is free."""
