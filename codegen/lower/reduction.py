@@ -186,8 +186,9 @@ def _logsumexp(equation: Equation, storage: Storage) -> list[Step]:
     outer = tuple((a, equation.extents[a]) for a in axes)
     steps.append(Reduce("maximum", peak, source, reduced))
     logarithm = sympy.log(slot(0)) + slot(1)
-    if may_be_empty(equation, storage):
-        # An empty row has maximum -inf, and -inf - (-inf) would be nan; its sum is 0, and has no logarithm.
+    if may_be_empty(equation, storage) or storage.unbounded & {read.tensor for read in equation.reads}:
+        # A row of nothing, or of nothing but -inf, has maximum -inf, and -inf - (-inf) would be nan; its sum is 0, and
+        # has no logarithm.
         sure = sympy.log(Maximum(slot(0), SMALLEST)) + slot(1)
         logarithm = sympy.Piecewise((sure, slot(0) > 0), (-sympy.oo, True))
         finite = sympy.Piecewise((infinite_slot(0), infinite_slot(0) > -sympy.oo), (sympy.Integer(0), True))

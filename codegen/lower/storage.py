@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import sympy
 
@@ -18,6 +19,7 @@ from codegen.errors import CodegenError
 from codegen.names import allocate
 from codegen.plan import Alias, Buffer, Copy, Step
 from codegen.rewrite.shape import NOTHING, Checked
+from codegen.rewrite.unbounded import minus_infinite
 from codegen.view import FULL, Slice, Take, View, natural
 
 
@@ -52,6 +54,11 @@ class Storage:
     """Arg maxima stored as masks: the number of points."""
     frames: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Tensors stored inside a frame of zeros along axis 0: (name of the frame, width before the first step)."""
+
+    @cached_property
+    def unbounded(self) -> frozenset[str]:
+        """The tensors that may hold -inf."""
+        return minus_infinite(self.program, self.checked)
 
     def __post_init__(self) -> None:
         self.shapes |= {tensor.name: tensor.shape for tensor in self.program.tensors}

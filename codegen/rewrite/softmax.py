@@ -9,7 +9,7 @@
 
 Under guards, `lse.seen[n,t,s] = z[n,t,s] + lse.mask[t,s]` takes the place of the scores, with -oo in
 the mask where a guard fails.  There `lse.exp` is 0, and so is the softmax: what multiplies it needs
-no guard.  Only where some point is sure to pass the guards, so that there is a largest one.
+no guard.  Only where some point is sure to pass the guards and no score is -inf, so that there is a largest one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from codegen.names import allocate
 from codegen.rewrite.inline import compact
 from codegen.rewrite.shape import inside, plain_indices, shapes_of
 from codegen.rewrite.substitute import Box, number
+from codegen.rewrite.unbounded import minus_infinite
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ class _Softmax:
 def softmaxes(program: Program) -> Program:
     """`program` with the exponentials of its softmaxes shared."""
     known: dict[str, _Softmax] = {}
+    infinite = minus_infinite(program)
     tensors: list[Tensor] = []
     equations: list[Equation] = []
     for equation in program.equations:
-        if _is_total(equation, program):
+        if _is_total(equation, program) and equation.reads[0].tensor not in infinite:
             names = _names(equation.target, {*program.table, *(t.name for t in tensors)})
             known[equation.target] = _Softmax(equation, equation.reads[0], names)
             parts = _parts(equation, program, names)

@@ -1,0 +1,44 @@
+"""Log-sum-exps and maxima of values that are all -inf, as a maximum over no point is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import symnet as sn
+
+INF = float("inf")
+X = np.array([[0.5, -1.0, 2.0], [3.0, 0.25, -0.5]])
+SEEN = np.array([[True, False, True], [False, False, False]])
+
+
+def value(text: str, target: str, **sizes: int) -> np.ndarray:
+    x, seen = sn.Input((3,), name="x"), sn.Input((3,), name="seen", dtype="bool")
+    formula = sn.Formula(text, name="f", sizes=sizes)
+    model = sn.Model([x, seen], formula(x=x, seen=seen), name="m")
+    module = sn.compile(model, dtype="float64", target=target).module
+    return np.asarray(module.forward({}, {"x": X, "seen": SEEN}))
+
+
+@pytest.mark.parametrize("target", ["numpy", "numexpr"])
+@pytest.mark.parametrize("outer", ["logsumexp", "max"])
+@pytest.mark.parametrize("inner", ["logsumexp", "max"])
+def test_rows_of_nothing_within_rows(outer: str, inner: str, target: str) -> None:
+    text = f"m[n,k] = {inner}[t | seen[n,t]](x[n,t] + k)\ny[n] = {outer}[k](m[n,k])"
+    first = np.log(np.exp(0.5) + np.exp(2.0)) if inner == "logsumexp" else 2.0
+    rows = first + np.arange(4)
+    expected = [np.log(np.exp(rows).sum()) if outer == "logsumexp" else rows.max(), -INF]
+    np.testing.assert_allclose(value(text, target, k=4), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("target", ["numpy", "numexpr"])
+def test_what_is_computed_of_rows_of_nothing(target: str) -> None:
+    text = "m[n] = max[t | seen[n,t]](x[n,t])\nq[n,k] = 2*m[n] + x[n,k]\ny[n] = logsumexp[k](q[n,k])"
+    expected = [4.0 + np.log(np.exp(X[0]).sum()), -INF]
+    np.testing.assert_allclose(value(text, target), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("target", ["numpy", "numexpr"])
+def test_logarithms_of_nothing(target: str) -> None:
+    text = "q[n,k] = log(relu(x[n,k] - 2.5))\ny[n] = logsumexp[k](q[n,k]) + 0*sum[t | seen[n,t]](x[n,t])"
+    np.testing.assert_allclose(value(text, target), [-INF, np.log(0.5)], rtol=1e-12)
