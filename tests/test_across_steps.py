@@ -153,3 +153,28 @@ def test_a_cotangent_from_outside_annihilates_an_infinite_factor_of_the_step(tar
     made = module("y[n,t] = x[n,t+1]*log(t + 1)/(t + 1)", target, {"x": X}, sizes={"t": 4})
     factors = np.log([1.0, 2, 3, 4]) / [1, 2, 3, 4]
     judged(made, {"x": X}, np.pad(X[:, 1:], ((0, 0), (0, 1))) * factors, {})
+
+
+READERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "h[n,-t+3]*h[n,t]": lambda h: h[:, ::-1] * h,
+    "h[n,-t+2]*h[n,t]": lambda h: np.stack([at(h, 2 - t) for t in range(4)], 1) * h,
+    "h[n,2*t-1]*h[n,t-1]": lambda h: np.stack([at(h, 2 * t - 1) * at(h, t - 1) for t in range(4)], 1),
+    "sum[u](h[n,2*u+1-t]*h[n,t+u])": lambda h: np.stack(
+        [sum(at(h, 2 * u + 1 - t) * at(h, t + u) for u in range(3)) for t in range(4)], 1
+    ),
+}
+"""What reads a recurrent tensor backwards and by steps of two, beside reads that are shifted."""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("text", READERS)
+@pytest.mark.parametrize("back", [False, True])
+def test_a_recurrence_read_backwards_beside_shifts(text: str, back: bool, target: str) -> None:
+    lines = f"h[n,t] = tanh(x[n,t] + h[n,t{'+' if back else '-'}1])\ny[n,t] = {text}"
+    one = module(lines, target, {"x": X}, sizes={"t": 4, "u": 3} if "[u]" in text else {"t": 4})
+    order = X[:, ::-1] if back else X
+    states = [np.zeros(2)]
+    for t in range(4):
+        states.append(np.tanh(order[:, t] + states[-1]))
+    h = np.stack(states[1:], 1)
+    judged(one, {"x": X}, READERS[text](h[:, ::-1] if back else h), {})

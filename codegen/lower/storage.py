@@ -110,9 +110,8 @@ class Storage:
 
     def along(self, name: str, axis: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
         """(array, subscript) for a read of a loop's step: shifted reads of recurrent tensors go to their frame."""
-        index = next(iter(subscript.names))
-        if name in self.frames and axis == 0 and subscript.const:
-            return self._shifted(name, subscript.const), Affine.of(index)
+        if name in self.frames and axis == 0 and _is_shift(subscript):
+            return self._shifted(name, subscript.const), subscript - subscript.const
         low, high = subscript.bounds(equation.extents)
         size = self.shapes[name][axis]
         if low.is_nonnegative() and (size - 1 - high).is_nonnegative():
@@ -139,13 +138,7 @@ class Storage:
     def source(self, read: Read, equation: Equation, fill: float = 0.0) -> tuple[str, tuple[Affine, ...]] | None:
         """(array, subscripts) of a read that needs no padding with `fill`; None when it leaves its box."""
         at, name = affine(read), read.tensor
-        if (
-            not fill
-            and name in self.frames
-            and len(at[0].terms) == 1
-            and at[0].const
-            and at[0].terms[0][0] in equation.extents
-        ):
+        if not fill and name in self.frames and _is_shift(at[0]) and at[0].terms[0][0] in equation.extents:
             name, at = self._shifted(name, at[0].const), (Affine(at[0].terms), *at[1:])
         inside = all(
             low.is_nonnegative() and (size - 1 - high).is_nonnegative()
@@ -216,6 +209,11 @@ class Storage:
             self.prelude.append(Copy(inner, View(base)))
             self.prepared[key] = name
         return self.prepared[key]
+
+
+def _is_shift(subscript: Affine) -> bool:
+    """Whether a subscript is an index a fixed distance away: the frames of recurrent tensors are as wide as these."""
+    return bool(subscript.const) and len(subscript.terms) == 1 and subscript.terms[0][1] == 1
 
 
 def _steps(frame: str, start: int, steps: Affine) -> View:

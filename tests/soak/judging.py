@@ -120,6 +120,8 @@ def wrong_gradient(case: Formula, arrays: Arrays, grads: Arrays, scale: float) -
         kink, steps = by_differences(case, arrays, name, direction, size)
         if kink or value.kink:
             return None, ["gradient left out at a kink"]
+        if not np.isfinite(expected) and abs(got - steps) <= 1e-4 * size:
+            continue  # what is -inf has no step in the imaginary direction
         if abs(steps - expected) > 1e-4 * size:
             return ("judges disagree", f"by {name}: {expected:.6g} in the imaginary direction, {steps:.6g}"), []
         return ("wrong gradient", f"by {name}: got {got:.6g}, expected {expected:.6g} along a random direction"), []
