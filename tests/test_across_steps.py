@@ -181,13 +181,13 @@ def test_a_recurrence_read_backwards_beside_shifts(text: str, back: bool, target
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("place", ["-t+2", "-t+1", "2*t-1"])
+@pytest.mark.parametrize("place", ["-t+3", "-t+1", "2*t-1"])
 def test_one_of_two_states_read_backwards(place: str, target: str) -> None:
     lines = f"s[n,t] = x[n,t] + h[n,t+1]\nh[n,t] = tanh(s[n,t])\ny[n,t] = s[n,{place}]*h[n,t]"
     h, s = np.zeros((2, 5)), np.zeros((2, 5))
     for t in (3, 2, 1, 0):
         s[:, t] = X[:, t] + h[:, t + 1]
         h[:, t] = np.tanh(s[:, t])
-    places = {"-t+2": (2, 1, 0, -1), "-t+1": (1, 0, -1, -2), "2*t-1": (-1, 1, 3, 5)}[place]
+    places = {"-t+3": (3, 2, 1, 0), "-t+1": (1, 0, -1, -2), "2*t-1": (-1, 1, 3, 5)}[place]
     right = np.stack([at(s[:, :4], k) * h[:, t] for t, k in enumerate(places)], 1)
     judged(module(lines, target, {"x": X}, sizes={"t": 4}), {"x": X}, right, {})
