@@ -17,18 +17,20 @@ import numpy.typing as npt
 from codegen.equation import Dtype, Program, Tensor
 from codegen.interpret import Array
 from codegen.interpret import interpret as computed
+from symnet.arrays import numbers
 from symnet.derive.network import declared
 from symnet.errors import DataError, DefinitionError, ShapeError, SymnetError, located
 from symnet.graph import WEIGHT, Model
 from symnet.layers.spelling import described
 from symnet.objectives import Objective
-from symnet.options import flag, shown
+from symnet.options import flag, shown, strict
 from symnet.suggest import did_you_mean, listing
 
 KINDS: Mapping[Dtype, str] = {"float": "fiub", "int": "iu", "bool": "b"}
 """The kinds of NumPy dtype that a tensor of each dtype takes."""
 
 
+@strict
 def interpret(
     model: Model,
     arrays: Mapping[str, npt.ArrayLike],
@@ -237,18 +239,17 @@ def _whole(where: str, value: object, least: int, error: type[SymnetError]) -> i
 
 
 def _array(name: str, value: npt.ArrayLike) -> Array:
-    """`value` as an array of numbers."""
+    """`value` as an array of numbers that float64 can hold, if they are float."""
     where = f"interpret(arrays=): {shown(name)}"
-    rows = value if isinstance(value, (list, tuple)) else [value]
-    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
-        raise DataError(f"{where}: expected an array without a mask, got a masked array; fill it with .filled(number)")
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{where}: expected an array of numbers: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{where}: expected numbers, got dtype {array.dtype}")
-    return array
+    array = numbers(where, value)
+    if array.dtype.kind != "f" or array.dtype.itemsize <= 8:
+        return array
+    with np.errstate(over="ignore", under="ignore"):
+        held = array.astype(np.float64)
+    beyond = array[np.isfinite(array) & ~np.isfinite(held)]
+    if beyond.size:
+        raise DataError(f"{where}: expected numbers that float64 can hold, got {beyond[0]!s}")
+    return held
 
 
 def _fitted(array: Array, shape: tuple[int, ...], objective: Objective, where: str) -> Array:

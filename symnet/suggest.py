@@ -20,6 +20,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def listing(names: Iterable[str]) -> str:
-    """`a, b or c`, for what is possible."""
-    *first, last = names
+    """`a, b or c`, for what is possible; an empty text for nothing."""
+    *first, last = [*names] or [""]
     return f"{', '.join(first)} or {last}" if first else last

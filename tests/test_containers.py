@@ -81,6 +81,18 @@ def test_a_mask_is_not_dropped_by_the_module(module: ModuleType, name: str) -> N
         MASKED_CALLS[name](module, module.init_params())
 
 
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_single_number_that_is_masked(module: ModuleType, at: int) -> None:
+    """np.ma.masked in a list of numbers: NumPy makes nan of it, and warns."""
+    rows: list[list[Any]] = X.tolist()
+    rows[-1][at] = np.ma.masked
+    labels: list[Any] = [*Y]
+    labels[at] = np.ma.masked
+    for x, y in ((rows, Y), (X, labels)):
+        with pytest.raises(module.DataError, match="masked array"):
+            module.loss(module.init_params(), x, y)
+
+
 def test_a_step_after_others_refuses_a_mask_and_changes_nothing(module: ModuleType) -> None:
     step = module.make_step(module.init_params(), batch_size=6, learning_rate=0.1)
     step(X, Y)
@@ -127,12 +139,20 @@ def test_a_mask_is_not_dropped_by_an_estimator() -> None:
     SymNetClassifier, SymNetRegressor = estimators.SymNetClassifier, estimators.SymNetRegressor
     settings: dict[str, Any] = {"hidden": (3,), "epochs": 1, "random_state": 0}
     fitted = SymNetRegressor(**settings).fit(X, X[:, 0])
+    classifier = SymNetClassifier(**settings).fit(X, Y)
+    said = classifier.predict(X)
+    assert classifier.score(X, Y) == np.mean(said == Y)
+    assert classifier.score(X, Y, np.arange(6)) == pytest.approx(np.arange(6) @ (said == Y) / 15)
     for call in (
         lambda: SymNetClassifier(**settings).fit(MASKED, Y),
         lambda: SymNetClassifier(**settings).fit(X, MASKED_LABELS),
         lambda: SymNetRegressor(**settings).fit(X, MASKED[:, 0]),
         lambda: SymNetRegressor(**settings).fit(X, X[:, 0], sample_weight=np.ma.array(np.ones(6))),
         lambda: fitted.predict(MASKED),
+        lambda: fitted.score(X, MASKED[:, 0]),
+        lambda: fitted.score(X, X[:, 0], np.ma.array(np.ones(6))),
+        lambda: classifier.score(X, MASKED_LABELS),
+        lambda: classifier.score(X, Y, sample_weight=np.ma.array(np.ones(6))),
     ):
         with pytest.raises(ValueError, match="masked array"):
             call()

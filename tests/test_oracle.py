@@ -218,12 +218,18 @@ COUNTS = sn.Model(i := sn.Input((1,), name="x", dtype="int"), sn.Formula("y[n] =
     [
         ({"d.wieght": np.ones((2, 3))}, sn.DataError, r"no input or parameter 'd.wieght'; did you mean 'd.weight'"),
         ({3: np.ones(3)}, sn.DataError, "no input or parameter 3"),
-        ({"x": None}, sn.DataError, r"'x': expected numbers, got dtype object"),
-        ({"x": [[1, 2], [3]]}, sn.DataError, "'x': expected an array of numbers"),
+        ({"x": [[None] * 3] * 4}, sn.DataError, r"'x': expected numbers, got dtype object"),
+        ({"x": [[1, 2], [3]]}, sn.DataError, "'x': expected a rectangular array"),
+        ({"x": None, "d.bias": object()}, sn.DataError, "expected an array of numbers, got NoneType"),
+        ({"x": iter([[1, 2, 3]])}, sn.DataError, "expected an array of numbers, got list_iterator"),
+        ({"x": np.full((4, 3), np.longdouble("1e4000"))}, sn.DataError, "'x': .* float64 can hold, got 1e[+]4000"),
+        ({"d.bias": np.array([0, np.longdouble("-1e4000")])}, sn.DataError, "'d.bias': .* float64 can hold"),
         ({"x": np.ones((4, 3)) * 1j}, sn.DataError, "'x': expected numbers, got dtype complex128"),
         ({"x": np.array([["a"] * 3] * 4)}, sn.DataError, "'x': expected numbers"),
-        ({"x": np.ma.masked_array(np.ones((4, 3)), np.eye(4, 3))}, sn.DataError, "'x': .* without a mask"),
-        ({"x": [np.ma.masked_array(np.ones(3), [0, 1, 0])] * 4}, sn.DataError, "without a mask"),
+        ({"x": np.ma.masked_array(np.ones((4, 3)), np.eye(4, 3))}, sn.DataError, "'x': .* a masked array"),
+        ({"x": [np.ma.masked_array(np.ones(3), [0, 1, 0])] * 4}, sn.DataError, "masked array"),
+        ({"x": [[np.ma.masked_array(1.0, True)] * 3] * 4}, sn.DataError, "masked array"),
+        ({"x": [[1, 2, np.ma.masked]] * 4}, sn.DataError, "masked array"),
         ({"x": np.full((4, 3), np.nan)}, sn.DataError, r"'x': expected finite numbers, got nan at \(0, 0\)"),
         ({"x": np.ones(3)}, sn.DataError, r"'x': expected shape \(N, 3\), got \(3,\)"),
         ({"x": np.ones((4, 2))}, sn.DataError, r"'x': expected shape \(N, 3\) with N=4, got \(4, 2\)"),
@@ -314,3 +320,15 @@ def test_arrays_are_left_as_they_are_and_results_are_the_callers_own() -> None:
         array[...] = 7
     for name, array in a.items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_no_arrays_at_all() -> None:
+    with pytest.raises(sn.DataError, match=r"no array for the input .x., float values of shape .*; got none"):
+        sn.interpret(dense(), {})
+
+
+def test_arguments_that_do_not_exist() -> None:
+    with pytest.raises(sn.DefinitionError, match="unknown option 'size'; did you mean 'sizes'"):
+        sn.interpret(dense(), given(), size={"N": 4})  # type: ignore[call-arg]
+    with pytest.raises(sn.DefinitionError, match="missing a required argument: 'arrays'"):
+        sn.interpret(dense())  # type: ignore[call-arg]

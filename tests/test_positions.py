@@ -102,6 +102,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "slope": (lambda: sn.leaky_relu(VECTOR, 0.2), sn.DefinitionError, "leaky_relu"),
     "alpha": (lambda: sn.elu(VECTOR, alpha=2), sn.DefinitionError, "unknown option 'alpha'"),
     "weights of classes": (lambda: sn.CrossEntropy([1.0, 2.0]), sn.DefinitionError, "reduction="),
+    "activation of a residual block": (lambda: sn.residual(VECTOR, sn.Dense(6), "relu"), sn.DefinitionError, "by name"),
     "delta by position": (lambda: sn.Huber(0.5), sn.DefinitionError, "reduction="),
 }
 

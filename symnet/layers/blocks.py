@@ -10,7 +10,7 @@ from symnet.layers.convolution import Conv2D
 from symnet.layers.elementwise import Activation
 from symnet.layers.pooling import MaxPool2D
 from symnet.layers.shaping import concat
-from symnet.options import integers, strict
+from symnet.options import integers, shown, strict
 
 
 @strict
@@ -18,6 +18,12 @@ def residual(node: Node, *layers: Callable[[Node], Node], activation: str | None
     """node + layers(node): the layers, one after another, learn what to add; their output has the node's shape."""
     if not layers:
         raise DefinitionError("residual: expected one layer or more after the node")
+    for layer in layers:
+        if not callable(layer):
+            raise DefinitionError(
+                f"residual: expected layers after the node, got {shown(layer)}; an activation is given by name, "
+                "as in activation='relu'"
+            )
     value = node
     for layer in layers:
         value = layer(value)

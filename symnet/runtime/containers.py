@@ -11,6 +11,7 @@ _KINDS = {
     "int": "iu",
     "bool": "b",
 }  # the kinds of NumPy dtype that each kind of input takes
+_NUMBERS = (float, int, bool, np.float64, np.float32, np.int64)
 
 
 class DataError(ValueError):
@@ -43,10 +44,9 @@ def _plain(what: str, value: Any) -> np.ndarray:
 
 
 def _is_masked(value: Any) -> bool:
-    """Whether this is a masked array, or a list that has one in it."""
+    """Whether this is a masked array, or a list that has one in it, such as the single number np.ma.masked."""
     if isinstance(value, (list, tuple)):
-        numbers = bool(value) and isinstance(value[0], (int, float))
-        return not numbers and any(map(_is_masked, value))
+        return any(type(each) not in _NUMBERS and _is_masked(each) for each in value)
     return isinstance(value, np.ma.MaskedArray)
 
 

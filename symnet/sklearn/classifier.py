@@ -11,6 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
+from symnet.arrays import unmasked
 from symnet.errors import DataError
 from symnet.graph import Model
 from symnet.losses import CrossEntropy
@@ -139,6 +140,10 @@ class SymNetClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         if not is_cross_entropy(self.module_):
             return np.asarray(output[:, 0])
         return np.asarray(output[:, 1] - output[:, 0] if output.shape[1] == 2 else output)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """As in scikit-learn, the share of right classes; DataError for masked arrays."""
+        return float(super().score(X, unmasked("y", y), unmasked("sample_weight", sample_weight)))
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from symnet.arrays import unmasked
 from symnet.errors import DataError
 from symnet.losses import MeanSquaredError
 from symnet.sklearn.base import NetworkEstimator
@@ -77,6 +78,10 @@ class SymNetRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
             self._build(X, targets.shape[1], MeanSquaredError())
         self._train_further((*self._standardized(X, targets, weights, both=True), weights))
         return self
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """As in scikit-learn, the coefficient of determination; DataError for masked arrays."""
+        return float(super().score(X, unmasked("y", y), unmasked("sample_weight", sample_weight)))
 
     def predict(self, X: Any) -> np.ndarray:
         """The prediction for every row, of the shape that y had."""
