@@ -94,6 +94,9 @@ def _declare(found: System, scope: Scope, outside: set[str], places: Iterable[Na
             remainder = (variable[0], variable[1], split.remainder)
             found.add_index(remainder, at)
             found.values[remainder] = Affine.of(split.divisor)
+            found.reasons[remainder] = "remainders"
+            found.shown[variable[0], variable[1], split.quotient] = f"{name}//{split.divisor}"
+            found.shown[remainder] = f"{name} % {split.divisor}"
 
 
 def _left(found: System, scope: Scope, definition: Definition, again: bool) -> None:

@@ -72,6 +72,8 @@ class System:
     reasons: dict[Unknown, str] = field(default_factory=dict)
     places: dict[Variable, int] = field(default_factory=dict)
     given: set[Variable] = field(default_factory=set)
+    shown: dict[Variable, str] = field(default_factory=dict)
+    """How the text has them: `i//2` and `i % 2` of an index that is divided."""
 
     def add_index(self, variable: Variable, at: int) -> None:
         """Declare an index; its explicit size, if any, is taken."""
@@ -140,12 +142,16 @@ class System:
 
     def _clash(self, c: Alone, index: str, axis: str) -> CodegenError:
         mine, other = self.reasons.get(c.index, "?"), self.reasons.get(c.axis, _axis(c.axis))
+        name = self.shown.get(c.index, f"the index '{c.index[2]}'")
+        sized = (
+            f", or give sizes={{'{c.index[2]}': ...}} if reads outside are meant" if c.index not in self.shown else ""
+        )
         return self.source.fault(
             c.at,
-            f"the index '{c.index[2]}' has two extents, {index} and {axis}",
+            f"{name} has two extents, {index} and {axis}",
             expected=f"{index} ({mine})",
             got=f"{axis} ({_axis(c.axis)}{f', {other}' if other != _axis(c.axis) else ''})",
-            mend=f"make the shapes agree, or give sizes={{'{c.index[2]}': ...}} if reads outside are meant",
+            mend=f"make the shapes agree{sized}",
             kind=ShapeError,
         )
 
@@ -191,13 +197,34 @@ class System:
         index, quotient = self.values.get(c.index), self.values.get(c.quotient)
         if index is None and quotient is not None:
             self.put(c.index, quotient * c.divisor, f"{c.divisor} times the extent of {c.index[2]}//{c.divisor}", c.at)
-        elif index is not None and (quotient is None or c.index in self.given):
-            if any(k % c.divisor for _, k in index.terms):
-                raise self._undetermined(f"{c.index[2]}//{c.divisor}", c.at)
-            terms = tuple((n, k // c.divisor) for n, k in index.terms)
-            self.values[c.quotient] = Affine(terms, -(-index.const // c.divisor))
-            self.reasons[c.quotient] = f"{c.index[2]}//{c.divisor}"
-            self.given |= {c.quotient} if c.index in self.given else set()
+        elif index is not None:
+            found = self._ratio(c, index)
+            if quotient is None or c.index in self.given:
+                self.values[c.quotient] = found
+                self.reasons[c.quotient] = f"{c.index[2]}//{c.divisor}"
+                self.given |= {c.quotient} if c.index in self.given else set()
+            elif quotient != found:
+                raise self.source.fault(
+                    c.at,
+                    f"{c.index[2]}//{c.divisor} has two extents, {found} and {quotient}",
+                    expected=f"{found} ('{c.index[2]}' has the extent {index}, {self.reasons[c.index]})",
+                    got=f"{quotient} ({self.reasons[c.quotient]})",
+                    mend=f"make the shapes agree, or give sizes={{'{c.index[2]}': ...}} if reads outside are meant",
+                    kind=ShapeError,
+                )
+
+    def _ratio(self, c: Divided, index: Affine) -> Affine:
+        """The extent of the quotient of an index of this extent: rounded up."""
+        if any(k % c.divisor for _, k in index.terms):
+            name = c.index[2]
+            raise self.source.fault(
+                c.at,
+                f"the index '{name}', of the symbolic extent {index}, is divided by {c.divisor}",
+                expected=f"a known number, or a symbolic extent that is a multiple of {c.divisor}",
+                mend=f"give sizes={{'{name}': ...}} as a number",
+                kind=ShapeError,
+            )
+        return Affine(tuple((n, k // c.divisor) for n, k in index.terms), -(-index.const // c.divisor))
 
     def _largest(self, variable: Variable) -> bool:
         """Set the largest extent at which every read stays inside, if the reads' other indices are known."""

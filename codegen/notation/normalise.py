@@ -77,7 +77,9 @@ class Normaliser:
         free = tuple(name for name in indices_of(at) if name not in symbols)
         target = Target(local.program_name, at, free, local.program_name)
         if local.fresh and local.shape is None:
-            check_left(self.context.source, definition, at, self.shapes[target.name], self._box(target, (), scope))
+            written = tuple(self.subscript(s, scope, split=False) for s in definition.subscripts)
+            extents = {name: self.extents[variable] for name, variable in scope.indices.items()}
+            check_left(self.context.source, definition, written, self.shapes[target.name], extents)
         if definition.accumulate:
             self.defined.add(target.name)
         self.right(target, definition.expression, scope)
@@ -215,8 +217,8 @@ class Normaliser:
         local = self.context.local(access)
         return Read(local.program_name, tuple(self.subscript(s, scope) for s in access.subscripts))
 
-    def subscript(self, node: Node, scope: Scope) -> Subscript:
-        """One subscript; a group as one affine expression, row-major."""
+    def subscript(self, node: Node, scope: Scope, split: bool = True) -> Subscript:
+        """One subscript; a group as one affine expression, row-major.  split: in quotients and remainders."""
         if isinstance(node, Access):
             return self.locate(node, scope)
         if isinstance(node, Group):
@@ -224,8 +226,9 @@ class Normaliser:
             for member in node.members:
                 extent = self.extents[scope.indices[member.name]]
                 total = total * (extent.const if member is not node.members[0] else 1) + Affine.of(member.name)
-            return resolved(total, scope)
-        return resolved(linear(node, scope).affine, scope)
+        else:
+            total = linear(node, scope).affine
+        return resolved(total, scope) if split else total
 
     def add(
         self,

@@ -13,17 +13,22 @@ from codegen.errors import ShapeError
 from codegen.notation.source import Source
 from codegen.notation.syntax import Definition
 
-Box = tuple[tuple[str, Affine], ...]
 Shapes = Mapping[str, tuple[Affine, ...]]
 ENUMERATED = 4096
 """The most points of a window that are tried one by one; beyond, only its ends are."""
 
 
 def check_left(
-    source: Source, definition: Definition, at: tuple[Subscript, ...], shape: tuple[Affine, ...], box: Box
+    source: Source,
+    definition: Definition,
+    at: tuple[Subscript, ...],
+    shape: tuple[Affine, ...],
+    extents: Mapping[str, Affine],
 ) -> None:
-    """Refuse a write that may leave a tensor whose shape was inferred."""
-    extents = dict(box)
+    """Refuse a write that may leave a tensor whose shape was inferred.
+
+    at: the subscripts as they stand, in indices that may be divided elsewhere; a guard keeps these in their extents.
+    """
     for node, subscript, extent in zip(definition.subscripts, at, shape, strict=True):
         if isinstance(subscript, Affine) and not is_inside(subscript, extent, extents):
             raise source.fault(
