@@ -45,7 +45,12 @@ def higher(
         target=target,
         results={tangent_name(cotangent_name(name)): name for name in trainable(model)},
         attributes=targets,
-        naming=Naming("Curvature", defined=(*helpers, *first.helpers), taken=(*reserved, *first.kernels)),
+        naming=Naming(
+            "Curvature",
+            arguments={HVP: "g"},  # also where no parameter is trainable
+            defined=(*helpers, *first.helpers),
+            taken=(*reserved, *first.kernels),
+        ),
         checked=checked_labels(model),
     )
     keys = tangents if len(tangents) > 1 else {"": next(iter(tangents.values()))}

@@ -320,3 +320,21 @@ def test_what_cannot_be_compiled_is_refused() -> None:
         sn.compile(sn.Model(x, both, loss=sn.MeanSquaredError()), hvp=True)
     with pytest.raises(sn.DefinitionError, match="hvp"):
         sn.compile(logistic(), hvp="yes")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("layers", ["none", "frozen", "constant"])
+def test_a_network_without_trained_parameters_has_no_product(layers: str, target: str) -> None:
+    """The output moves along no direction, so its tangent is 0."""
+    x = sn.Input((3,), name="x")
+    made = {
+        "none": lambda: x + sn.Activation("tanh")(x),
+        "frozen": lambda: sn.Dense(2, name="unit", trainable=False)(x),
+        "constant": lambda: sn.Formula("y[n,i] = x[n,i]*c[i] - i", params={"c": "i"}, trainable=False)(x),
+    }[layers]()
+    module = compiled(sn.Model(x, made, loss=sn.MeanSquaredError(), name="m"), target)
+    params, data = module.init_params(0), np.ones((2, 3))
+    output = module.forward(params, data)
+    assert module.hvp(params, data, output * 0, {}) == {}
+    assert module.loss_and_grads(params, data, output * 0)[1] == {}
+    assert np.array_equal(module.jvp(params, data, {})[1], output * 0)
