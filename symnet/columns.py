@@ -98,9 +98,15 @@ def _target(
 
 
 def _check_last(table: Table) -> None:
-    """Refuse the last column as the target where another one is called so."""
+    """Refuse the last column as the target where another one is called so, or where two are."""
     called = [name for name in table.names if name.lower() in TARGETS]
     last = table.names[-1]
+    if table.named and len({name.lower() for name in called}) < len(called):
+        same = ", ".join(f"'{name}'" for name in called)
+        raise DataError(
+            f"'{table.path}': the columns {same} have one name, and only one of them can be the target; "
+            "rename or remove the others"
+        )
     if table.named and called and last not in called:
         raise DataError(
             f"'{table.path}': the target is taken from the last column, '{last}', but there is a column '{called[0]}'; "

@@ -183,7 +183,15 @@ def _named(arrays: Mapping[str, np.ndarray], name: str, text: str, what: str) ->
 
 def _from_csv(text: str, signature: Signature | None, target: bool, columns: Columns) -> Data:
     inputs = {name: shape for name, (shape, _) in signature.inputs.items()} if signature else None
-    return Data(*samples(text, inputs, columns, target=target), text)
+    x, y = samples(text, inputs, columns, target=target)
+    labelled = signature is not None and signature.target is not None and signature.target[1] == "int"
+    if target and labelled and y is not None and y.dtype.kind == "f":
+        column = "the last column" if columns.target is None else f"column '{columns.target}'"
+        raise DataError(
+            f"'{text}': the target is taken from {column}, which holds {y[y != np.floor(y)][0]:g}; labels are whole "
+            "numbers from 0: name the column that holds them with --target-column, or number the classes"
+        )
+    return Data(x, y, text)
 
 
 def _from_idx(text: str, target: bool) -> Data:

@@ -40,6 +40,7 @@ def _arrays(name: str) -> dict[str, np.ndarray]:
 ABOUT: dict[str, Any] = json.loads(_part("about.json"))
 network = importlib.import_module(ABOUT["module"])
 """The generated module."""
+numbered = importlib.import_module("numbered")
 
 
 def params() -> dict[str, np.ndarray]:
@@ -140,9 +141,9 @@ def _rows(text: str, path: str, header: str | None) -> np.ndarray:
     """Rows of numbers separated by commas, each a sample in row-major order; a first row of names is left out."""
     rows = [row for row in csv.reader(io.StringIO(text)) if any(field.strip() for field in row)]
     first = [float(field) if _is_number(field) else None for field in rows[0]] if rows else []
-    if rows and header is None and first == list(range(len(first))):
+    if rows and header is None and numbered.may_be_names(rows):
         raise ValueError(
-            f"{path}: the first row, {', '.join(rows[0])[:40]}, may be names of columns that were numbered, or the "
+            f"{path}: the first row, {', '.join(rows[0])[:40]}, may be names of columns that are numbers, or the "
             "first sample; say which with --header yes (names) or --header no (a sample)"
         )
     if rows and (header == "yes" or (header is None and set(first) == {None})):

@@ -15,6 +15,7 @@ from symnet.compile import compile as compile_model
 from symnet.errors import border
 from symnet.files import write_atomic
 from symnet.graph import Model
+from symnet.readers import numbered
 
 MAIN = '''"""Runs the bundle."""
 
@@ -56,10 +57,11 @@ def write_bundle(path: str | Path, model: Model, params: Mapping[str, np.ndarray
         "dtype": net.dtype,
         "needs": ["Python 3.11", "NumPy"],
     }
-    program = Path(__file__).with_name("application.py").read_text(encoding="utf-8")
+    program = Path(__file__).with_name("application.py").read_bytes()
     parts = {
         "__main__.py": MAIN.encode(),
-        "bundle.py": program.encode(),
+        "bundle.py": program,
+        "numbered.py": Path(numbered.__file__).read_bytes(),
         f"{name}.py": net.source.encode(),
         "params.npz": _npz(params),
         "check.npz": _npz(stored),
@@ -84,7 +86,7 @@ def _samples(module: Any) -> dict[str, np.ndarray]:
 def _module_name(name: str) -> str:
     """A name that can be imported and is none of the bundle's own."""
     made = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-    return f"{made}_network" if made in ("bundle", "numpy") or not made.isidentifier() else made
+    return f"{made}_network" if made in ("bundle", "numbered", "numpy") or not made.isidentifier() else made
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:

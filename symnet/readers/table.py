@@ -12,6 +12,7 @@ import numpy as np
 
 from symnet.errors import DataError
 from symnet.files import existing
+from symnet.readers.numbered import READ, may_be_names
 from symnet.suggest import did_you_mean
 
 
@@ -96,8 +97,8 @@ def open_table(path: str | Path, header: bool | None = None) -> Table:
     """A .csv file with its columns.  Empty lines are skipped.
 
     header: whether the first line names the columns; None where it says so itself: it does if there is no number in it.
-    Raises DataError for a file without rows, and without `header` for a first line that counts 0, 1, 2, ...: libraries
-    write such a line of names where columns have none.
+    Raises DataError for a file without rows, and without `header` for a first line of numbers that may be names, such
+    as 0, 1, 2, ...: libraries write such a line of names where columns have none.
     """
     file = existing(path)
     try:
@@ -107,18 +108,15 @@ def open_table(path: str | Path, header: bool | None = None) -> Table:
     lines = tuple(text.splitlines())
     filled = [k for k, line in enumerate(lines) if line.strip()]
     top = lines[filled[0]] if filled else ""
-    try:
-        fields = [field.strip() for field in next(csv.reader([top]), [])]
-        named = _is_header(top) if header is None else header
-    except csv.Error as error:
-        raise _unreadable(path, filled[0] + 1, error) from error
-    if len(fields) == 1 and (";" in top or "\t" in top):
+    fields = [field.strip() for field in _fields(path, filled[0], top)] if filled else []
+    named = _is_header(top) if header is None else header
+    if len(fields) == 1 and _is_split_otherwise(top):
         raise DataError(f"'{path}', line {filled[0] + 1}: '{top.strip()[:40]}' is one field; separate fields by commas")
     if len(filled) <= named:
         raise DataError(f"'{path}' has no rows of data; expected at least one line of comma-separated numbers")
-    if header is None and [_number(field) for field in fields] == list(range(len(fields))):
+    if header is None and may_be_names([_fields(path, k, lines[k]) for k in filled[: READ + 1]]):
         raise DataError(
-            f"'{path}': the first line, {top.strip()[:40]}, may be names of columns that were numbered, or the first "
+            f"'{path}': the first line, {top.strip()[:40]}, may be names of columns that are numbers, or the first "
             "sample; say which with --header yes (names) or --header no (a sample)"
         )
     names = tuple(fields if named else map(str, range(len(fields))))
@@ -126,6 +124,21 @@ def open_table(path: str | Path, header: bool | None = None) -> Table:
     for _ in table.rows():  # the first row must fit the names, before these are used
         break
     return table
+
+
+def _fields(path: str | Path, place: int, line: str) -> list[str]:
+    """The fields of a line that has a row of its own; `place` is its number from 0."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error as error:
+        raise _unreadable(path, place + 1, error) from error
+
+
+def _is_split_otherwise(line: str) -> bool:
+    """Whether this line of one field has other separators than commas: spaces only between numbers."""
+    words = line.split()
+    spaced = len(words) > 1 and all(_number(word) is not None for word in words)
+    return spaced or any(mark in line for mark in ";\t|")
 
 
 def _is_header(line: str) -> bool:
