@@ -9,10 +9,10 @@ from functools import cached_property
 from itertools import groupby
 from types import MappingProxyType
 
-from codegen.emit.helpers import helpers, imports
 from codegen.emit.layout import Headline, headed
 from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
+from codegen.emit.support import helpers, imports
 from codegen.emit.words import words
 from codegen.emit.workspace import named, workspace
 from codegen.equation import Equation, Program
