@@ -191,3 +191,13 @@ def test_one_of_two_states_read_backwards(place: str, target: str) -> None:
     places = {"-t+3": (3, 2, 1, 0), "-t+1": (1, 0, -1, -2), "2*t-1": (-1, 1, 3, 5)}[place]
     right = np.stack([at(s[:, :4], k) * h[:, t] for t, k in enumerate(places)], 1)
     judged(module(lines, target, {"x": X}, sizes={"t": 4}), {"x": X}, right, {})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("length", [2, 4])
+def test_a_state_of_one_row_beside_an_input(length: int, target: str) -> None:
+    x, h = X[:, :length], np.zeros((2, length + 1))
+    for t in range(length - 1, -1, -1):
+        h[:, t] = np.sin(x[:, t] + h[:, t + 1])
+    made = module("h[n,t,s] = sin(x[n,t] + h[n,t+1,s])", target, {"x": x}, sizes={"t": length, "s": 1})
+    judged(made, {"x": x}, h[:, :length, None], {})

@@ -42,3 +42,11 @@ def test_what_is_computed_of_rows_of_nothing(target: str) -> None:
 def test_logarithms_of_nothing(target: str) -> None:
     text = "q[n,k] = log(relu(x[n,k] - 2.5))\ny[n] = logsumexp[k](q[n,k]) + 0*sum[t | seen[n,t]](x[n,t])"
     np.testing.assert_allclose(value(text, target), [-INF, np.log(0.5)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("target", ["numpy", "numexpr"])
+@pytest.mark.parametrize("condition", ["", " | k >= 1", " | k + n >= 1"])
+def test_the_first_of_values_that_are_all_infinite(condition: str, target: str) -> None:
+    text = f"m[n,k] = max[t | seen[n,t]](x[n,t] + k)\ny[n] = argmax[k{condition}](m[n,k])"
+    first = {"": 0, " | k >= 1": 1, " | k + n >= 1": 0}[condition]
+    np.testing.assert_array_equal(value(text, target, k=3), [2, first])

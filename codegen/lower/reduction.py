@@ -16,7 +16,7 @@ from codegen.equation import Dtype, Equation, Read, infinite_slot, slot, slots_o
 from codegen.errors import CodegenError
 from codegen.functions import Maximum
 from codegen.lower.elementwise import kernel, values
-from codegen.lower.explicit import fill_outside, may_be_empty, neutral
+from codegen.lower.explicit import escapes, fill_outside, may_be_empty, neutral
 from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.lower.weighted import weighted_sum
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
@@ -26,6 +26,8 @@ from codegen.view import Reshape, View, aligned, natural
 
 SMALLEST = sympy.Rational(1, 10**30)
 """Less than any sum of exponentials one of which is 1, and a normal number in float32."""
+LEAST = -sympy.Integer(3) * 10**38
+"""Nearly the least number of float32."""
 MOST_TAPS = 64
 LONG_ROW = 1024
 """Numbers of a row whose maximum with another one takes longer than to begin with it."""
@@ -43,6 +45,11 @@ def reduction(equation: Equation, storage: Storage) -> list[Step]:
         raise CodegenError(f"{equation.target}: a reduction with this left side is not in normal form")
     if equation.accumulate:
         return _accumulated(equation, storage)
+    infinite = bool(storage.unbounded & {read.tensor for read in equation.reads})
+    if equation.reduce == "argmax" and infinite and may_be_empty(equation, storage):
+        # A value of -inf counts, and a point that is left out does not.
+        guards = dict.fromkeys((*equation.guards, *escapes(list(equation.reads), equation, storage)))
+        equation = equation.with_(body=Maximum(equation.body, LEAST), guards=tuple(guards))
     if equation.reduce == "logsumexp":
         return _logsumexp(equation, storage)
     if (steps := weighted_sum(equation, storage)) is not None:

@@ -110,7 +110,7 @@ class Storage:
 
     def along(self, name: str, axis: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
         """(array, subscript) for a read of a loop's step: shifted reads of recurrent tensors go to their frame."""
-        if name in self.frames and axis == 0 and _is_shift(subscript):
+        if axis == 0 and self._is_framed(name, subscript):
             return self._shifted(name, subscript.const), subscript - subscript.const
         low, high = subscript.bounds(equation.extents)
         size = self.shapes[name][axis]
@@ -121,6 +121,15 @@ class Storage:
         box = {f"#{k}": e for k, e in enumerate(self.shapes[name]) if k != axis} | dict(equation.extents)
         low_, high_ = self._overhang(at, self.shapes[name], equation.with_(box=tuple(box.items())))
         return self._padded(name, low_, high_, 0.0), subscript + low_[axis]
+
+    def _is_framed(self, name: str, subscript: Affine) -> bool:
+        """Whether a read is that of an index a distance away, in a recurrent tensor's frame that is wide enough."""
+        distance = subscript.const
+        if name not in self.frames or not distance or [c for _, c in subscript.terms] != [1]:
+            return False
+        frame, before = self.frames[name]
+        after = self.shapes[frame][0] - self.shapes[name][0] - before
+        return -before <= distance <= after.const
 
     def _shifted(self, name: str, distance: int) -> str:
         """The recurrent tensor as seen `distance` steps away: an array of the same shape."""
@@ -138,7 +147,7 @@ class Storage:
     def source(self, read: Read, equation: Equation, fill: float = 0.0) -> tuple[str, tuple[Affine, ...]] | None:
         """(array, subscripts) of a read that needs no padding with `fill`; None when it leaves its box."""
         at, name = affine(read), read.tensor
-        if not fill and name in self.frames and _is_shift(at[0]) and at[0].terms[0][0] in equation.extents:
+        if not fill and at and self._is_framed(name, at[0]) and at[0].terms[0][0] in equation.extents:
             name, at = self._shifted(name, at[0].const), (Affine(at[0].terms), *at[1:])
         inside = all(
             low.is_nonnegative() and (size - 1 - high).is_nonnegative()
@@ -209,11 +218,6 @@ class Storage:
             self.prelude.append(Copy(inner, View(base)))
             self.prepared[key] = name
         return self.prepared[key]
-
-
-def _is_shift(subscript: Affine) -> bool:
-    """Whether a subscript is an index a fixed distance away: the frames of recurrent tensors are as wide as these."""
-    return bool(subscript.const) and len(subscript.terms) == 1 and subscript.terms[0][1] == 1
 
 
 def _steps(frame: str, start: int, steps: Affine) -> View:
