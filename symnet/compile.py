@@ -20,7 +20,7 @@ from codegen.memory import Memory
 from symnet.assemble import assemble
 from symnet.checkpoints.start import Plan, load_params
 from symnet.derive.network import derived, evaluation, network
-from symnet.errors import DefinitionError, border, errors_of
+from symnet.errors import DefinitionError, border, errors_of, pickled_as_ours
 from symnet.explain import notebook
 from symnet.explain.gradients import gradients
 from symnet.explain.latex import document
@@ -106,9 +106,9 @@ def _precision(dtype: object) -> str:
 class Generated(ModuleType):
     """A generated module.  No import finds it: where it is copied or pickled, its text is."""
 
-    def __init__(self, name: str, source: str) -> None:
+    def __init__(self, name: str, source: str, filename: str) -> None:
         super().__init__(name, source.partition('"""')[2].partition('"""')[0])
-        self._text_ = source
+        self._text_, self.__file__ = source, filename
 
     def __reduce__(self) -> tuple[Any, ...]:
         return loaded, (self.__name__, self._text_)
@@ -122,9 +122,9 @@ def loaded(name: str, source: str) -> ModuleType:
         number += 1
         filename = f"<symnet generated {name}, {number}>"
     linecache.cache[filename] = (len(source), None, lines, filename)
-    module = Generated(name, source)
-    module.__file__ = filename
+    module = Generated(name, source, filename)
     exec(builtins.compile(source, filename, "exec"), module.__dict__)
+    pickled_as_ours(module)
     return module
 
 

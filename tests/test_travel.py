@@ -167,6 +167,24 @@ def test_a_network_works_in_a_spawned_process(tmp_path: Path) -> None:
     assert run.stdout.strip() == "same", run.stderr
 
 
+@pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
+def test_errors_of_a_module_leave_a_process(protocol: int) -> None:
+    """What a worker raises is pickled on its way back; otherwise its message would be lost."""
+    x = sn.Input((3,), name="x")
+    module = sn.compile(sn.Model(x, sn.Dense(2)(x), loss=sn.SquaredError(), name="m"), target="numpy").module
+    params = module.init_params()
+    params["dense_1.bias"][:] = 1e30
+    for call in (
+        lambda: module.forward(params, np.ones((2, 5))),
+        lambda: module.train(params, np.ones((2, 3)), np.ones((2, 2)), epochs=1, optimizer="sgd", learning_rate=1.0),
+    ):
+        with pytest.raises(module.DataError) as caught:
+            call()
+        text = pickle.dumps(caught.value, protocol)
+        for error in (pickle.loads(text), copy.copy(caught.value)):
+            assert isinstance(error, sn.DataError) and str(error) == str(caught.value)
+
+
 def test_estimators_travel_after_their_use() -> None:
     pytest.importorskip("sklearn")
     joblib = pytest.importorskip("joblib")
