@@ -78,5 +78,5 @@ def errors_of(module: ModuleType) -> Iterator[None]:
 
 
 def pickled_as_ours(module: ModuleType) -> None:
-    """Let the module's errors leave a process: as symnet's DataError, since no import finds the module's own classes."""
+    """Let the module's errors leave a process, as symnet's DataError: no import finds the module's own classes."""
     module.DataError.__reduce__ = lambda error: (DataError, (str(error),))

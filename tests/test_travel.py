@@ -181,7 +181,7 @@ def test_errors_of_a_module_leave_a_process(protocol: int) -> None:
         with pytest.raises(module.DataError) as caught:
             call()
         text = pickle.dumps(caught.value, protocol)
-        for error in (pickle.loads(text), copy.copy(caught.value)):
+        for error in (pickle.loads(text), copy.copy(caught.value)):  # noqa: S301
             assert isinstance(error, sn.DataError) and str(error) == str(caught.value)
 
 
