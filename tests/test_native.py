@@ -12,6 +12,7 @@ import pytest
 import corpus
 import symnet as sn
 from building import A, equation, i, n, program, read, tensor
+from codegen.emit import native_point
 from codegen.equation import slot
 from codegen.lower import fuse as fusing
 from codegen.pipeline import generate
@@ -143,3 +144,16 @@ def test_same_training(optimizer: str) -> None:
     states = {"nesterov": 1, "adam": 2}[optimizer]
     assert nets[1].memory(optimizer=optimizer)["optimizer"] == 8 * 8 * states
     assert f"{optimizer}_w_kernel" in nets[1].source
+
+
+def test_the_operations_of_a_tree_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted anew for each of them, a product of many factors takes minutes."""
+    counted: list[object] = []
+    inner = native_point._occurrences
+    monkeypatch.setattr(native_point, "_occurrences", lambda tree: counted.append(tree) or inner(tree))
+    x = sn.Input((6,), name="x")
+    product = "*".join(f"(1 + sin(x[n,{i}])/{i + 2})" for i in range(6))
+    model = sn.Model(x, sn.Formula(f"y[n] = {product}", name="f")(x), loss=sn.SquaredError(), name="m")
+    sn.compile(model, target="numba", wrt_inputs=True)
+    assert counted
+    assert len(counted) <= 2 * len(set(counted))

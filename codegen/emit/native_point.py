@@ -60,16 +60,17 @@ class PointWriter:
 
     def assign(self, goal: str, tree: Tree, truth: bool = False) -> None:
         """The lines that end with `goal = tree`, a `truth` value or a float."""
+        counts = _occurrences(tree)
         for part in operations(tree):
-            if part != tree and self._deserves_name(part, tree):
+            if part != tree and self._deserves_name(part, counts[part]):
                 self._define(part)
         self._line(goal, tree, truth)
 
-    def _deserves_name(self, part: Node, whole: Tree) -> bool:
+    def _deserves_name(self, part: Node, count: int) -> bool:
         if self._is_boolean(part):
             return False
         called = part.ufunc in FUNCTIONS and part.ufunc not in ("maximum", "minimum", "abs")
-        return called or _occurrences(whole)[part] > 1
+        return called or count > 1
 
     def _define(self, part: Node) -> None:
         name = self._variable(STEMS.get(part.ufunc, part.ufunc))
@@ -244,10 +245,16 @@ def leaves(tree: Tree) -> set[str]:
 
 def operations(tree: Tree) -> list[Node]:
     """Every operation of a tree once, arguments before what is made of them."""
-    if not isinstance(tree, Node):
-        return []
-    found = {node: None for arg in tree.args for node in operations(arg)}
-    return list(found | {tree: None})
+    found: dict[Node, None] = {}
+    _visit(tree, found)
+    return list(found)
+
+
+def _visit(tree: Tree, found: dict[Node, None]) -> None:
+    if isinstance(tree, Node) and tree not in found:
+        for arg in tree.args:
+            _visit(arg, found)
+        found[tree] = None
 
 
 def _occurrences(tree: Tree) -> Counter[Tree]:
