@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import UserList, deque
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -91,6 +92,12 @@ def test_a_single_number_that_is_masked(module: ModuleType, at: int) -> None:
     for x, y in ((rows, Y), (X, labels)):
         with pytest.raises(module.DataError, match="masked array"):
             module.loss(module.init_params(), x, y)
+
+
+@pytest.mark.parametrize("container", [deque, UserList, tuple, lambda rows: [deque([row]) for row in rows]])
+def test_a_mask_within_any_sequence(module: ModuleType, container: Any) -> None:
+    with pytest.raises(module.DataError, match="masked array"):
+        module.forward(module.init_params(), container([*MASKED]))
 
 
 def test_a_step_after_others_refuses_a_mask_and_changes_nothing(module: ModuleType) -> None:

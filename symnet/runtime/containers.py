@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ _KINDS = {
     "bool": "b",
 }  # the kinds of NumPy dtype that each kind of input takes
 _NUMBERS = (float, int, bool, np.float64, np.float32, np.int64)
+_FLAT = (str, bytes, bytearray, memoryview, range)  # sequences that hold no arrays
 
 
 class DataError(ValueError):
@@ -44,8 +46,8 @@ def _plain(what: str, value: Any) -> np.ndarray:
 
 
 def _is_masked(value: Any) -> bool:
-    """Whether this is a masked array, or a list that has one in it, such as the single number np.ma.masked."""
-    if isinstance(value, (list, tuple)):
+    """Whether this is a masked array, or has one in it, such as a list with the single number np.ma.masked."""
+    if isinstance(value, Sequence) and not isinstance(value, _FLAT):
         return any(type(each) not in _NUMBERS and _is_masked(each) for each in value)
     return isinstance(value, np.ma.MaskedArray)
 
