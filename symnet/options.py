@@ -70,15 +70,6 @@ class Strict(ABCMeta):
         return super().__call__(*args, **kwargs)
 
 
-class Counted(Strict):
-    """The same, of objects that know how many of their options were given by position: `by_position`."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        made = super().__call__(*args, **kwargs)
-        made.__dict__["by_position"] = len(args)
-        return made
-
-
 def strict(function: Callable[P, R]) -> Callable[P, R]:
     """The same for a function."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -113,53 +112,6 @@ def test_what_by_position_could_mean_something_else_is_refused(name: str) -> Non
     make, error, message = MISTAKES[name]
     with pytest.raises(error, match=message):
         make()
-
-
-TORCH = {
-    "signals": (lambda: sn.Conv1D(6, 3, 5), SIGNAL),
-    "a large kernel": (lambda: sn.Conv2D(6, 16, 3), sn.Input((6, 20, 20), name="p")),
-    "a 1 x 1 convolution": (lambda: sn.Conv2D(6, 4, 1), PICTURE),
-    "one of many channels": (lambda: sn.Conv2D(6, 16, 1), sn.Input((6, 20, 20), name="p")),
-    "stride and padding": (lambda: sn.Conv2D(6, 16, 5, 2), sn.Input((6, 20, 20), name="p")),
-    "five numbers": (lambda: sn.Conv2D(6, 10, 3, 1, 1), sn.Input((6, 20, 20), name="p")),
-    "channels last": (lambda: sn.Conv2D(6, 12, 3), sn.Input((20, 20, 6), name="p", layout="HWC")),
-    "upwards": (lambda: sn.ConvTranspose2D(6, 12, 2, 2), PICTURE),
-    "upwards, signals": (lambda: sn.ConvTranspose1D(6, 4, 3), SIGNAL),
-}
-
-
-@pytest.mark.parametrize("name", TORCH)
-def test_numbers_that_pytorch_reads_as_channels_and_a_kernel(name: str) -> None:
-    make, node = TORCH[name]
-    layer = make()
-    with pytest.raises(sn.DefinitionError, match="in_channels, out_channels and kernel_size: write filters="):
-        layer(node)
-    kind, stride, padding = type(layer), layer.stride, layer.padding
-    assert kind(layer.filters, layer.kernel_size, stride=stride, padding=padding)(node).shape[0] == "N"
-    with pytest.raises(sn.DefinitionError, match="in_channels"):
-        copy.deepcopy(layer)(node)
-
-
-HERE = {
-    "half the size": lambda: sn.Conv2D(6, 3, 2),
-    "half the size, padded": lambda: sn.Conv2D(6, 3, 2, 1),
-    "half the size, an even kernel": lambda: sn.Conv2D(6, 4, 2, 1),
-    "the same": lambda: sn.Conv2D(6, 3, 1, 1),
-    "the same, by its name": lambda: sn.Conv2D(6, 9, 1, "same"),
-    "a default": lambda: sn.Conv2D(6, 3, 1),
-    "patches": lambda: sn.Conv2D(6, 3, 3),
-    "a large kernel, padded": lambda: sn.Conv2D(6, 11, 1, 5),
-    "pairs": lambda: sn.Conv2D(6, (8, 8), (3, 3), 3),
-    "other channels": lambda: sn.Conv2D(5, 8, 3),
-    "two numbers": lambda: sn.Conv2D(6, 8),
-    "twice the size": lambda: sn.ConvTranspose2D(6, 4, 2, 1),
-}
-
-
-@pytest.mark.parametrize("name", HERE)
-def test_numbers_of_a_convolution_by_position(name: str) -> None:
-    picture = sn.Input((6, 12, 12), name="p")
-    assert HERE[name]()(picture).shape[0] == "N"
 
 
 def test_what_is_given_by_position_as_before() -> None:

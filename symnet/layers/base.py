@@ -31,7 +31,7 @@ from symnet.layers.spelling import (
     fixed_shape,
     readable,
 )
-from symnet.options import Counted, identifier, number
+from symnet.options import Strict, identifier, number
 from symnet.suggest import listing
 
 
@@ -51,13 +51,10 @@ _serials = _Serials()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Layer(metaclass=Counted):
+class Layer(metaclass=Strict):
     """Base of all layers.  A layer object called twice shares its parameters."""
 
     name: str | None = None
-
-    by_position: ClassVar[int] = 0
-    """How many options were given by position; of each object."""
 
     arity: ClassVar[int | None] = 1
     """How many inputs it takes; None for any number."""

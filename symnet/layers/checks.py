@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
 
 from codegen.affine import Affine
 from codegen.equation import Tensor
 from symnet.errors import DefinitionError, FormulaError, ShapeError
 from symnet.layers.spelling import INITIALIZERS, described
 from symnet.options import LARGEST, choice, flag, integer, shown
-
-LARGE = 7
-"""Kernels beyond this size are rare, numbers of channels are not."""
 
 
 def checked_init(where: str, init: object, params: tuple[str, ...], main: str) -> dict[str, str]:
@@ -49,47 +45,6 @@ def checked_sizes(where: str, value: object) -> tuple[int, ...]:
     if value is not None and not several:
         raise DefinitionError(f"{where}: expected the size of the last axis, or of several, got {shown(value)}")
     return tuple(size for each in several if (size := checked_size(where, each)) is not None)
-
-
-class Windowed(Protocol):
-    """What a convolution is given."""
-
-    @property
-    def filters(self) -> int:
-        """The channels that come out."""
-
-    @property
-    def kernel_size(self) -> int | tuple[int, ...]:
-        """The window."""
-
-    @property
-    def stride(self) -> int | tuple[int, ...]:
-        """Its steps."""
-
-    @property
-    def padding(self) -> str | int | tuple[int, ...]:
-        """What is added at the ends."""
-
-
-def check_reading(where: str, channels: Affine, by_position: int, layer: Windowed) -> None:
-    """Refuse numbers by position that PyTorch would read as (in_channels, out_channels, kernel_size[, stride]).
-
-    They are refused where that is the likelier reading: the first is the number of the input's channels, and what
-    would be the kernel here is large, or even with a stride of 1, or what would be the stride is an odd number above 1
-    and not the kernel.
-    """
-    first, second, third, fourth = layer.filters, layer.kernel_size, layer.stride, layer.padding
-    if by_position < 3 or channels != Affine.of(int(first)) or isinstance(second, tuple) or isinstance(third, tuple):
-        return
-    if by_position > 3 and not (isinstance(fourth, int) and 1 <= fourth <= third):
-        return  # no stride of PyTorch's
-    odd = third > 1 and third % 2 == 1 and third != second
-    if second > LARGE or odd or (by_position == 3 and third == 1 and second % 2 == 0):
-        raise DefinitionError(
-            f"{where}: {first}, {second}, {third} by position are filters, kernel_size and stride; the input has "
-            f"{first} channels, so they may be meant as PyTorch's in_channels, out_channels and kernel_size: write "
-            f"filters={second}, kernel_size={third} for these, or stride={third} by name"
-        )
 
 
 def check_output(where: str, output: Tensor) -> None:

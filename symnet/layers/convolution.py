@@ -8,7 +8,7 @@ from typing import ClassVar
 from codegen.affine import Affine
 from codegen.equation import Tensor
 from symnet.errors import ShapeError
-from symnet.layers.checks import check_reading, checked_flags
+from symnet.layers.checks import checked_flags
 from symnet.layers.spelling import Layout, Site, Spelling
 from symnet.layers.weighted import Weighted
 from symnet.layers.window import POSITIONS, TAPS, Grid, Window, grid
@@ -61,7 +61,6 @@ class Convolution(Weighted, abstract=True):
         where = f"{self.kind} '{site.name}'"
         axes = grid(where, inputs[0], site.layout, self.rank)
         self._check_groups(where, axes.channels(inputs[0]))
-        check_reading(where, axes.channels(inputs[0]), self.by_position, self)
         windows = self.windows()
         positions, taps = POSITIONS[: self.rank], TAPS[: self.rank]
         extents = axes.spatial(inputs[0])

@@ -9,7 +9,7 @@ from codegen.affine import Affine
 from codegen.equation import Tensor
 from symnet import activations
 from symnet.errors import DefinitionError, ShapeError
-from symnet.layers.checks import check_reading, checked_init
+from symnet.layers.checks import checked_init
 from symnet.layers.spelling import Layout, Site, Spelling
 from symnet.layers.weighted import Weighted
 from symnet.layers.window import POSITIONS, TAPS, Grid, Window, grid
@@ -62,7 +62,6 @@ class TransposedConvolution(Weighted, abstract=True):
         axes = grid(where, inputs[0], site.layout, self.rank)
         channels = axes.channels(inputs[0])
         self._check_groups(where, channels)
-        check_reading(where, channels, self.by_position, self)
         windows, padding, extra = self.windows(), self._pads("padding"), self._pads("output_padding")
         positions, taps, places = POSITIONS[: self.rank], TAPS[: self.rank], _PLACES[: self.rank]
         spatial = axes.spatial(inputs[0])
