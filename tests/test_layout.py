@@ -43,8 +43,9 @@ def test_reordered_programs_mean_the_same(model: sn.Model) -> None:
     sizes = {"N": 2, "T": 3} if "T" in program.sizes else {"N": 2}
     given = arrays(program, sizes)
     pictures = batch_last(program)
-    stored = {f"{n}.rows" if program.table[n].kind == "input" else n: order for n, order in pictures.items()}
-    moved = reordered(rows_of_inputs(program, pictures), stored)
+    program, copies = rows_of_inputs(program, pictures)
+    stored = {copies.get(n, n): order for n, order in pictures.items()}
+    moved = reordered(program, stored)
     steps = time_major(moved)
     moved, orders = reordered(moved, steps), composed(stored, steps)
     assert orders

@@ -61,13 +61,13 @@ def test_an_infinite_parameter() -> None:
 
 
 def test_a_gradient_alone() -> None:
-    """The slope of a root at 0: the loss is finite, and so are the parameters after it."""
-    x = positive()
-    net = model("y[n,i] = sqrt(b[i]*x[n,i])", params={"b": "i"}, init={"b": "zeros"})
+    """A slope beyond float32 where the value is 0: the loss is finite, and so are the parameters after it."""
+    x = positive() * np.float32(3e38)
+    net = model("y[n,i] = 1000*tanh(b[i]*x[n,i])", params={"b": "i"}, init={"b": "zeros"})
     error = fit(net, x)
     cause: Any = error.__cause__
     assert "the gradient is not finite in step 1 of epoch 1" in str(error)
-    assert "in the backward pass of 'bend'" in str(error) and "the slope of a root at 0" in str(error)
+    assert "in the backward pass of 'bend'" in str(error)
     assert all(np.isfinite(array).all() for array in cause.params.values())
 
 

@@ -11,7 +11,6 @@ import sympy
 from building import A, c, equation, i, n, program, read, tensor, u
 from codegen.affine import Affine
 from codegen.equation import Program, Read, all_reads, index_symbol, slot, slots_of
-from codegen.errors import FormulaError
 from codegen.interpret import interpret
 from codegen.lower import lower
 from codegen.lower.reuse import reuse
@@ -19,6 +18,7 @@ from codegen.pipeline import PASSES
 from codegen.plan import Alias
 from codegen.rewrite.substitute import substitute_indices
 from symnet.derive.reverse import gradient
+from symnet.errors import FormulaError
 
 Arrays = Mapping[str, np.ndarray]
 PASS = dict(PASSES)

@@ -118,10 +118,10 @@ def test_a_learning_rate_may_change_between_steps(plain: ModuleType) -> None:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
-    """The slope of a root is infinite at 0, its value is not."""
+    """The slope at 0 is more than a float holds, the value is not."""
     x = sn.Input((6,), name="x")
-    roots = sn.Formula("y[n,i] = sqrt(x[n,i])", name="roots")(sn.Dense(40, name="hidden")(x))
-    module = sn.compile(sn.Model(x, sn.Dense(3)(roots), loss=sn.CrossEntropy()), dtype="float64").module
+    steep = sn.Formula("y[n,i] = tanh(1e300*x[n,i])", name="steep")(sn.Dense(40, name="hidden")(x))
+    module = sn.compile(sn.Model(x, sn.Dense(3, name="out")(steep), loss=sn.CrossEntropy()), dtype="float64").module
     params = module.init_params(0)
     params["hidden.weight"][...] = 0
     params["hidden.bias"][...] = 1
@@ -130,6 +130,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
         step(GIVEN, LABELS)
         step.p["hidden.weight"][...] = 0
         step.p["hidden.bias"][...] = 0
+        step.p["out.weight"][...] *= 1e12
         before = step.state()
         with pytest.raises(module.Diverged, match=r"the gradient is not finite in step 2"):
             step(GIVEN, LABELS)

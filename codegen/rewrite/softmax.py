@@ -36,7 +36,7 @@ from codegen.names import allocate
 from codegen.rewrite.inline import compact
 from codegen.rewrite.shape import inside, plain_indices, shapes_of
 from codegen.rewrite.substitute import Box, number
-from codegen.rewrite.unbounded import minus_infinite
+from codegen.rewrite.unbounded import first_point_passes, minus_infinite
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,7 @@ def _is_total(equation: Equation, program: Program) -> bool:
         return False
     if inside(equation.reads, equation.extents, shapes_of(program)) or set(names) != set(equation.free):
         return False
-    first = {n: Affine() for n in equation.over}
-    rest = {n: e for n, e in equation.extents.items() if n not in equation.over}
-    lows = [g.affine.substitute(first).bounds(rest)[0] for g in equation.guards]
-    return all(g.op == ">=" and not g.reads for g in equation.guards) and all(low.is_nonnegative() for low in lows)
+    return first_point_passes(equation)
 
 
 def _names(total: str, taken: Collection[str]) -> dict[str, str]:

@@ -8,33 +8,41 @@ from __future__ import annotations
 
 import sympy
 
-from codegen.equation import Equation, Program
-from codegen.rewrite.shape import Checked, Shapes, inside, shapes_of
+from codegen.affine import Affine
+from codegen.equation import Equation, Program, slot
 
 
-def minus_infinite(program: Program, checked: Checked | None = None) -> frozenset[str]:
+def minus_infinite(program: Program) -> frozenset[str]:
     """The tensors that may hold -inf; recurrences are followed round.
 
     m[n,k] = max[t | t < k](x[n,t])     no t is below 0
-    q[n,k] = m[n,k] + b[k]              what reads such a tensor may hold it too
+    q[n,k] = m[n,k] + b[k]              what is a polynomial of such a tensor may hold it too
     """
-    shapes = shapes_of(program)
-    found: set[str] = set()
-    before = -1
+    found = {e.target for e in program.equations if _may_be_empty(e) or _has_logarithm_of_0(e)}
+    before = 0
     while len(found) != before:
         before = len(found)
-        for equation in program.equations:
-            if equation.target not in found and (
-                _may_be_empty(equation, shapes, checked)
-                or any(not logarithm.args[0].is_positive for logarithm in equation.body.atoms(sympy.log))
-                or any(read.tensor in found for read in equation.reads)
-            ):
-                found.add(equation.target)
+        found |= {e.target for e in program.equations if e.target not in found and _passes_on(e, found)}
     return frozenset(found)
 
 
-def _may_be_empty(equation: Equation, shapes: Shapes, checked: Checked | None) -> bool:
-    """Whether a maximum or a log-sum-exp may be left without a point."""
-    if equation.reduce not in ("max", "logsumexp"):
-        return False
-    return bool(equation.guards or inside(equation.reads, equation.extents, shapes, checked))
+def first_point_passes(equation: Equation) -> bool:
+    """Whether the first of the reduced points passes every guard, wherever the others are, as in `s <= t`."""
+    first = {n: Affine() for n in equation.over}
+    rest = {n: e for n, e in equation.extents.items() if n not in equation.over}
+    lows = [g.affine.substitute(first).bounds(rest)[0] for g in equation.guards]
+    return all(g.op == ">=" and not g.reads for g in equation.guards) and all(low.is_nonnegative() for low in lows)
+
+
+def _may_be_empty(equation: Equation) -> bool:
+    """Whether a maximum or a log-sum-exp may be left without a point; a window that lies outside is refused earlier."""
+    return equation.reduce in ("max", "logsumexp") and not first_point_passes(equation)
+
+
+def _has_logarithm_of_0(equation: Equation) -> bool:
+    return any(not logarithm.args[0].is_positive for logarithm in equation.body.atoms(sympy.log))
+
+
+def _passes_on(equation: Equation, found: set[str]) -> bool:
+    """Whether one of the tensors found is read in a body that an infinity goes through: exp(-inf) is 0."""
+    return any(r.tensor in found and equation.body.is_polynomial(slot(k)) for k, r in enumerate(equation.reads))

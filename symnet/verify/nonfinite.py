@@ -223,10 +223,10 @@ HINTS = (
         "exp overflows above 88 in float32, 709 in float64: keep its argument small, or use softmax, sigmoid or "
         "softplus by name",
     ),
-    (_roots, "a root has no value below 0 and no slope at 0: add a small number to its argument"),
+    (_roots, "a root has no value below 0, and a steep slope near it: add a small number to its argument"),
     (
         _divides,
-        "a division by 0 is not finite (and the slope of a root at 0 is one): add a small number to the divisor",
+        "a division by 0 is not finite: add a small number to the divisor",
     ),
 )
 """What may make an equation not finite, by what occurs in its body, and how to mend it."""

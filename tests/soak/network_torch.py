@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from typing import Any
 
 from soak.network_case import Case, Place
 
-HAS_TORCH = importlib.util.find_spec("torch") is not None
+try:
+    importlib.import_module("torch")
+except ModuleNotFoundError:
+    HAS_TORCH = False
+else:
+    HAS_TORCH = True
 
 LOSSES = ("CrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "SquaredError", "Huber")
 PLACES = (
