@@ -230,8 +230,9 @@ def _loss(model: sn.Model, output: Tensor, y: Tensor) -> Tensor:
     squares = (output - y) ** 2
     if isinstance(model.loss, sn.MeanSquaredError):
         return _mean(model, squares)
-    steps = [n for n, extent in zip(output.shape, model.output.shape, strict=True) if not extent.is_constant]
-    return squares.sum() / math.prod(steps)  # a mean over the batch, and over time where its length is symbolic
+    # A mean over the batch, and over time, which is axis 1 of three, where its length is symbolic.
+    timed = output.ndim == 3 and not model.output.shape[1].is_constant
+    return squares.sum() / (len(output) * (output.shape[1] if timed else 1))
 
 
 def _mean(model: sn.Model, terms: Tensor) -> Tensor:
