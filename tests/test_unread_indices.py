@@ -10,6 +10,7 @@ import math
 import numpy as np
 import pytest
 
+import symnet as sn
 from judging import TARGETS, judged, module
 
 RNG = np.random.default_rng(5)
@@ -136,3 +137,18 @@ COUNTS = {
 def test_counting_under_a_mask(text: str, target: str) -> None:
     inputs = {"x": ROW, "m": MASK}
     judged(module(text, target, inputs, sizes={"l": 3}), inputs, COUNTS[text], {})
+
+
+@pytest.mark.parametrize("target", ["numpy", "numexpr"])
+def test_a_maximum_over_one_point_of_what_has_no_other_axis(target: str) -> None:
+    x, z = sn.Input((1,), name="x"), sn.Input((1,), name="z")
+    lines = "a[n] = 1\nh[j] = sum[m](x[m,j//2])\ny[n,t] = ((a[n] + max[j](h[j]))*max[j](h[j]))*z[n,t]"
+    model = sn.Model(
+        [x, z], sn.Formula(lines, sizes={"t": 1, "j": 1}, name="f")(x=x, z=z), loss=sn.SquaredError(), name="m"
+    )
+    module = sn.compile(model, dtype="float64", target=target, wrt_inputs=True).module
+    given = {"x": np.array([[0.5], [1.5]]), "z": np.array([[2.0], [-1.0]])}
+    np.testing.assert_allclose(module.forward({}, given), [[12.0], [-6.0]], rtol=1e-12)  # (1 + 2)*2*z
+    gradients = module.loss_and_grads({}, given, np.zeros((2, 1)))[1]
+    np.testing.assert_allclose(gradients["z"], [[72.0], [-36.0]], rtol=1e-12)  # 2*y*6/2
+    np.testing.assert_allclose(gradients["x"], [[150.0], [150.0]], rtol=1e-12)  # sum of y*z*(1 + 2*2)

@@ -258,7 +258,7 @@ def _steps_text(steps: tuple[tuple[tuple[int, int], ...], ...]) -> str:
 def op_text(op: Op) -> str:
     """What stands behind the text of an array to apply `op` to it."""
     if isinstance(op, Reshape):
-        return f".reshape({', '.join(dim_text(d) for d in op.shape)})"
+        return f".reshape({', '.join(map(dim_text, op.shape)) or '()'})"
     if isinstance(op, Transpose):
         if op.order == (1, 0):
             return ".T"
