@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """`--native` before any test module asks for the targets."""
+    """`--native` before any test module asks for the targets; Ctrl-C means what it does at a terminal.
+
+    What a script starts in its background ignores SIGINT, and so would all that the tests interrupt.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--native"):
         corpus.TARGETS = (*corpus.TARGETS, "numba")
 

@@ -122,6 +122,7 @@ def test_a_function_of_an_index(text: str, target: str) -> None:
 @pytest.mark.parametrize("layer", [sn.SinusoidalEmbedding(), sn.PositionalEmbedding(9)])
 def test_positions_in_compiled_kernels(layer: object, size: tuple[object, ...], dtype: str) -> None:
     """Two targets that share no kernel agree, and gradients are those of differences."""
+    pytest.importorskip("numba")
     x = sn.Input(size, name="x")
     model = sn.Model(x, sn.Dense(2)(layer(x)), loss=sn.MeanSquaredError(), name="m")
     data, goal = RNG.normal(size=(2, 7, 4)), np.zeros((2, 7, 2))
