@@ -94,13 +94,15 @@ class Value:
     """All tensors of a formula for arrays by name.
 
     kink: whether a branch was decided, or a maximum found, among values that are equal or nearly so.
+    infinite: whether a factor of a product was infinite, so that the chain rule has 0 times infinity where the other
+    factors have no slope.
     """
 
     def __init__(self, case: Formula, arrays: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
         self.sizes = dict(sizes)
         self.extents = {name: extent.value(self.sizes) for name, extent in case.extents}
         self.values: dict[str, Array] = dict(arrays)
-        self.kink = False
+        self.kink = self.infinite = False
         self.complex = any(np.iscomplexobj(array) for array in arrays.values())
         with np.errstate(all="ignore"):
             self._run(case)
@@ -215,6 +217,7 @@ class Value:
                 total = np.ones([1] * self.rank)
                 for divides, factor in node.factors:
                     value = self.of(factor)
+                    self.infinite |= len(node.factors) > 1 and bool(np.isinf(value.real).any())
                     total = total / value if divides else total * value
                 return total
             case Power():
