@@ -21,7 +21,7 @@ against an infinite cofactor (`Read.strong`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Literal
@@ -181,6 +181,12 @@ def size_symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, integer=True, positive=True)
 
 
+def number(value: Affine, indices: Collection[str]) -> sympy.Expr:
+    """An affine expression as a SymPy number; names that are not in `indices` are sizes."""
+    terms = [c * (index_symbol(n) if n in indices else size_symbol(n)) for n, c in value.terms]
+    return sympy.Add(value.const, *terms)
+
+
 def slots_of(body: sympy.Expr) -> tuple[int, ...]:
     """The numbers of the slots that occur in `body`, sorted."""
     return tuple(sorted(int(s.name[1:]) for s in body.free_symbols if s.name.startswith("_")))
@@ -200,20 +206,6 @@ def all_reads(equation: Equation) -> tuple[Read, ...]:
     reads = [*equation.reads, *(read for guard in equation.guards for _, read in guard.reads)]
     nested = [inner for read in reads for inner in reads_of(read.at)]
     return (*reads, *nested, *reads_of(equation.at))
-
-
-def substitute_subscript(subscript: Subscript, values: Mapping[str, Affine]) -> Subscript:
-    """Replace index names in a subscript by affine expressions."""
-    if isinstance(subscript, Affine):
-        return subscript.substitute(values)
-    if isinstance(subscript, Quotient):
-        return Quotient(subscript.numerator.substitute(values), subscript.divisor)
-    return substitute_read(subscript, values)
-
-
-def substitute_read(read: Read, values: Mapping[str, Affine]) -> Read:
-    """Replace index names in a read's subscripts by affine expressions."""
-    return replace(read, at=tuple(substitute_subscript(s, values) for s in read.at))
 
 
 def indices_of(subscripts: Iterable[Subscript]) -> tuple[str, ...]:

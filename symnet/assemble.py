@@ -11,8 +11,8 @@ import sympy
 from codegen.emit.layout import call
 from codegen.emit.stages import Lines
 from codegen.equation import Program
+from codegen.ir.names import defined
 from codegen.memory import Memory
-from codegen.names import defined
 from symnet.division import division
 from symnet.explain.flops import flops
 from symnet.explain.memory import workspace_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codegen.emit.stages import Naming
-from codegen.names import allocate
+from codegen.ir.names import allocate
 from codegen.pipeline import generate
 from symnet.derive.curvature import HVP, TANGENT, hessian, tangent
 from symnet.derive.forward import tangent_name

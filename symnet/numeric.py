@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from codegen.emit.stages import Emitted, Naming
 from codegen.equation import Program
+from codegen.ir.names import allocate, identifier
 from codegen.memory import Memory
-from codegen.names import allocate, identifier
 from codegen.pipeline import generate
 from symnet.derive.network import differentiable, trainable
 from symnet.derive.reverse import cotangent_name

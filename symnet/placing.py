@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.equation import Equation, Tensor
-from codegen.names import allocate
+from codegen.ir.names import allocate
 from symnet.errors import DefinitionError, ShapeError
 from symnet.layers.base import Layer, Node
 from symnet.layers.spelling import Declared, Parameter, Site, described

@@ -139,9 +139,9 @@ NORMAL_FORMS = {
         {},
         [
             "y.max[n] = max[i](x[n,i])",
-            "y.max2[n] = max[j](-x[n,j])",
+            "y.max_2[n] = max[j](-x[n,j])",
             "y.prod[n] = prod[i](x[n,i])",
-            "y[n] = y.max[n]*y.max2[n]*y.prod[n]",
+            "y[n] = y.max[n]*y.max_2[n]*y.prod[n]",
         ],
     ),
     "upsampling": ("y[n,i] = x[n,i//2]", (X,), {}, ["y[n,2*iq+ir] = x[n,iq]"]),

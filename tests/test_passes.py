@@ -12,11 +12,11 @@ from building import A, c, equation, i, n, program, read, tensor, u
 from codegen.affine import Affine
 from codegen.equation import Program, Read, all_reads, index_symbol, slot, slots_of
 from codegen.interpret import interpret
+from codegen.ir.edit import substitute
 from codegen.lower import lower
 from codegen.lower.reuse import reuse
 from codegen.pipeline import PASSES
 from codegen.plan import Alias
-from codegen.rewrite.substitute import substitute_indices
 from symnet.derive.reverse import gradient
 from symnet.errors import FormulaError
 
@@ -183,7 +183,7 @@ def test_substitution_reaches_every_place_an_index_stands() -> None:
         i=4,
         u=2,
     )
-    moved = substitute_indices(made, {"i": A("j") + 1}, (("n", N), ("j", A(3)), ("u", A(2))))
+    moved = substitute(made, {"i": A("j") + 1}, (("n", N), ("j", A(3)), ("u", A(2))))
     assert "i" not in {name for r in all_reads(moved) for s in r.at if isinstance(s, Affine) for name in s.names}
     assert moved.body == slot(0) * slot(1) * (index_symbol("j") + 1)
     assert moved.over == ("u",)

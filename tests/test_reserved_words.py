@@ -23,7 +23,7 @@ from codegen.emit.native_direct import CONVOLUTION, GRADIENT
 from codegen.emit.native_direct_tiles import TILES
 from codegen.emit.numexpr import WORDS as OF_NUMEXPR
 from codegen.functions import FUNCTIONS
-from codegen.names import BUILTINS, KEYWORDS, SOFT_KEYWORDS, allocate, defined
+from codegen.ir.names import BUILTINS, KEYWORDS, SOFT_KEYWORDS, allocate, defined
 from codegen.notation.words import REDUCTIONS, reserved
 from symnet.assemble import module_names
 from symnet.graph import WORKSPACE

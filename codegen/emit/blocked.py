@@ -19,7 +19,7 @@ from codegen.emit.layout import WIDTH, bracketed
 from codegen.emit.optree import Leaf, Node, Tree
 from codegen.emit.ufuncs import Operand
 from codegen.equation import Dtype
-from codegen.names import allocate
+from codegen.ir.names import allocate
 from codegen.plan import Compute
 from codegen.view import View
 

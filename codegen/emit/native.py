@@ -26,7 +26,7 @@ from codegen.emit.native_point import operations, stem
 from codegen.emit.native_steps import write
 from codegen.emit.optree import Tree, tree_of
 from codegen.equation import Dtype, Equation
-from codegen.names import allocate
+from codegen.ir.names import allocate
 from codegen.plan import Compute, Direct, Kernel, Note, Region, Step, accesses, views_of
 from codegen.view import View
 

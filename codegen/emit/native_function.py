@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from codegen.affine import Affine
 from codegen.elements import Arrays
@@ -14,7 +15,7 @@ from codegen.emit.scalar import scalar_text
 from codegen.emit.scope import dim_text, size_text
 from codegen.emit.words import kernel_words
 from codegen.equation import Dtype
-from codegen.names import allocate
+from codegen.ir.names import allocate, indices
 from codegen.view import Dim, Transpose, View, Windows
 
 Element = tuple[View, Sequence[Affine]]
@@ -138,7 +139,11 @@ class Function:
         rank, own = len(self.arrays.shape(view)), view.axes
         if len(own) == rank and all(own) and len({*own}) == rank and not {*own} & {*taken, *self.scalars}:
             return list(own)
-        return [c for c in LETTERS if c not in self.scalars and c not in taken][:rank]
+        return list(islice(self.letters(taken), rank))
+
+    def letters(self, taken: Iterable[str] = ()) -> Iterator[str]:
+        """Indices that mean nothing else in the function."""
+        return indices(LETTERS, {*taken, *self.scalars, *self.arguments, *self.locals})
 
     def prologue(self) -> list[str]:
         """What the function begins with: the type of its numbers, and sizes that its arrays tell."""

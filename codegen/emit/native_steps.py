@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 import sympy
 
 from codegen.affine import Affine
 from codegen.elements import Dims
 from codegen.emit.layout import call
-from codegen.emit.native_function import LETTERS, Element, Function
+from codegen.emit.native_function import Element, Function
 from codegen.emit.native_point import Part, PointWriter, leaves
 from codegen.emit.optree import Scalar, tree_of
 from codegen.emit.scope import number_text
@@ -158,7 +159,7 @@ def gather(step: Gather, function: Function) -> None:
     position = function.element(step.positions, _at(places))
     if step.rows:
         width = function.arrays.shape(step.source)[1:]
-        row = [c for c in LETTERS if c not in places and c not in function.scalars][: len(width)]
+        row = list(islice(function.letters(places), len(width)))
         like = [(step.out, _at([*places, *row]))]
         inner = function.loops([*zip(places, shape, strict=True), *zip(row, width, strict=True)], like)
         source = f"{function.whole(step.source)}[{', '.join([position, *row])}]"
@@ -193,8 +194,8 @@ def flat(view: View, function: Function) -> View:
 
 def matmul(step: MatMul, function: Function) -> None:
     left, right, out = (function.arrays.shape(v) for v in (step.left, step.right, step.out))
-    letters = [c for c in LETTERS if c not in function.scalars]
-    summed, batch = letters[2], letters[3 : 3 + max(len(left), len(right)) - 2]
+    letters = list(islice(function.letters(), 1 + max(2, len(left), len(right))))
+    summed, batch = letters[2], letters[3:]
     if step.rows:
         batch = letters[: len(out)]
         own, other, at, column = [*batch, summed], [*batch, summed], batch, ""

@@ -14,7 +14,7 @@ from codegen.affine import Affine
 from codegen.emit.layout import Braced, call
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
 from codegen.emit.ufuncs import Operand
-from codegen.names import KEYWORDS, allocate
+from codegen.ir.names import KEYWORDS, allocate
 from codegen.plan import Compute
 
 _LITERAL = re.compile(r"-?\d{1,9}")

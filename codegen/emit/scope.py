@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from codegen.affine import Affine
 from codegen.emit.layout import assigned
 from codegen.equation import Dtype, Program
-from codegen.names import KEYWORDS, allocate, identifier
+from codegen.ir.names import KEYWORDS, allocate, identifier
 from codegen.plan import Alias, Buffer
 from codegen.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed
 

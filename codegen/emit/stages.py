@@ -16,9 +16,9 @@ from codegen.emit.support import helpers, imports
 from codegen.emit.words import words
 from codegen.emit.workspace import named, workspace
 from codegen.equation import Equation, Program
+from codegen.ir.names import identifier
 from codegen.memory import Access, Memory, Moment, planned
 from codegen.memory.moments import first_seen
-from codegen.names import identifier
 from codegen.notation import show
 from codegen.plan import Block, Plan, Region, Step, accesses
 from codegen.rewrite.renamed import Renaming

@@ -19,7 +19,7 @@ from codegen.emit.scope import Scope, number_text, op_text, size_text
 from codegen.emit.ufuncs import Operand, UfuncWriter
 from codegen.emit.words import stage_words
 from codegen.equation import Dtype, Equation
-from codegen.names import allocate
+from codegen.ir.names import allocate
 from codegen.plan import (
     Alias,
     ArgMax,

@@ -10,7 +10,7 @@ from codegen.emit.blocked import BLOCKS
 from codegen.emit.error_function import ERF
 from codegen.emit.workspace import PLACES, WINDOWS
 from codegen.equation import Program
-from codegen.names import WORDS, defined
+from codegen.ir.names import WORDS, defined
 
 ARGUMENTS = ("p", "w", "g", "s")
 """Of the functions of a stage: parameters, workspace, gradients, state."""

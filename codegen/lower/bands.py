@@ -24,11 +24,11 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot
-from codegen.lower.columns import ONE, Pattern, columns_of
+from codegen.ir.edit import without_points
+from codegen.lower.columns import Pattern, columns_of
 from codegen.lower.contraction import product_of
 from codegen.lower.storage import Storage, affine, extents_of
 from codegen.plan import Compute, Copy, MatMul, Reduce, Step
-from codegen.rewrite.substitute import substitute_indices
 from codegen.view import FULL, Reshape, Take, View, Windows, natural, transposed
 
 REMARK = "by bands: a few rows of every channel at once, as products with a banded matrix of the taps"
@@ -56,7 +56,7 @@ def depthwise(equation: Equation, storage: Storage) -> list[Step] | None:
     """The steps of a depthwise convolution or of its kernel's gradient; None for anything else."""
     if len(equation.reads) != 2 or not equation.over or equation.guards:
         return None
-    equation = without_single(equation)
+    equation = without_points(equation)
     found = product_of(equation, storage)
     if found is None:
         return None
@@ -72,12 +72,6 @@ def depthwise(equation: Equation, storage: Storage) -> list[Step] | None:
                 storage.remark = REMARK
             return steps
     return None
-
-
-def without_single(equation: Equation) -> Equation:
-    """`equation` without indices of one point."""
-    single = {n: Affine() for n, e in equation.box if e == ONE}
-    return substitute_indices(equation, single, tuple((n, e) for n, e in equation.box if n not in single))
 
 
 def _pattern(equation: Equation, picture: Read, kernel: Read, storage: Storage) -> Pattern | None:

@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read
+from codegen.ir.edit import points, substitute_read
+from codegen.ir.names import allocate
 from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.plan import Copy
 from codegen.view import FULL, Reshape, Slice, Take, View, Windows, transposed
@@ -86,8 +88,7 @@ def columns_factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequ
 
 def _without_single(p: Pattern, equation: Equation) -> Read:
     """The picture's read without taps of one point, so that it looks the same whoever reads."""
-    single = {n: Affine() for n in p.taps[1:] if equation.extents[n] == ONE}
-    return replace(p.picture, at=tuple(s.substitute(single) for s in affine(p.picture)))
+    return substitute_read(p.picture, points(equation, p.taps[1:]))
 
 
 def columns_of(equation: Equation, storage: Storage, p: Pattern) -> str:
@@ -112,11 +113,12 @@ def _row_axis(p: Pattern) -> int:
 
 def _key(equation: Equation, p: Pattern, rest: tuple[str, ...], height: Affine) -> object:
     """What the columns hold, whatever their reader calls its indices."""
-    order = (*p.groups, "row", *rest, *p.places)
+    row = allocate("row", equation.extents)
+    order = (*p.groups, row, *rest, *p.places)
     names = {n: Affine.of(f"#{k}") for k, n in enumerate(order)}
     axis = _row_axis(p)
     at = tuple(s.const if k == axis else s.substitute(names) for k, s in enumerate(affine(p.picture)))
-    box = {**equation.extents, "row": height}
+    box = {**equation.extents, row: height}
     return ("window", p.picture.tensor, at, tuple(box[n] for n in order), p.picture.strong)
 
 
@@ -125,10 +127,11 @@ def _columns(equation: Equation, storage: Storage, p: Pattern, rest: tuple[str, 
     key = _key(equation, p, rest, height)
     if key in storage.prepared:
         return storage.prepared[key]
-    order = (*p.groups, "row", *rest, *p.places)
+    row = allocate("row", {*equation.extents, *storage.program.sizes})
+    order = (*p.groups, row, *rest, *p.places)
     axis = _row_axis(p)
-    at = tuple(Affine.of("row") + s.const if k == axis else s for k, s in enumerate(affine(p.picture)))
-    box = {n: e for n, e in equation.extents.items() if n in order} | {"row": height}
+    at = tuple(Affine.of(row) + s.const if k == axis else s for k, s in enumerate(affine(p.picture)))
+    box = {n: e for n, e in equation.extents.items() if n in order} | {row: height}
     copied = equation.with_(box=tuple(box.items()), over=(), reads=(), guards=())
     read = Read(p.picture.tensor, at, p.picture.strong)
     copies = _copies(read, rest, order, copied, storage)

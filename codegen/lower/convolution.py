@@ -20,12 +20,12 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, indices_of, slot
+from codegen.ir.names import allocate
 from codegen.lower.columns import Pattern, band_of, columns_factor, merged, shifted_factor
 from codegen.lower.operands import Group, operand_of
 from codegen.lower.pairs import by_pairs
 from codegen.lower.storage import Storage, extents_of, product
 from codegen.lower.targets import finished, result_of, rows_of, target_order
-from codegen.names import allocate
 from codegen.plan import Compute, Copy, Loop, MatMul, Step
 from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, transposed
 

@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of, slot, substitute_read
+from codegen.equation import Equation, Read, indices_of, slot
+from codegen.ir.edit import substitute_read, without_points
+from codegen.ir.names import allocate
 from codegen.lower.contraction import two_factors, writes_whole
 from codegen.lower.direct_price import Sizes, cost, tile_of
 from codegen.lower.price import ranked
@@ -123,24 +125,18 @@ def roles_of(equation: Equation, storage: Storage) -> Roles | None:
     """The parts of a window product over pictures of two dimensions that lie as they should; None for anything else."""
     if not storage.compiled or (storage.recipes and "direct" not in storage.recipes):
         return None
+    equation = without_points(equation)
     found = two_factors(equation.body) if equation.reduce == "sum" and equation.over and not equation.guards else None
     if found is None or found[1] == found[2]:
         return None
     coefficient, *slots = found
     if {s.name for s in coefficient.free_symbols} & equation.extents.keys():
         return None
-    reads = (Read(equation.target, equation.at), *(equation.reads[k] for k in slots))
+    target, first, second = reads = (Read(equation.target, equation.at), *(equation.reads[k] for k in slots))
     if not all(isinstance(s, Affine) for r in reads for s in r.at):
         return None
     if any(storage.dtypes.get(r.tensor, "float") != "float" for r in reads):
         return None
-    single = {n: Affine() for n, e in equation.box if e == ONE}
-    target, first, second = (substitute_read(r, single) for r in reads)
-    equation = equation.with_(
-        box=tuple((n, e) for n, e in equation.box if e != ONE),
-        over=tuple(n for n in equation.over if n not in single),
-        at=target.at,
-    )
     if not writes_whole(equation, storage):
         return None
     for picture, other in ((first, second), (second, first)):
@@ -257,9 +253,12 @@ def _packed(roles: Roles, storage: Storage, rows: int) -> View:
     box = dict(roles.equation.extents)
     kernel, outer, inner = roles.kernel, roles.p, ""
     if roles.p and rows > 1:
-        outer, inner = "" if box[roles.p].const == rows else "block", "row"
-        box |= {"block": Affine.of(box[roles.p].const // rows), "row": Affine.of(rows)}
-        split = Affine.of("block") * rows + Affine.of("row") if outer else Affine.of("row")
+        blocks, taken = box[roles.p].const // rows, {*box, *storage.program.sizes}
+        outer, inner = "", allocate("row", taken)
+        box[inner], split = Affine.of(rows), Affine.of(inner)
+        if blocks > 1:
+            outer = allocate("block", taken)
+            box[outer], split = Affine.of(blocks), Affine.of(outer) * rows + inner
         kernel = substitute_read(kernel, {roles.p: split})
     order = (outer, roles.d, roles.u, roles.v, inner)
     equation = replace(roles.equation, box=tuple(box.items()))

@@ -15,12 +15,11 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot, slots_of
+from codegen.ir.edit import compact, substitute
 from codegen.lower.explicit import fill_outside, guarded
 from codegen.lower.storage import Storage, affine
 from codegen.plan import Compute, Fill, Step
-from codegen.rewrite.inline import compact
 from codegen.rewrite.shape import plain_indices
-from codegen.rewrite.substitute import substitute_indices
 from codegen.view import Reshape, View, aligned, natural
 
 ZERO = sympy.Integer(0)
@@ -127,7 +126,7 @@ def _cuts(equation: Equation, name: str, storage: Storage) -> list[int]:
 def _piece(equation: Equation, name: str, start: int, stop: int) -> Equation:
     """The part `start <= name < stop`, with `name` counting from `start`."""
     box = tuple((n, Affine.of(stop - start) if n == name else e) for n, e in equation.box)
-    return substitute_indices(equation, {name: Affine.of(name) + start}, box)
+    return substitute(equation, {name: Affine.of(name) + start}, box)
 
 
 def _settled(equation: Equation, storage: Storage) -> Equation | None:

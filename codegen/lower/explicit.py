@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.equation import (
     SKIPPING,
     Dtype,
@@ -27,13 +26,14 @@ from codegen.equation import (
     index_symbol,
     indices_of,
     infinite_slot,
+    number,
     reads_of,
     slot,
     slots_of,
 )
+from codegen.ir.edit import without_points
 from codegen.lower.storage import Storage
 from codegen.rewrite.shape import inside
-from codegen.rewrite.substitute import number, substitute_indices
 
 NEUTRAL: dict[Reduction, sympy.Expr] = {
     "sum": sympy.Integer(0),
@@ -53,7 +53,7 @@ def neutral(equation: Equation, dtype: Dtype) -> sympy.Expr:
 
 def explicit(equation: Equation, storage: Storage) -> Equation:
     """`equation` with nothing implicit; it means the same."""
-    equation = _without_unread(_without_single_points(equation))
+    equation = _without_unread(without_points(equation, equation.over))
     guards = [*equation.guards]
     if equation.reduce in SKIPPING:
         bare = not equation.over  # there is nothing for a -inf to be lost in
@@ -112,13 +112,6 @@ def _is_polynomial(equation: Equation) -> bool:
     indices = [s for s in equation.body.free_symbols if s == index_symbol(s.name)]
     slots = map(slot, range(len(equation.reads)))
     return not equation.reads or bool(equation.body.is_polynomial(*slots, *indices))
-
-
-def _without_single_points(equation: Equation) -> Equation:
-    single = {n: Affine() for n in equation.over if equation.extents[n] == Affine.of(1)}
-    if not single:
-        return equation
-    return substitute_indices(equation, single, tuple((n, e) for n, e in equation.box if n not in single))
 
 
 def _without_unread(equation: Equation) -> Equation:

@@ -9,11 +9,11 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of, slot, slots_of
+from codegen.ir.edit import compact
 from codegen.lower.contraction import is_product, two_factors
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Step
-from codegen.rewrite.inline import compact
 from codegen.view import View
 
 Factor = tuple[sympy.Expr, frozenset[str]]

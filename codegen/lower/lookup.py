@@ -7,19 +7,29 @@ positions serve the scatter of its adjoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Quotient, Read, Subscript, index_symbol, indices_of, reads_of, slot, slots_of
+from codegen.equation import (
+    Equation,
+    Quotient,
+    Read,
+    Subscript,
+    index_symbol,
+    indices_of,
+    number,
+    reads_of,
+    slot,
+    slots_of,
+)
+from codegen.ir.edit import compact, map_reads
 from codegen.lower.elementwise import kernel
 from codegen.lower.explicit import escapes
 from codegen.lower.scatter import Lower
 from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Fill, Gather, ScatterAdd, Step
 from codegen.rewrite.shape import inside, is_valid, plain_indices
-from codegen.rewrite.substitute import number
 from codegen.view import Reshape, View
 
 
@@ -29,8 +39,7 @@ def gathered(equation: Equation, storage: Storage) -> Equation:
     def regular(read: Read) -> Read:
         return read if storage.is_regular(read, equation) else _gathered(read, equation, storage)
 
-    guards = tuple(replace(g, reads=tuple((c, regular(r)) for c, r in g.reads)) for g in equation.guards)
-    return equation.with_(reads=tuple(map(regular, equation.reads)), guards=guards)
+    return map_reads(equation, regular)
 
 
 def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
@@ -224,16 +233,8 @@ def one_hot(equation: Equation, storage: Storage, lower: Lower) -> list[Step] | 
             continue
         steps = lower(equation.with_(body=rest), storage)
         at = tuple(equation.reads[k] if s == Affine.of(name) else s for s in equation.at)
-        kept = tuple(n for n in names if n != name)
-        box = tuple((n, e) for n, e in equation.box if n != name)
-        used = slots_of(gain)
-        scattered = equation.with_(
-            at=at,
-            body=gain.xreplace({slot(j): slot(p) for p, j in enumerate(used)}),
-            reads=tuple(equation.reads[j] for j in used),
-            box=tuple((n, dict(box)[n]) for n in kept),
-            accumulate=True,
-        )
+        box = tuple((n, equation.extents[n]) for n in names if n != name)
+        scattered = compact(equation.with_(at=at, body=gain, box=box, accumulate=True))
         return [*steps, *scatter_lookup(scattered, storage, lower)]
     return None
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.names import allocate
+from codegen.ir.edit import renamed_body
+from codegen.ir.names import allocate
 from codegen.plan import Compute, Kernel, Loop, Plan, Region, ScatterAdd, Step, mapped
-from codegen.rewrite.renamed import renamed_body
 from codegen.view import Op, Reshape, Slice, Take, View, Windows
 
 

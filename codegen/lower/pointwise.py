@@ -12,7 +12,7 @@ from __future__ import annotations
 import sympy
 
 from codegen.equation import Equation, Read, slot
-from codegen.lower.bands import without_single
+from codegen.ir.edit import without_points
 from codegen.lower.contraction import product_of
 from codegen.lower.storage import Storage, affine, extents_of
 from codegen.lower.targets import finished, result_of, target_view
@@ -30,7 +30,7 @@ def pointwise(equation: Equation, storage: Storage) -> list[Step] | None:
     """The steps of a convolution of one point or of its kernel's gradient; None for anything else."""
     if len(equation.reads) != 2 or not equation.over or equation.guards:
         return None
-    equation = without_single(equation)
+    equation = without_points(equation)
     found = product_of(equation, storage)
     if found is None:
         return None

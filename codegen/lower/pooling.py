@@ -21,6 +21,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Subscript, all_reads, slot
 from codegen.functions import Maximum
+from codegen.ir.names import by_number
 from codegen.lower.explicit import fill_outside
 from codegen.lower.scatter import frame_of, tiles
 from codegen.lower.storage import Storage, affine, interior
@@ -204,9 +205,9 @@ def _handed_down(equation: Equation, storage: Storage, argmax: str) -> list[Step
     if frame is None:
         return steps
     inner, size = interior(name, low, storage.shapes[equation.target], frame), storage.shapes[equation.target]
-    whole = tuple((f"i{k}", e) for k, e in enumerate(size))
-    out = View(equation.target, (), tuple(n for n, _ in whole))
-    return [*steps, Compute(out, slot(0), (inner,), whole, equation.accumulate)]
+    axes = by_number(len(size), storage.program.sizes)
+    whole = tuple(zip(axes, size, strict=True))
+    return [*steps, Compute(View(equation.target, (), axes), slot(0), (inner,), whole, equation.accumulate)]
 
 
 def _spare(stem: str, box: Sequence[tuple[str, Affine]], storage: Storage) -> View:

@@ -17,12 +17,12 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor, index_symbol, size_symbol
+from codegen.equation import Equation, Guard, Program, Read, Tensor, index_symbol, size_symbol
 from codegen.errors import CodegenError
+from codegen.ir.edit import map_all_reads, map_read, renamed
 from codegen.lower.explicit import at_the_ends
 from codegen.lower.storage import Storage
 from codegen.plan import Block, Compute, Loop, Note, Region, Step, accesses, mapped, views_of
-from codegen.rewrite.share import rename_indices
 from codegen.schedule import Recurrence
 from codegen.view import FULL, Slice, Take, View, names_of, taken
 
@@ -56,8 +56,8 @@ def _with_index(equation: Equation, own: str, index: str) -> Equation:
     if own == index:
         return equation
     if index in equation.extents:
-        return rename_indices(equation, {own: index, index: own})
-    return rename_indices(equation, {own: index})
+        return renamed(equation, {own: index, index: own})
+    return renamed(equation, {own: index})
 
 
 class _Slices:
@@ -78,23 +78,22 @@ class _Slices:
 
     def equation(self, equation: Equation, axis: int) -> Equation:
         """The equation of one step: without the step index, over slices."""
-        target = self.read(Read(equation.target, equation.at), equation)
+        target = map_read(Read(equation.target, equation.at), lambda read: self.read(read, equation))
         if target.tensor == equation.target:
             raise CodegenError(f"{equation.target}: axis {axis} of the left side is not the index of the loop")
         box = tuple((n, e) for n, e in equation.box if n != self.index)
-        return equation.with_(
+        stepped = map_all_reads(equation, lambda read: self.read(read, equation))
+        return stepped.with_(
             target=target.tensor,
             at=target.at,
-            reads=tuple(self.read(r, equation) for r in equation.reads),
-            guards=tuple(self.guard(g, equation) for g in equation.guards),
+            guards=tuple(map(self.guard, stepped.guards)),
             box=box,
             over=tuple(n for n in equation.over if n != self.index),
         )
 
-    def guard(self, guard: Guard, equation: Equation) -> Guard:
+    def guard(self, guard: Guard) -> Guard:
         """The guard of one step: names that are no indices count from 1 on there, as sizes do, and so does the step."""
-        affine = guard.affine.substitute({self.index: Affine.of(self.count) - 1})
-        return replace(guard, affine=affine, reads=tuple((c, self.read(r, equation)) for c, r in guard.reads))
+        return replace(guard, affine=guard.affine.substitute({self.index: Affine.of(self.count) - 1}))
 
     def counted(self, step: Step) -> Step:
         """A step with the loop's index for the number of the step in its bodies."""
@@ -104,15 +103,12 @@ class _Slices:
             return step
         return replace(step, body=step.body.xreplace({size_symbol(self.count): index_symbol(self.index) + 1}))
 
-    def subscript(self, subscript: Subscript, equation: Equation) -> Subscript:
-        return self.read(subscript, equation) if isinstance(subscript, Read) else subscript
-
     def read(self, read: Read, equation: Equation) -> Read:
         """The read through a slice, when one of its subscripts is the step index plus a distance."""
-        at = tuple(self.subscript(s, equation) for s in read.at)
+        at = read.at
         axes = [k for k, s in enumerate(at) if isinstance(s, Affine) and s.coefficient(self.index)]
         if not axes:
-            return replace(read, at=at)
+            return read
         axis = axes[0]
         moved = at[axis]
         assert isinstance(moved, Affine)

@@ -12,7 +12,7 @@ from typing import Literal
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Dtype, Equation, Read, infinite_slot, slot, slots_of, with_slots
+from codegen.equation import Dtype, Equation, Read, infinite_slot, number, slot, slots_of, with_slots
 from codegen.errors import CodegenError
 from codegen.functions import Maximum
 from codegen.lower.elementwise import kernel, values
@@ -21,7 +21,6 @@ from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.lower.weighted import weighted_sum
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
 from codegen.rewrite.shape import plain_indices
-from codegen.rewrite.substitute import number
 from codegen.view import Reshape, View, aligned, natural
 
 SMALLEST = sympy.Rational(1, 10**30)

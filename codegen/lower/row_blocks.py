@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 
 from codegen.affine import Affine
 from codegen.equation import Program
+from codegen.ir.names import allocate
 from codegen.lower.row_cuts import Arrays, Rows, cut_view, cuts, fit, is_free, place_of, shorter
-from codegen.names import allocate
 from codegen.plan import Block, Buffer, Compute, Copy, Direct, Fill, Kernel, Loop, Note, Plan, Step, accesses, mapped
 from codegen.view import View
 

@@ -13,6 +13,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot
+from codegen.ir.names import by_number
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, affine, extents_of, interior, overhang
 from codegen.plan import Compute, Fill, Loop, Step
@@ -46,7 +47,7 @@ def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
     if padded is not None:
         size = storage.shapes[equation.target]
         inner = interior(name, low, size, storage.shapes[name])
-        names = tuple(f"i{k}" for k in range(len(size)))
+        names = by_number(len(size), storage.program.sizes)
         axes = tuple(zip(names, size, strict=True))
         dtype = storage.dtypes[equation.target]
         steps.append(Compute(View(equation.target, (), names), slot(0), (inner,), axes, equation.accumulate, dtype))

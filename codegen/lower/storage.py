@@ -16,7 +16,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Read
 from codegen.errors import CodegenError
-from codegen.names import allocate
+from codegen.ir.names import allocate
 from codegen.plan import Alias, Buffer, Copy, Step
 from codegen.rewrite.shape import NOTHING, Checked
 from codegen.rewrite.unbounded import minus_infinite

@@ -18,10 +18,10 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of, slot, slots_of
 from codegen.evaluate import evaluator
+from codegen.ir.edit import compact
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, affine, extents_of, product, shaped
 from codegen.plan import Compute, MatMul, Step
-from codegen.rewrite.inline import compact
 from codegen.view import Reshape, View, aligned, natural
 
 LEAST_ROW = 32

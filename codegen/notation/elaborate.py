@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Tensor
 from codegen.errors import FormulaError, ShapeError
+from codegen.ir.names import allocate
 from codegen.notation.collect import divisions, left_scope, system
 from codegen.notation.extents import System
 from codegen.notation.normalise import Normaliser
@@ -168,9 +169,7 @@ def _context(
     taken = {node.name for d in definitions for node in _nodes(d) if isinstance(node, Name)} | {*sizes, *symbols}
     for number, definition in enumerate(definitions):
         for name, divisor in divisions(source, definition, sizes).items():
-            mark = next(m for m in map(str, range(1, 99)) if not {f"{name}q{m}", f"{name}r{m}"} & taken)
-            mark = "" if not {f"{name}q", f"{name}r"} & taken else mark
-            splits[number, name] = Split(divisor, f"{name}q{mark}", f"{name}r{mark}")
+            splits[number, name] = Split(divisor, allocate(f"{name}q", taken), allocate(f"{name}r", taken))
     return Context(source, locals_, sizes, symbols, frozenset(bound), splits)
 
 

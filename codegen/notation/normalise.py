@@ -14,6 +14,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, Subscript, Tensor, indices_of, slot
+from codegen.ir.names import allocate
 from codegen.notation.body import Draft
 from codegen.notation.conditions import guards_of, range_guards
 from codegen.notation.extents import Unknown
@@ -199,11 +200,7 @@ class Normaliser:
         return Read(name, at)
 
     def _fresh(self, base: str) -> str:
-        taken, name, number = {*self.shapes, *(t.program_name for t in self.context.locals.values())}, base, 1
-        while name in taken:
-            number += 1
-            name = f"{base}{number}"
-        return name
+        return allocate(base, {*self.shapes, *(t.program_name for t in self.context.locals.values())})
 
     def _order(self, scope: Scope) -> list[str]:
         """The indices in force, split ones as quotient and remainder."""

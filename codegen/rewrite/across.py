@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor, indices_of, reads_of, slot
-from codegen.names import allocate
+from codegen.ir.edit import map_all_reads
+from codegen.ir.names import allocate
 from codegen.rewrite.shape import inside, shapes_of
 from codegen.schedule import recurrences
 
@@ -50,18 +51,15 @@ class _Made:
         moved: list[Read] = []
 
         def read(old: Read) -> Read:
-            at = tuple(read(s) if isinstance(s, Read) else s for s in old.at)
-            old = replace(old, at=at)
-            recurs = cycle & {old.tensor, *(r.tensor for r in reads_of(at))}
-            if recurs or not _reads_across(at, index, equation):
+            recurs = cycle & {old.tensor, *(r.tensor for r in reads_of(old.at))}
+            if recurs or not _reads_across(old.at, index, equation):
                 return old
             moved.append(old)
             return self._named(old, index, equation)
 
-        reads = tuple(map(read, equation.reads))
-        guards = tuple(replace(g, reads=tuple((c, read(r)) for c, r in g.reads)) for g in equation.guards)
+        changed = map_all_reads(equation, read)
         outside = self._left_out(moved, equation)
-        return equation.with_(reads=reads, guards=tuple(dict.fromkeys((*guards, *outside))))
+        return changed.with_(guards=tuple(dict.fromkeys((*changed.guards, *outside))))
 
     def _left_out(self, moved: list[Read], equation: Equation) -> tuple[Guard, ...]:
         """Guards for the points that a read outside of its box leaves out, or annihilates."""

@@ -27,9 +27,9 @@ from codegen.equation import (
     indices_of,
     slot,
     slots_of,
-    substitute_read,
 )
-from codegen.names import allocate
+from codegen.ir.edit import substitute_read
+from codegen.ir.names import allocate
 
 Factors = Sequence[sympy.Expr]
 

@@ -12,12 +12,13 @@ symbolic size.  What the window equations say of a tensor, elementwise equations
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, slot
-from codegen.names import allocate
+from codegen.ir.edit import redirected
+from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.layout import Orders
-from codegen.rewrite.share import rename_reads
 from codegen.view import split_order
 
 Axes = tuple[Subscript, ...]
@@ -53,12 +54,12 @@ def rows_of_inputs(program: Program, orders: Orders) -> tuple[Program, dict[str,
     for name, copy in copies.items():
         source = program.table[name]
         tensors.append(replace(source, name=copy, kind="value"))
-        indices = ("n", "c", "i", "j", "k", "l")[: len(source.shape)]
-        at = tuple(Affine.of(i) for i in indices)
-        box = tuple(zip(indices, source.shape, strict=True))
+        names = tuple(islice(indices(("n", "c", "i", "j", "k", "l", *LETTERS), program.sizes), len(source.shape)))
+        at = tuple(map(Affine.of, names))
+        box = tuple(zip(names, source.shape, strict=True))
         equations.append(Equation(copy, at, slot(0), (Read(name, at),), box, stage=stage, origin=name))
-    renamed = (rename_reads(e, copies) for e in program.equations)
-    return replace(program, tensors=tuple(tensors), equations=(*equations, *renamed)), copies
+    equations += [redirected(e, copies) for e in program.equations]
+    return replace(program, tensors=tuple(tensors), equations=tuple(equations)), copies
 
 
 def _convolves(equation: Equation, program: Program) -> bool:

@@ -24,9 +24,9 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot
 from codegen.functions import Sigmoid
-from codegen.names import allocate
+from codegen.ir.edit import map_all_reads
+from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.arranged import arranged
-from codegen.rewrite.gather import LETTERS
 from codegen.rewrite.parts import part_axis
 from codegen.rewrite.shape import NOTHING, is_elementwise, plain_indices
 from codegen.schedule import recurrences
@@ -118,8 +118,7 @@ def _joined(parts: _Parts, first: int, body: sympy.Expr, readers: Sequence[Equat
         read = Read(parts.name, _with(head.at, axis, Affine.of(first)))
         alone = head.with_(body=body, reads=(read,))
         return program.with_equations(alone if e.target == head.target else e for e in program.equations)
-    taken = {*head.extents, *program.sizes}
-    index = next(n for n in ("q", *LETTERS) if n not in taken)
+    index = next(indices(("q", *LETTERS), {*head.extents, *program.sizes}))
     function = next((type(f) for f in readers[0].body.atoms(sympy.Function)), None)
     name = allocate(f"{parts.name}.{function.__name__.lower() if function else 'parts'}", program.table)
     count = Affine.of(len(readers))
@@ -131,18 +130,16 @@ def _joined(parts: _Parts, first: int, body: sympy.Expr, readers: Sequence[Equat
     places = {e.target: k for k, e in enumerate(readers)}
 
     def moved(read: Read) -> Read:
-        subscripts = tuple(moved(s) if isinstance(s, Read) else s for s in read.at)
         if read.tensor not in places:
-            return replace(read, at=subscripts)
-        return replace(read, tensor=name, at=_with(subscripts, axis, Affine.of(places[read.tensor])))
+            return read
+        return replace(read, tensor=name, at=_with(read.at, axis, Affine.of(places[read.tensor])))
 
     equations: list[Equation] = []
     for equation in program.equations:
         if equation.target in places:
             equations += [whole] if equation.target == head.target else []
             continue
-        guards = tuple(replace(g, reads=tuple((c, moved(r)) for c, r in g.reads)) for g in equation.guards)
-        equations.append(equation.with_(reads=tuple(map(moved, equation.reads)), guards=guards))
+        equations.append(map_all_reads(equation, moved))
     shape = program.table[head.target].shape
     tensors = [t for t in program.tensors if t.name not in places]
     tensors.append(Tensor(name, (*shape[:axis], count, *shape[axis:])))

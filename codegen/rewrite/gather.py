@@ -28,9 +28,8 @@ from codegen.equation import (
     reads_of,
     slots_of,
 )
-from codegen.rewrite.substitute import substitute_indices
-
-LETTERS = ("h", "w", "q", "r", "a", "b", "e", "f", "g", "k", "l", "m", "x", "y", "z")
+from codegen.ir.edit import reboxed, substitute
+from codegen.ir.names import LETTERS, indices
 
 
 def gather(equation: Equation, program: Program) -> Equation:
@@ -63,7 +62,7 @@ def _solve_axis(equation: Equation, axis: int, program: Program) -> Equation:
     sign = subscript.coefficient(solved)
     # A shift keeps its index (`h[t-1]` is solved by another t); a window gets a new one.
     alone = [n for n in subscript.names if n in equation.extents] == [solved]
-    fresh = solved if alone else _fresh_letter(equation, program)
+    fresh = solved if alone else next(indices(LETTERS, {*equation.extents, *program.sizes}))
     # solved = sign * (J - rest)
     value = (Affine.of(fresh) - subscript.without(solved)) * sign
     size = program.table[equation.target].shape[axis]
@@ -79,8 +78,8 @@ def _solve_axis(equation: Equation, axis: int, program: Program) -> Equation:
         )
     extents = {n: e for n, e in equation.extents.items() if n != solved} | {fresh: size}
     # `at[axis]` becomes J itself; the other subscripts do not name the solved index.
-    moved = substitute_indices(equation.with_(guards=guards), {solved: value}, tuple(extents.items()))
-    return _reboxed(moved, extents)
+    moved = substitute(equation.with_(guards=guards), {solved: value}, tuple(extents.items()))
+    return reboxed(moved, extents)
 
 
 def _is_settled(subscript: Affine, others: list[Subscript], equation: Equation) -> bool:
@@ -121,20 +120,6 @@ def _covered(equation: Equation, name: str, program: Program) -> bool:
     return False
 
 
-def _fresh_letter(equation: Equation, program: Program) -> str:
-    taken = {*equation.extents, *program.sizes}
-    return next(letter for letter in (*LETTERS, *(f"h{k}" for k in range(99))) if letter not in taken)
-
-
-def _reboxed(equation: Equation, extents: dict[str, Affine]) -> Equation:
-    """The equation over `extents`; reduced indices in the order in which its reads name them, cotangents last."""
-    free = [n for n in indices_of(equation.at) if n in extents]
-    by_strength = sorted(equation.reads, key=lambda read: read.strong)
-    named = indices_of(s for read in by_strength for s in read.at)
-    over = tuple(n for n in (*named, *(n for n in extents if n not in named)) if n in extents and n not in free)
-    return equation.with_(box=tuple((n, extents[n]) for n in (*free, *over)), over=over)
-
-
 def _forward_windows(equation: Equation) -> Equation:
     """Reverse every reduced index that a window subscript reads backwards."""
     for name in equation.over:
@@ -146,5 +131,5 @@ def _forward_windows(equation: Equation) -> Equation:
         if index_symbol(name) in equation.body.free_symbols:
             continue
         backwards = {name: equation.extents[name] - 1 - Affine.of(name)}
-        equation = substitute_indices(equation, backwards, equation.box)
+        equation = substitute(equation, backwards, equation.box)
     return equation

@@ -21,8 +21,8 @@ import sympy
 from codegen.affine import Affine
 from codegen.cost import operations
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot, slots_of
-from codegen.names import allocate
-from codegen.rewrite.inline import compact, inserted
+from codegen.ir.edit import compact, inserted
+from codegen.ir.names import allocate
 from codegen.rewrite.parts import part_of
 from codegen.rewrite.shape import NOTHING, is_elementwise, plain_indices, stays_inside
 from codegen.schedule import recurrences

@@ -9,23 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import (
-    Equation,
-    Program,
-    Read,
-    all_reads,
-    index_symbol,
-    slot,
-    slots_of,
-    substitute_read,
-)
+from codegen.equation import Equation, Program, Read, all_reads, slot, slots_of
+from codegen.ir.edit import compact, inserted
 from codegen.rewrite.shape import is_elementwise, plain_indices, stays_inside
-from codegen.rewrite.substitute import number
 
 
 def inline(program: Program, keep: Iterable[str]) -> Program:
@@ -75,34 +65,3 @@ def _worthwhile(definition: Equation, reader: Equation, read: Read, readers: Cou
         and plain_indices(read.at) is not None
         and all(stays_inside(r, definition, program) for r in definition.reads)
     )
-
-
-def inserted(equation: Equation, k: int, definition: Equation) -> Equation:
-    """Slot `k` of `equation` replaced by the body of `definition`."""
-    read = equation.reads[k]
-    names = plain_indices(definition.at)
-    assert names is not None
-    values = {n: s for n, s in zip(names, read.at, strict=True) if isinstance(s, Affine)}
-    reads = list(equation.reads)
-    replacement: dict[sympy.Expr, sympy.Expr] = {
-        index_symbol(n): number(s, equation.extents)
-        for n, s in values.items()
-        if index_symbol(n) in definition.body.free_symbols
-    }
-    for j in slots_of(definition.body):
-        moved = substitute_read(definition.reads[j], values)
-        moved = replace(moved, strong=moved.strong or read.strong)
-        if moved not in reads:
-            reads.append(moved)
-        replacement[slot(j)] = slot(reads.index(moved))
-    body = equation.body.xreplace({slot(k): definition.body.xreplace(replacement)})
-    return equation.with_(body=body, reads=tuple(reads))
-
-
-def compact(equation: Equation) -> Equation:
-    """The equation without reads that its body does not use, slots renumbered."""
-    used = slots_of(equation.body)
-    if used == tuple(range(len(equation.reads))):
-        return equation
-    renumbered = {slot(k): slot(position) for position, k in enumerate(used)}
-    return equation.with_(body=equation.body.xreplace(renumbered), reads=tuple(equation.reads[k] for k in used))

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
-from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor
+from codegen.equation import Equation, Program, Subscript, Tensor
+from codegen.ir.edit import map_all_reads
 from codegen.rewrite.shape import plain_indices
 
+T = TypeVar("T")
 Orders = Mapping[str, tuple[int, ...]]
 """For each tensor whose axes are reordered: the original axis at each place."""
 
@@ -32,34 +35,16 @@ def composed(first: Orders, second: Orders) -> Orders:
 
 
 def _tensor(tensor: Tensor, orders: Orders) -> Tensor:
-    order = orders.get(tensor.name)
-    return replace(tensor, shape=tuple(tensor.shape[k] for k in order)) if order else tensor
-
-
-def _read(read: Read, orders: Orders) -> Read:
-    at = tuple(_subscript(s, orders) for s in read.at)
-    order = orders.get(read.tensor)
-    return replace(read, at=tuple(at[k] for k in order) if order else at)
-
-
-def _subscript(subscript: Subscript, orders: Orders) -> Subscript:
-    return _read(subscript, orders) if isinstance(subscript, Read) else subscript
-
-
-def _guard(guard: Guard, orders: Orders) -> Guard:
-    return replace(guard, reads=tuple((c, _read(r, orders)) for c, r in guard.reads))
+    return replace(tensor, shape=_permuted(tensor.shape, orders.get(tensor.name)))
 
 
 def _equation(equation: Equation, orders: Orders) -> Equation:
-    at = tuple(_subscript(s, orders) for s in equation.at)
-    order = orders.get(equation.target)
-    if order:
-        at = tuple(at[k] for k in order)
-    return equation.with_(
-        at=at,
-        reads=tuple(_read(r, orders) for r in equation.reads),
-        guards=tuple(_guard(g, orders) for g in equation.guards),
-    )
+    changed = map_all_reads(equation, lambda read: replace(read, at=_permuted(read.at, orders.get(read.tensor))))
+    return changed.with_(at=_permuted(changed.at, orders.get(equation.target)))
+
+
+def _permuted(items: tuple[T, ...], order: tuple[int, ...] | None) -> tuple[T, ...]:
+    return tuple(items[k] for k in order) if order else items
 
 
 def occurrences(equation: Equation) -> list[tuple[str, tuple[Subscript, ...]]]:

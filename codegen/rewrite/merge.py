@@ -14,8 +14,8 @@ from __future__ import annotations
 import sympy
 
 from codegen.equation import Equation, Program, Read, index_symbol, slot
+from codegen.ir.edit import joined, renamed
 from codegen.rewrite.shape import is_elementwise, plain_indices, stays_inside
-from codegen.rewrite.share import rename_indices
 
 
 def merge_contributions(program: Program) -> Program:
@@ -72,7 +72,7 @@ def _aligned(equation: Equation, model: Equation) -> Equation:
     """`equation` with its free indices named as those of `model`, axis by axis."""
     old, new = plain_indices(equation.at), plain_indices(model.at)
     assert old is not None and new is not None
-    return rename_indices(equation, dict(zip(old, new, strict=True)))
+    return renamed(equation, dict(zip(old, new, strict=True)))
 
 
 def _bracketed(equation: Equation, model: Equation) -> Equation:
@@ -80,7 +80,7 @@ def _bracketed(equation: Equation, model: Equation) -> Equation:
     names = plain_indices(model.at)
     assert names is not None
     renaming = {s.plain: names[k] for k, s in enumerate(equation.at) if not isinstance(s, Read) and s.plain}  # type: ignore[union-attr]
-    equation = rename_indices(equation, renaming)
+    equation = renamed(equation, renaming)
     axis, lookup = next((k, s) for k, s in enumerate(equation.at) if isinstance(s, Read))
     place = slot(len(equation.reads))
     bracket = sympy.Piecewise((1, sympy.Eq(index_symbol(names[axis]), place)), (0, True))
@@ -89,10 +89,5 @@ def _bracketed(equation: Equation, model: Equation) -> Equation:
 
 def _add(left: Equation, right: Equation) -> Equation:
     """One equation whose body is the sum of both, equal reads sharing a slot."""
-    reads = list(left.reads)
-    renumbered = {}
-    for k, read in enumerate(right.reads):
-        if read not in reads:
-            reads.append(read)
-        renumbered[slot(k)] = slot(reads.index(read))
-    return left.with_(body=left.body + right.body.xreplace(renumbered), reads=tuple(reads))
+    reads, renumbered = joined(left.reads, ((slot(k), read) for k, read in enumerate(right.reads)))
+    return left.with_(body=left.body + right.body.xreplace(renumbered), reads=reads)

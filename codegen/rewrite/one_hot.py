@@ -15,8 +15,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, index_symbol, indices_of, slot
-from codegen.names import allocate
-from codegen.rewrite.gather import LETTERS
+from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.shape import Checked, is_valid, plain_indices
 
 MOST_ROWS = 256
@@ -58,7 +57,7 @@ def _as_product(equation: Equation, axis: int, program: Program, columns: dict[o
     known = plain_indices(token.at) or ()
     value = next(r for r in equation.reads if set(known) < set(indices_of(r.at)))
     names = tuple(n for n in indices_of(value.at) if n in known)  # in the order in which the values are stored
-    row = next(letter for letter in ("v", *LETTERS) if letter not in (*equation.extents, *program.sizes))
+    row = next(indices(("v", *LETTERS), {*equation.extents, *program.sizes}))
     shape = (size, *(equation.extents[n] for n in names))
     key = (token, size, names, shape)
     made: list[Equation] = []

@@ -34,9 +34,9 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot, slots_of
-from codegen.names import allocate
+from codegen.ir.edit import redirected, renamed
+from codegen.ir.names import allocate
 from codegen.rewrite.shape import covers, is_elementwise, plain_indices
-from codegen.rewrite.share import rename_indices, rename_reads
 
 INCREASING = (sympy.exp, sympy.tanh, sympy.atan, sympy.sinh)
 
@@ -148,9 +148,9 @@ def _exchanged(
     old, new = plain_indices(last.at), plain_indices(pooled.at)
     assert old is not None and new is not None
     places = _places(pooled)
-    renamed = rename_indices(last, {o: places[k] for k, o in enumerate(old)})
+    moved = renamed(last, {o: places[k] for k, o in enumerate(old)})
     box = tuple((n, pooled.extents[n]) for n in new)
-    after = renamed.with_(at=pooled.at, box=box, target=name, origin=pooled.origin, accumulate=False)
+    after = moved.with_(at=pooled.at, box=box, target=name, origin=pooled.origin, accumulate=False)
     value = Read(before, tuple(Affine.of(n) for n in new))
     if main is None:
         after = after.with_(body=after.body + slot(len(after.reads)), reads=(*after.reads, value))
@@ -161,7 +161,7 @@ def _exchanged(
         if equation is pooled:
             equations += [maximum, after]
         elif equation is not last:
-            equations.append(equation if first else rename_reads(equation, {before: name}))
+            equations.append(equation if first else redirected(equation, {before: name}))
     tensors = tuple(t for t in program.tensors if main is None or t.name != last.target)
     added = Tensor(before if first else name, program.table[base].shape)
     return replace(program, tensors=(*tensors, added), equations=tuple(equations)), before

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-import sympy
-
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, index_symbol, size_symbol, substitute_read, substitute_subscript
-from codegen.names import allocate, identifier
-from codegen.rewrite.substitute import substitute_guard
+from codegen.equation import Equation, Program
+from codegen.ir.edit import renamed
+from codegen.ir.names import allocate, identifier
 
 
 @dataclass(frozen=True)
@@ -50,24 +48,3 @@ def without_words(program: Program, words: Collection[str], taken: Collection[st
     equations = (renamed(e, names) for e in program.equations)
     sizes = tuple(names.get(name, name) for name in program.sizes)
     return Program(tuple(tensors), tuple(equations), sizes), Renaming(names)
-
-
-def renamed(equation: Equation, names: Mapping[str, str]) -> Equation:
-    """The equation with these names of indices and sizes replaced, all at once."""
-    if not names:
-        return equation
-    values = {old: Affine.of(new) for old, new in names.items()}
-    return equation.with_(
-        at=tuple(substitute_subscript(s, values) for s in equation.at),
-        reads=tuple(substitute_read(r, values) for r in equation.reads),
-        guards=tuple(substitute_guard(g, values) for g in equation.guards),
-        body=renamed_body(equation.body, names),
-        box=tuple((names.get(name, name), extent.substitute(values)) for name, extent in equation.box),
-        over=tuple(names.get(name, name) for name in equation.over),
-    )
-
-
-def renamed_body(body: sympy.Expr, names: Mapping[str, str]) -> sympy.Expr:
-    """The expression with these names of indices and sizes replaced."""
-    found = [s for s in body.free_symbols if s.name in names]
-    return body.xreplace({s: (size_symbol if s.is_positive else index_symbol)(names[s.name]) for s in found})

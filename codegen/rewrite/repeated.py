@@ -14,8 +14,8 @@ from dataclasses import replace
 import sympy
 
 from codegen.equation import Equation, Program, Read, Tensor, slot
-from codegen.names import allocate
-from codegen.rewrite.inline import compact
+from codegen.ir.edit import compact
+from codegen.ir.names import allocate
 from codegen.rewrite.shape import plain_indices
 from codegen.scalars import SCALARS
 from codegen.schedule import recurrences

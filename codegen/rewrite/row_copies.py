@@ -10,12 +10,13 @@ The products over all steps then have one row for each step and sample.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TypeVar
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot
-from codegen.names import allocate
-from codegen.rewrite.gather import LETTERS
+from codegen.ir.edit import map_reads
+from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.parts import part_axis
 from codegen.schedule import recurrences
 
@@ -49,8 +50,7 @@ def _is_by_parts(equation: Equation, name: str) -> bool:
 
 def _copied(program: Program, name: str, outside: set[int], first: Equation) -> Program:
     shape, copy = program.table[name].shape, allocate(f"{name}.whole", program.table)
-    taken = set(program.sizes)
-    t, q, n, k = [letter for letter in ("t", "q", "n", "k", *LETTERS) if letter not in taken][:RANK]
+    t, q, n, k = islice(indices(("t", "q", "n", "k", *LETTERS), program.sizes), RANK)
     box = tuple(zip((t, n, q, k), _swapped(shape), strict=True))
     own = Equation(
         *(copy, tuple(map(Affine.of, (t, n, q, k))), slot(0), (Read(name, tuple(map(Affine.of, (t, q, n, k)))),), box),
@@ -65,7 +65,7 @@ def _copied(program: Program, name: str, outside: set[int], first: Equation) -> 
     for equation in program.equations:
         if id(equation) in outside:
             equations += [own] if equation is first else []
-            equation = equation.with_(reads=tuple(map(moved, equation.reads)))
+            equation = map_reads(equation, moved)
         equations.append(equation)
     tensors = (*program.tensors, Tensor(copy, _swapped(shape)))
     return replace(program, tensors=tensors, equations=tuple(equations))

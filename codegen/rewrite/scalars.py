@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codegen.equation import Program
-from codegen.rewrite.inline import compact
+from codegen.ir.edit import compact
 from codegen.rewrite.simplify import simplify_body
 from codegen.rewrite.stabilise import stabilise_body
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Subscript, Tensor, slot
-from codegen.rewrite.substitute import substitute_indices
+from codegen.equation import Equation, Program, Read, Tensor, slot
+from codegen.ir.edit import redirected, renamed
+from codegen.ir.names import by_number
 
 
 def share_equal(program: Program, keep: Iterable[str] = ()) -> Program:
@@ -20,7 +20,7 @@ def share_equal(program: Program, keep: Iterable[str] = ()) -> Program:
     alias: dict[str, str] = {}
     kept: list[Equation] = []
     for equation in program.equations:
-        equation = rename_reads(equation, alias)
+        equation = redirected(equation, alias)
         if equation.accumulate or len(program.defining(equation.target)) > 1:
             kept.append(equation)
             continue
@@ -29,43 +29,18 @@ def share_equal(program: Program, keep: Iterable[str] = ()) -> Program:
         if key in first and tensor.kind == "value" and program.table[first[key]].shape == tensor.shape:
             alias[equation.target] = first[key]
             if equation.target in kept_names:
-                kept.append(_copy(equation, first[key], tensor))
+                kept.append(_copy(equation, first[key], tensor, program.sizes))
             continue
         first.setdefault(key, equation.target)
         kept.append(equation)
     return program.with_equations(kept)
 
 
-def _copy(equation: Equation, source: str, tensor: Tensor) -> Equation:
+def _copy(equation: Equation, source: str, tensor: Tensor, sizes: Collection[str]) -> Equation:
     """The equation that copies `source`, of the shape of the target `tensor`."""
-    box = tuple((f"i{k}", extent) for k, extent in enumerate(tensor.shape))
-    at = tuple(Affine.of(name) for name, _ in box)
+    names = by_number(len(tensor.shape), sizes)
+    box, at = tuple(zip(names, tensor.shape, strict=True)), tuple(map(Affine.of, names))
     return equation.with_(at=at, body=slot(0), reads=(Read(source, at),), box=box, over=(), guards=(), reduce="sum")
-
-
-def rename_reads(equation: Equation, alias: dict[str, str]) -> Equation:
-    """The equation with every read of a tensor in `alias` redirected."""
-    if not alias:
-        return equation
-
-    def read(r: Read) -> Read:
-        return replace(r, tensor=alias.get(r.tensor, r.tensor), at=tuple(subscript(s) for s in r.at))
-
-    def subscript(s: Subscript) -> Subscript:
-        return read(s) if isinstance(s, Read) else s
-
-    return equation.with_(
-        at=tuple(subscript(s) for s in equation.at),
-        reads=tuple(read(r) for r in equation.reads),
-        guards=tuple(replace(g, reads=tuple((c, read(r)) for c, r in g.reads)) for g in equation.guards),
-    )
-
-
-def rename_indices(equation: Equation, names: dict[str, str]) -> Equation:
-    """The equation with its indices renamed, all at once."""
-    values = {old: Affine.of(new) for old, new in names.items()}
-    box = tuple((names.get(n, n), e) for n, e in equation.box)
-    return substitute_indices(equation, values, box, tuple(names.get(n, n) for n in equation.over))
 
 
 def same_right_side(first: Equation, second: Equation) -> bool:
@@ -77,7 +52,7 @@ def same_right_side(first: Equation, second: Equation) -> bool:
 
 def _canonical(equation: Equation) -> object:
     """The equation's right side with its indices named by position."""
-    e = rename_indices(equation, {name: f"#{k}" for k, (name, _) in enumerate(equation.box)})
+    e = renamed(equation, {name: f"#{k}" for k, (name, _) in enumerate(equation.box)})
     return (e.at, e.body, e.reads, e.box, e.over, e.reduce, e.guards)
 
 

@@ -28,14 +28,14 @@ from codegen.equation import (
     Reduction,
     Tensor,
     index_symbol,
+    number,
     size_symbol,
     slot,
     slots_of,
 )
-from codegen.names import allocate
-from codegen.rewrite.inline import compact
+from codegen.ir.edit import Box, compact
+from codegen.ir.names import allocate
 from codegen.rewrite.shape import inside, plain_indices, shapes_of
-from codegen.rewrite.substitute import Box, number
 from codegen.rewrite.unbounded import first_point_passes, minus_infinite
 
 

@@ -17,11 +17,10 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Tensor, all_reads, indices_of, slot, substitute_read
-from codegen.names import allocate
-from codegen.rewrite.gather import LETTERS
+from codegen.equation import Equation, Program, Read, Tensor, all_reads, indices_of, slot
+from codegen.ir.edit import renamed, substitute_read
+from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.shape import Checked, covers, is_elementwise, is_valid, plain_indices
-from codegen.rewrite.share import rename_indices
 
 NOMINAL = 32
 """Assumed for every size that is not a number."""
@@ -67,7 +66,7 @@ def tables_first(program: Program, checked: Checked | None = None, keep: Iterabl
         if found is None or not _pays(found, program):
             continue
         name = allocate(f"{equation.target}.rows", {*program.table, *(t.name for t in tensors)})
-        row = next(letter for letter in ("v", *LETTERS) if letter not in (*equation.extents, *program.sizes))
+        row = next(indices(("v", *LETTERS), {*equation.extents, *program.sizes}))
         size = program.table[found.row.tensor].shape[found.axis]
         tensors.append(Tensor(name, (size, *(equation.extents[n] for n in found.rest))))
         at = tuple(map(Affine.of, (row, *found.rest)))
@@ -170,9 +169,9 @@ def _of_table(lookup: _Lookup, name: str, at: tuple[Affine, ...], size: Affine) 
 def _of_rows(equation: Equation, lookup: _Lookup, name: str, at: tuple[Affine, ...], size: Affine) -> Equation:
     """What is added at every position, added to every row instead."""
     names, own = plain_indices(equation.at) or (), plain_indices(lookup.product.at) or ()
-    renamed = rename_indices(equation, dict(zip(names, own, strict=True)))
+    moved = renamed(equation, dict(zip(names, own, strict=True)))
     box = ((at[0].names[0], size), *((n, lookup.product.extents[n]) for n in lookup.rest))
-    return renamed.with_(target=name, at=at, box=box, accumulate=True)
+    return moved.with_(target=name, at=at, box=box, accumulate=True)
 
 
 def _looked_up(lookup: _Lookup, name: str) -> Equation:

@@ -37,10 +37,10 @@ from codegen.equation import (
     slots_of,
 )
 from codegen.errors import FormulaError
-from codegen.names import allocate
+from codegen.ir.edit import joined, substitute
+from codegen.ir.names import allocate
 from codegen.rewrite.shape import inside, shapes_of
 from codegen.rewrite.share import same_right_side
-from codegen.rewrite.substitute import substitute_indices
 from symnet.derive.kinks import nonnegative_slots
 from symnet.derive.partial import partial, through_output
 
@@ -110,14 +110,10 @@ def contribution(
         term = term * slot(1)
     derivative, sources = (derivative_of if through else plain_derivative)(equation, k, program)
     # Renumber the derivative's slots behind the cotangent (and the weight).
-    renumbered = {}
-    for source_slot, source in sources:
-        if source not in reads:
-            reads.append(source)
-        renumbered[source_slot] = slot(reads.index(source))
+    found, renumbered = joined(reads, sources)
     term = term * derivative.xreplace(renumbered)
     return adjoint_equation(
-        equation, target=read_bar, at=read.at, body=term, reads=tuple(reads), guards=equation.guards + weight.guards
+        equation, target=read_bar, at=read.at, body=term, reads=found, guards=equation.guards + weight.guards
     )
 
 
@@ -263,7 +259,7 @@ def _prod(equation: Equation, program: Program) -> Weight:
     fresh = {i: Affine.of(copy) for i, copy in over.items()}
     own = row_major(equation)
     box = (*((i, equation.extents[i]) for i in indices), *((over[i], equation.extents[i]) for i in equation.over))
-    copies = substitute_indices(equation, fresh, box, tuple(over.values()))
+    copies = substitute(equation, fresh, box, tuple(over.values()))
     others = copies.with_(
         target=name,
         at=at,

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from codegen.equation import Equation, Program, Read, Tensor, slot
+from codegen.ir.edit import joined
 from symnet.derive.adjoint import derivative_of, reductions_alone, weight_of
 from symnet.derive.reverse import carries, declared_by, depending, gradient, zero_equation
 from symnet.errors import FormulaError, located
@@ -108,15 +109,11 @@ def _tangents(
         if weight.factor is not None:
             reads.append(weight.factor)
             term = term * slot(1)
-        renumbered = {}
-        for symbol, read in named:
-            if read not in reads:
-                reads.append(read)
-            renumbered[symbol] = slot(reads.index(read))
+        found, renumbered = joined(reads, named)
         yield equation.with_(
             target=tangent_name(equation.target),
             body=term * derivative.xreplace(renumbered),
-            reads=tuple(reads),
+            reads=found,
             guards=equation.guards + weight.guards,
             reduce="sum",
         )

@@ -25,11 +25,11 @@ from codegen.equation import (
     Subscript,
     index_symbol,
     indices_of,
-    substitute_read,
-    substitute_subscript,
 )
+from codegen.ir.edit import map_reads, reboxed, without_points
+from codegen.ir.names import indices
 from codegen.rewrite.gather import gather
-from symnet.explain.statements import fresh, plain_at
+from symnet.explain.statements import plain_at
 
 POSITIONS = "hwrstqklmabcdefgijopuvxyz"
 """Letters for positions, in the order in which they are taken."""
@@ -53,17 +53,7 @@ def _without_points(equation: Equation) -> Equation:
     points = {n for n, e in equation.box if e == Affine((), 1) and n in offsets and n not in kept}
     if not points or any(g.affine.coefficient(n) for g in equation.guards for n in points):
         return equation
-    zeros = {n: Affine() for n in points}
-    return replace(
-        equation,
-        at=tuple(substitute_subscript(s, zeros) for s in equation.at),
-        reads=tuple(substitute_read(r, zeros) for r in equation.reads),
-        guards=tuple(
-            replace(g, reads=tuple((c, substitute_read(r, zeros)) for c, r in g.reads)) for g in equation.guards
-        ),
-        box=tuple(pair for pair in equation.box if pair[0] not in points),
-        over=tuple(n for n in equation.over if n not in points),
-    )
+    return without_points(equation, points)
 
 
 def _turned(equation: Equation, program: Program) -> Equation:
@@ -76,11 +66,11 @@ def _turned(equation: Equation, program: Program) -> Equation:
     at, guards, box = list(equation.at), list(equation.guards), dict(equation.box)
     for axis, subscript in enumerate(equation.at):
         if isinstance(subscript, Read):
-            free = wanted[axis] if wanted[axis] and wanted[axis] not in box else fresh(CLASSES, box)
+            free = wanted[axis] if wanted[axis] and wanted[axis] not in box else next(indices(CLASSES, box))
             at[axis] = Affine.of(free)
             guards.append(Guard("==", Affine.of(free), ((-1, subscript),)))
             box[free] = shape[axis]
-    return _reboxed(replace(equation, at=tuple(at), guards=tuple(guards)), box)
+    return reboxed(replace(equation, at=tuple(at), guards=tuple(guards)), box)
 
 
 def _unstrided(equation: Equation, program: Program) -> Equation:
@@ -125,7 +115,7 @@ def _solved(equation: Equation, name: str, axis: int, program: Program) -> Equat
     subscript = equation.at[axis]
     assert isinstance(subscript, Affine)
     step, rest = subscript.coefficient(name), subscript.without(name)
-    position = fresh(POSITIONS, {*equation.extents, *(s.name for s in equation.body.free_symbols)})
+    position = next(indices(POSITIONS, {*equation.extents, *(s.name for s in equation.body.free_symbols)}))
     box = {**equation.extents, position: program.table[equation.target].shape[axis]}
     del box[name]
     at = (*equation.at[:axis], Affine.of(position), *equation.at[axis + 1 :])
@@ -138,9 +128,8 @@ def _solved(equation: Equation, name: str, axis: int, program: Program) -> Equat
         numerator = Affine.of(position) - rest
         guards = (*equation.guards, Guard("divides", numerator, (), step))
     quotient = Quotient(numerator, step)
-    turned = tuple(replace(g, reads=tuple((c, _put(r, name, quotient)) for c, r in g.reads)) for g in guards)
-    reads = tuple(_put(r, name, quotient) for r in equation.reads)
-    return _reboxed(replace(equation, at=at, reads=reads, guards=turned), box)
+    put = map_reads(equation.with_(at=at, guards=guards), lambda read: _put(read, name, quotient))
+    return reboxed(put, box)
 
 
 def _filler(equation: Equation, rest: Affine, step: int, axis: int) -> str:
@@ -158,11 +147,3 @@ def _filler(equation: Equation, rest: Affine, step: int, axis: int) -> str:
 def _put(read: Read, name: str, value: Subscript) -> Read:
     at = tuple(value if isinstance(s, Affine) and s.plain == name else s for s in read.at)
     return replace(read, at=at)
-
-
-def _reboxed(equation: Equation, extents: dict[str, Affine]) -> Equation:
-    free = [n for n in indices_of(equation.at) if n in extents]
-    weak_first = sorted(equation.reads, key=lambda read: read.strong)
-    named = indices_of(s for read in weak_first for s in read.at)
-    over = tuple(n for n in dict.fromkeys((*named, *extents)) if n in extents and n not in free)
-    return replace(equation, box=tuple((n, extents[n]) for n in (*free, *over)), over=over)

@@ -7,7 +7,7 @@ a mean) and plain copies within the loss are put in where they are read.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -16,23 +16,17 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import (
     Equation,
-    Guard,
     Program,
     Read,
     Subscript,
     index_symbol,
     slot,
-    substitute_read,
-    substitute_subscript,
 )
+from codegen.ir.edit import renamed, substitute_read
+from codegen.ir.names import indices
 from symnet.explain.symbols import COTANGENT, LOSS, primal
 
 LETTERS = "rsqtuvwkjimlabcdefghpoxyz"
-
-
-def fresh(letters: Iterable[str], taken: Container[str]) -> str:
-    """The first of `letters` that is not taken."""
-    return next(c for c in letters if c not in taken)
 
 
 @dataclass(frozen=True)
@@ -94,26 +88,6 @@ def plain_at(at: tuple[Subscript, ...]) -> tuple[str, ...] | None:
     return tuple(names) if len(names) == len(at) == len(set(names)) else None
 
 
-def rename(equation: Equation, names: Mapping[str, str]) -> Equation:
-    """The equation with its indices renamed, all at once."""
-    values = {old: Affine.of(new) for old, new in names.items()}
-    symbols = {index_symbol(old): index_symbol(new) for old, new in names.items()}
-    return replace(
-        equation,
-        at=tuple(substitute_subscript(s, values) for s in equation.at),
-        body=equation.body.xreplace(symbols),
-        reads=tuple(substitute_read(r, values) for r in equation.reads),
-        box=tuple((names.get(n, n), extent) for n, extent in equation.box),
-        over=tuple(names.get(n, n) for n in equation.over),
-        guards=tuple(_rename_guard(g, values) for g in equation.guards),
-    )
-
-
-def _rename_guard(guard: Guard, values: Mapping[str, Affine]) -> Guard:
-    reads = tuple((c, substitute_read(r, values)) for c, r in guard.reads)
-    return replace(guard, affine=guard.affine.substitute(values), reads=reads)
-
-
 def _renamed(equation: Equation, statement: Statement) -> Equation | None:
     """`equation` over the free indices of `statement`, or None where the left sides differ."""
     theirs, mine = plain_at(statement.at), plain_at(equation.at)
@@ -124,8 +98,8 @@ def _renamed(equation: Equation, statement: Statement) -> Equation | None:
     names = dict(zip(mine, theirs, strict=True))
     taken = set(theirs)
     for clash in (n for n in equation.over if n in taken):
-        names[clash] = fresh(LETTERS, {*equation.extents, *taken, *names.values()})
-    return rename(equation, names) if any(a != b for a, b in names.items()) else equation
+        names[clash] = next(indices(LETTERS, {*equation.extents, *taken, *names.values()}))
+    return renamed(equation, names) if any(a != b for a, b in names.items()) else equation
 
 
 def readable(program: Program) -> Program:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Tensor
+from codegen.ir.edit import redirected
 from symnet.errors import DefinitionError, ShapeError
 from symnet.layers.base import Layer
 from symnet.layers.checks import checked_size
@@ -135,9 +136,7 @@ def chained(states: Iterable[State]) -> State:
     equations: list[Equation] = []
     newest: dict[str, str] = {}
     for state in states:
-        for equation in state.equations:
-            reads = tuple(replace(r, tensor=newest.get(r.tensor, r.tensor)) for r in equation.reads)
-            equations.append(equation.with_(reads=reads))
+        equations += [redirected(equation, newest) for equation in state.equations]
         tensors |= {t.name: t for t in state.tensors}
         newest |= state.updates
     handed_out = set(newest.values())

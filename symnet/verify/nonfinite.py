@@ -19,7 +19,7 @@ import sympy
 from codegen.arguments import bind_sizes
 from codegen.dependence import recurrences
 from codegen.equation import Equation, Program, all_reads
-from codegen.names import allocate
+from codegen.ir.names import allocate
 from codegen.notation import show
 from codegen.pipeline import generate
 from symnet.errors import DataError

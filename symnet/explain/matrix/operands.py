@@ -25,11 +25,10 @@ from codegen.equation import (
     indices_of,
     slot,
     slots_of,
-    substitute_read,
-    substitute_subscript,
 )
+from codegen.ir.edit import map_reads, without_points
+from codegen.ir.names import indices
 from symnet.explain.matrix.nodes import Array, Elementwise, Node, OneHot
-from symnet.explain.statements import fresh
 from symnet.explain.symbols import COTANGENT
 
 Axes = MutableMapping[str, tuple[int, ...]]
@@ -170,19 +169,13 @@ def _affine(subscript: Subscript) -> Affine:
     raise NotMatrixError("a subscript is divided" if isinstance(subscript, Quotient) else "a label reads a label")
 
 
-def without_points(equation: Equation) -> Equation:
+def without_shared_points(equation: Equation) -> Equation:
     """Indices of one point left out of subscripts such as `g + d`, where a group has one map."""
     places = [equation.at, *(r.at for r in all_reads(equation))]
     shared = {n for at in places for s in at if isinstance(s, Affine) and len(s.terms) > 1 for n in s.names}
     points = {n for n, e in equation.box if e == Affine.of(1) and n in shared}
     points -= {n for guard in equation.guards for n in guard.affine.names}
-    zeros = dict.fromkeys(points, Affine())
-    return equation.with_(
-        at=tuple(substitute_subscript(s, zeros) for s in equation.at),
-        reads=tuple(substitute_read(r, zeros) for r in equation.reads),
-        box=tuple(pair for pair in equation.box if pair[0] not in points),
-        over=tuple(n for n in equation.over if n not in points),
-    )
+    return without_points(equation, points)
 
 
 Hot = tuple[str, Read, Affine]
@@ -200,7 +193,7 @@ def _without_lookups(equation: Equation, program: Program) -> tuple[Equation, li
         for subscript, extent in zip(at, program.table[tensor].shape, strict=True):
             if isinstance(subscript, Read):
                 if (subscript, extent) not in known:
-                    name = known[subscript, extent] = fresh(HOT, box)
+                    name = known[subscript, extent] = next(indices(HOT, box))
                     hots.append((name, subscript, extent))
                     box[name] = extent
                 subscript = Affine.of(known[subscript, extent])
@@ -208,12 +201,12 @@ def _without_lookups(equation: Equation, program: Program) -> tuple[Equation, li
         return tuple(result)
 
     at = plain(equation.target, equation.at)
-    reads = tuple(replace(r, at=plain(r.tensor, r.at)) for r in equation.reads)
+    looked_up = map_reads(equation, lambda read: replace(read, at=plain(read.tensor, read.at)))
     if not hots:
         return equation, hots
     free = {n for s in at if isinstance(s, Affine) for n in s.names}
     over = tuple(n for n in box if n not in free)
-    return replace(equation, at=at, reads=reads, box=tuple(box.items()), over=over), hots
+    return looked_up.with_(at=at, box=tuple(box.items()), over=over), hots
 
 
 def _operand(part: sympy.Expr, equation: Equation, core: frozenset[str]) -> Operand:

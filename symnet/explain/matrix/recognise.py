@@ -13,10 +13,18 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, slot
-from codegen.rewrite.inline import compact
+from codegen.ir.edit import compact
 from symnet.derive.reverse import cotangent_name
 from symnet.explain.matrix.nodes import Array, Call, LogSumExp, Node, Plus, Scaled, Softmax, Total
-from symnet.explain.matrix.operands import Axes, NotMatrixError, Parts, is_window, remember, take_apart, without_points
+from symnet.explain.matrix.operands import (
+    Axes,
+    NotMatrixError,
+    Parts,
+    is_window,
+    remember,
+    take_apart,
+    without_shared_points,
+)
 from symnet.explain.matrix.primes import Primes, primes
 from symnet.explain.matrix.product import hadamard, norm, product
 from symnet.explain.matrix.walk import labels_of, renamed
@@ -126,7 +134,7 @@ def _statement(
     target: str, equations: tuple[Equation, ...], program: Program, axes: Axes, found: Mapping[str, Primes]
 ) -> Statement:
     reasons = []
-    for attempt in dict.fromkeys((equations, tuple(without_points(e) for e in equations))):
+    for attempt in dict.fromkeys((equations, tuple(without_shared_points(e) for e in equations))):
         try:
             return recognise(target, attempt, program, axes, found)
         except NotMatrixError as reason:

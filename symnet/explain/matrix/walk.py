@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from codegen.affine import Affine
+from codegen.ir.names import indices
 from symnet.explain.matrix.nodes import Array, Node, Total
 
 
@@ -79,5 +80,5 @@ LETTERS = "qpdkrstmcgabefhl"
 
 
 def fresh_name(name: str, taken: set[str]) -> str:
-    """A letter that is not taken, `name` with a mark where all are."""
-    return next((c for c in LETTERS if c not in taken and c != name), f"{name}_")
+    """A letter that is not taken."""
+    return next(indices(LETTERS, {name, *taken}))

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from codegen.names import allocate
+from codegen.ir.names import allocate
 
 OPSET = 18
 """The version of the operator set; runtimes of 2023 and later have it."""

@@ -4,6 +4,7 @@
     allocate("z", {"z"})                              z_2        taken: numbered from its second use on
     allocate("range", (), WORDS)                      range_     a word that means something else there
     allocate("range", {"range_"}, WORDS)              range_2
+    next(indices(("t", *LETTERS), {"t", "h"}))        w          an index: the first letter that is free
 
 Whoever needs a name says what is taken in its scope: tensors in a program, indices in an equation, attributes in a
 workspace, variables in a function, functions in a module.  The same question has the same answer everywhere.
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from itertools import count, islice
 
 KEYWORDS = frozenset(
     "False None True and as assert async await break class continue def del elif else except finally for from global "
@@ -46,6 +48,10 @@ WORDS = KEYWORDS | SOFT_KEYWORDS | BUILTINS
 """What a variable of a function must not be called."""
 
 
+LETTERS = ("h", "w", "q", "r", "a", "b", "e", "f", "g", "k", "l", "m", "x", "y", "z")
+"""Indices that a program gets besides its own."""
+
+
 def allocate(wanted: str, taken: Collection[str], words: Collection[str] = ()) -> str:
     """`wanted`, where it is no word and not taken; else with `_` behind it, or numbered from 2 on.
 
@@ -56,6 +62,22 @@ def allocate(wanted: str, taken: Collection[str], words: Collection[str] = ()) -
         number += 1
         name = f"{wanted}_{number}"
     return name
+
+
+def indices(wanted: Iterable[str], taken: Collection[str]) -> Iterator[str]:
+    """Names of indices without end, no two the same and none taken: those wanted, then the first of them numbered."""
+    given, first = set(taken), ""
+    for name in wanted:
+        first = first or name
+        if name not in given:
+            given.add(name)
+            yield name
+    yield from (name for name in (f"{first}_{k}" for k in count(2)) if name not in given)
+
+
+def by_number(rank: int, taken: Collection[str]) -> tuple[str, ...]:
+    """An index for each of so many axes, `i0`, `i1`, of which nothing is known."""
+    return tuple(islice(indices((f"i{k}" for k in count()), taken), rank))
 
 
 def identifier(text: str) -> str:
