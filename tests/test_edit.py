@@ -17,8 +17,8 @@ from codegen.ir.names import LETTERS, by_number, indices
 from codegen.lower import lower
 from codegen.notation import elaborate
 from codegen.plan import Direct, views_of
+from codegen.rewrite.share import share_equal
 from running import load
-from uncompiled import plain, uncompiled
 
 N = A("N")
 EVERYWHERE = equation(
@@ -131,14 +131,7 @@ def test_an_index_may_be_called_like_one_that_a_recipe_makes(old: str) -> None:
 
 
 def test_a_size_may_be_called_like_an_index_that_a_copy_makes() -> None:
-    made = elaborate("y[n,2*k+t] = x[n,k,t]", {"x": tensor("x", "i0", 3, 3)}, shapes={"y": ("i0", 8)}).equations[0]
-    whole = program([tensor("x", "i0", 3, 3), tensor("y", "i0", 8, kind="result")], made)
-    arrays, sizes = {"x": np.random.default_rng(0).normal(size=(2, 3, 3))}, {"i0": 2}
-    expected = interpret(whole, arrays, sizes)["y"]
-    for target in ("numpy", "numba"):
-        with uncompiled(target):
-            generated = load(whole, ("y",), target)
-            plain(generated.names, target)
-            workspace = generated.workspace(arrays, sizes)
-            generated.compute({}, workspace)
-        np.testing.assert_allclose(generated.results(workspace)["y"], expected, rtol=1e-12)
+    tensors = [tensor("x", "i0"), tensor("y", "i0", kind="value"), tensor("z", "i0", kind="value")]
+    squares = [equation(name, (n,), [read("x", n)], slot(0) ** 2, n="i0") for name in ("y", "z")]
+    copied = share_equal(program(tensors, *squares), keep=("z",)).equations[1]
+    assert copied == equation("z", ("i1",), [read("y", "i1")], i1="i0")
