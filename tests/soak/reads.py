@@ -276,6 +276,9 @@ class Reads:
                 self.unread = [x for x in self.unread if x != found]
                 return Read(found, tuple(at))
         others = [x for x in inner if x not in ("n", "m", name)]
+        # An input's own axes have no length of T minus something.
+        others = [x for x in others if not (self.extents[x].size and self.extents[x].const)]
+        extent = Extent(0, extent.size) if extent.size else extent
         others = self.rng.sample(others, min(len(others), self.rng.choice((0, 1, 2))))
         subscripts: list[Any] = [Affine(((name, 1),), step), *(Affine(((x, 1),)) for x in others)]
         return self.made_read([self.batch], subscripts, [extent, *(self.extents[x] for x in others)], inner)
