@@ -22,6 +22,7 @@ if __name__ == "__main__":  # before NumPy reads it
 import numpy as np
 
 import symnet as sn
+from codegen.passes.state import Given
 from codegen.pipeline import generate
 from symnet.derive.network import network
 
@@ -97,7 +98,7 @@ def candidate(shape: Shape, batch: int, recipe: str = "") -> Candidate:
     program = network(sn.Model(image, last, loss=sn.SquaredError()))
     stages = {"forward": "", "loss": "", "backward": ""}
     results = {t.name: t.name for t in program.tensors if t.kind == "result"}
-    emitted = generate(program, stages=stages, results=results, recipes=(recipe,) if recipe else ())
+    emitted = generate(program, Given(results=results, recipes=(recipe,) if recipe else ()), stages=stages)
     text = "\n".join(["import numpy as np", *emitted.imports, "DTYPE = np.float32", emitted.source])
     names: dict[str, object] = {}
     exec(text, names)  # noqa: S102

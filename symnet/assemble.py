@@ -13,6 +13,7 @@ from codegen.emit.stages import Lines
 from codegen.equation import Program
 from codegen.ir.names import defined
 from codegen.memory import Memory
+from codegen.passes.state import Given
 from symnet.division import division
 from symnet.explain.flops import flops
 from symnet.explain.memory import workspace_bytes
@@ -51,27 +52,27 @@ class Assembled:
 def assemble(
     model: Model,
     program: Program,
-    evaluation: Program | None = None,
+    evaluation: Program | None,
+    given: Given,
     *,
     dtype: str,
-    target: str,
     wrt_inputs: bool = False,
     hvp: bool = False,
-    recipes: tuple[str, ...] = (),
     remarks: tuple[str, ...] = (),
 ) -> Assembled:
     """The module for a derived and rewritten program; `evaluation` where use needs another one.
 
-    hvp: with the derivatives along a direction.  recipes: to prefer for windows.  remarks: for the docstring's end.
+    given: the target, and what else a compilation is given.  hvp: with the derivatives along a direction.
+    remarks: for the docstring's end.
     """
     weighted = model.weight is not None
     reserved = module_names(hvp, weighted)
-    made = numeric(model, program, evaluation, target=target, wrt_inputs=wrt_inputs, recipes=recipes, reserved=reserved)
+    made = numeric(model, program, evaluation, given, wrt_inputs=wrt_inputs, reserved=reserved)
     native = emit_native_update if "kernel" in made.helpers else None
-    curved, imports = higher(model, target, made.helpers, (*reserved, *made.kernels)) if hvp else ("", ())
+    curved, imports = higher(model, given, made.helpers, (*reserved, *made.kernels)) if hvp else ("", ())
     more = [line for line in (*made.imports, *imports) if line != "import math"]
     parts = [
-        header(model, program, made, dtype, target, remarks),
+        header(model, program, made, dtype, given.target, remarks),
         import_block(more),
         heading("This network: names, shapes, sizes") + "\n",
         "\n".join(constants(model, made, dtype)),

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from codegen.debug import VARIABLE
 from codegen.errors import CodegenError
+from codegen.oracle.watch import VARIABLE
 from symnet.commands import audit, bench, build, bundle, check, explain, export, predict, show, train
 from symnet.commands.arguments import Parser, UsageError
 from symnet.errors import SymnetError

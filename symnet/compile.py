@@ -17,6 +17,7 @@ import numpy as np
 from codegen.emit.stages import Lines
 from codegen.equation import Program
 from codegen.memory import Memory
+from codegen.passes.state import Given
 from symnet.assemble import assemble
 from symnet.checkpoints.start import Plan, load_params
 from symnet.derive.network import derived, evaluation, network
@@ -81,18 +82,10 @@ def compile(
         raise DefinitionError(
             f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)"
         )
-    program = network(model, wrt_inputs)
-    built = assemble(
-        model,
-        program,
-        evaluation(model),
-        dtype=precision,
-        target=target,
-        wrt_inputs=wrt_inputs,
-        hvp=hvp,
-        recipes=recipes,
-        remarks=remarks,
-    )
+    given = Given(target=target, recipes=recipes)
+    program = network(model, wrt_inputs, given)
+    use = evaluation(model, given)
+    built = assemble(model, program, use, given, dtype=precision, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
     return Network(model, program, built.source, built.blocks, built.memory, built.evaluation, precision, wrt_inputs)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from codegen.emit.stages import Naming
 from codegen.ir.names import allocate
+from codegen.passes.state import Given
 from codegen.pipeline import generate
 from symnet.derive.curvature import HVP, TANGENT, hessian, tangent
 from symnet.derive.forward import tangent_name
@@ -21,7 +23,7 @@ STAGES = {
 
 
 def higher(
-    model: Model, target: str, helpers: tuple[str, ...], reserved: tuple[str, ...]
+    model: Model, given: Given, helpers: tuple[str, ...], reserved: tuple[str, ...]
 ) -> tuple[str, tuple[str, ...]]:
     """The source, and the imports that it needs.
 
@@ -31,19 +33,19 @@ def higher(
     tangents = _tangent_attributes(model, outputs)
     targets = {attribute: each for attribute, each in attributes(model).items() if each not in ("loss", *outputs)}
     shared = {attribute: name for name, attribute in outputs.items()}
+    given = replace(given, checked=checked_labels(model))
+    results = {tangent_name(cotangent_name(name)): name for name in trainable(model)}
     first = generate(
-        tangent(model),
+        tangent(model, given),
+        replace(given, title=TANGENT),
         stages={TANGENT: STAGES[TANGENT]},
-        target=target,
         attributes=shared | {attribute: tangent_name(name) for name, attribute in tangents.items()},
         naming=Naming("Tangents", defined=helpers, taken=reserved),
-        checked=checked_labels(model),
     )
     second = generate(
-        hessian(model),
+        hessian(model, given),
+        replace(given, results=results, title=HVP),
         stages={HVP: STAGES[HVP]},
-        target=target,
-        results={tangent_name(cotangent_name(name)): name for name in trainable(model)},
         attributes=targets,
         naming=Naming(
             "Curvature",
@@ -51,7 +53,6 @@ def higher(
             defined=(*helpers, *first.helpers),
             taken=(*reserved, *first.kernels),
         ),
-        checked=checked_labels(model),
     )
     keys = tangents if len(tangents) > 1 else {"": next(iter(tangents.values()))}
     table = ["TANGENTS = {", *(f'    "{name}": "{attribute}",' for name, attribute in keys.items()), "}"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codegen.emit.stages import Emitted, Naming
 from codegen.equation import Program
 from codegen.ir.names import allocate, identifier
 from codegen.memory import Memory
+from codegen.passes.state import Given
 from codegen.pipeline import generate
 from symnet.derive.network import differentiable, trainable
 from symnet.derive.reverse import cotangent_name
@@ -54,32 +55,30 @@ def numeric(
     model: Model,
     program: Program,
     evaluation: Program | None,
+    given: Given,
     *,
-    target: str,
     wrt_inputs: bool = False,
-    recipes: tuple[str, ...] = (),
     reserved: tuple[str, ...] = (),
 ) -> Numeric:
     """The code of a derived and rewritten program, and of that of evaluation unless it is None.
 
-    reserved: what else the module defines.
+    given: the target, and what else a compilation is given.  reserved: what else the module defines.
     """
+    given = replace(given, checked=checked_labels(model))
     own = attributes(model)
     by_inputs = gradient_attributes(model) if wrt_inputs else {}
     nexts = {new: buffer for buffer, new in model.updates.items()}
+    results = {cotangent_name(name): name for name in trainable(model)} | nexts
     training = generate(
         program,
+        replace(given, results=results, title="training"),
         stages={stage: purpose for stage, purpose in STAGES.items() if stage != "state" or nexts},
-        target=target,
-        results={cotangent_name(name): name for name in trainable(model)} | nexts,
         attributes=own | {attribute: cotangent_name(name) for name, attribute in by_inputs.items()},
         naming=Naming(
             lesser=("Evaluation", tuple(EVALUATION)) if evaluation is None else None,
             arguments={"backward": "g", "state": "s"},
             taken=reserved,
         ),
-        recipes=recipes,
-        checked=checked_labels(model),
     )
     imports, helpers, second = training.imports, training.helpers, ALIASES
     kernels = training.kernels
@@ -87,13 +86,7 @@ def numeric(
     if evaluation is not None:
         naming = Naming("Evaluation", "_evaluate_", defined=training.helpers, taken=(*reserved, *training.kernels))
         emitted = generate(
-            evaluation,
-            stages=EVALUATION,
-            target=target,
-            attributes=own,
-            naming=naming,
-            recipes=recipes,
-            checked=checked_labels(model),
+            evaluation, replace(given, title="evaluation"), stages=EVALUATION, attributes=own, naming=naming
         )
         imports, helpers = (*imports, *emitted.imports), (*helpers, *emitted.helpers)
         kernels = (*kernels, *emitted.kernels)

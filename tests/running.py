@@ -10,6 +10,7 @@ import numpy as np
 
 from codegen.emit.stages import Emitted
 from codegen.equation import Program
+from codegen.passes.state import Given
 from codegen.pipeline import generate, rewrite
 
 
@@ -62,13 +63,14 @@ def load(
     """The generated code of `program`, which keeps `outputs`."""
     program = program.with_equations(e.with_(stage="all") for e in program.equations)
     if rewriting:
-        program = rewrite(program, frozenset(outputs))
+        program = rewrite(program, Given(keep=frozenset(outputs)))
     program = replace(
         program, tensors=tuple(replace(t, kind="value") if t.kind == "result" else t for t in program.tensors)
     )
     attributes = {f"result_{k}": name for k, name in enumerate(outputs)}
     stages = {"all": "Everything."}
-    emitted = generate(program, stages=stages, target=target, attributes=attributes, checked=checked, recipes=recipes)
+    given = Given(target=target, checked=checked or {}, recipes=recipes)
+    emitted = generate(program, given, stages=stages, attributes=attributes)
     imports = "\n".join(["import numpy as np", *emitted.imports, f"DTYPE = np.{dtype}"])
     source = f"{imports}\n\n\n{emitted.source}"
     names: dict[str, Any] = {}

@@ -11,7 +11,8 @@ import symnet as sn
 from building import A, equation, n, program, read, tensor
 from codegen.equation import Program, Read, all_reads, slot
 from codegen.interpret import interpret
-from codegen.pipeline import prepared
+from codegen.passes.state import Given, State
+from codegen.passes.table import run
 from codegen.rewrite.hoist import hoisted
 from codegen.rewrite.layout import composed, reordered
 from codegen.rewrite.one_hot import one_hot_products
@@ -56,6 +57,11 @@ def same(before: Program, after: Program, orders: Mapping[str, tuple[int, ...]] 
     for name in old.keys() & new.keys():
         value = old[name].transpose((orders or {}).get(name, range(old[name].ndim)))
         np.testing.assert_allclose(new[name], value, rtol=1e-11, atol=1e-12, err_msg=name)
+
+
+def prepared(made: Program, keep: frozenset[str]) -> Program:
+    """`made` with its softmaxes named."""
+    return run(State(made), Given(keep=keep), "named").program
 
 
 def exponentials(made: Program) -> list[str]:

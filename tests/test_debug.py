@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 import symnet as sn
-from codegen import pipeline
-from codegen.equation import Program
 from codegen.errors import CodegenError
+from codegen.passes import table
+from codegen.passes.state import Given, State
 from symnet.cli import main
 
 
@@ -16,22 +19,25 @@ def _model() -> sn.Model:
     return sn.Model(x, sn.Dense(2, activation="tanh", name="fc")(x), loss=sn.SquaredError())
 
 
-def _with(monkeypatch: pytest.MonkeyPatch, level: str, **passes: pipeline.Pass) -> None:
+def _with(monkeypatch: pytest.MonkeyPatch, level: str, **passes: Callable[[State, Given], State]) -> None:
     monkeypatch.setenv("SYMNET_DEBUG", level)
-    changed = tuple((name, passes.get(name, apply)) for name, apply in pipeline.PASSES)
-    monkeypatch.setattr(pipeline, "PASSES", changed)
+    changed = tuple(replace(row, run=passes.get(row.name, row.run)) for row in table.PASSES)
+    monkeypatch.setattr(table, "PASSES", changed)
 
 
-def _halved(program: Program, keep: frozenset[str]) -> Program:
+def _halved(state: State, given: Given) -> State:
     """A pass with a defect: the loss comes out halved."""
-    return program.with_equations(
-        e.with_(body=e.body / 2) if e.target == "loss" and not e.accumulate else e for e in program.equations
-    )
+    program = state.program
+    halves = (e.with_(body=e.body / 2) if e.target == "loss" and not e.accumulate else e for e in program.equations)
+    return replace(state, program=program.with_equations(halves))
 
 
-def _unbound(program: Program, keep: frozenset[str]) -> Program:
+def _unbound(state: State, given: Given) -> State:
     """A pass with a defect: an equation loses its box."""
-    return program.with_equations(e.with_(box=()) if e.target == "fc" else e for e in program.equations)
+    program = state.program
+    return replace(
+        state, program=program.with_equations(e.with_(box=()) if e.target == "fc" else e for e in program.equations)
+    )
 
 
 def test_a_sound_pipeline_passes_every_level(

@@ -20,6 +20,7 @@ from codegen.affine import Affine
 from codegen.emit.stages import Emitted
 from codegen.interpret import interpret
 from codegen.memory import Access, Memory, Moment, Overwritten, Polynomial, elements, places, planned, verify
+from codegen.passes.state import Given
 from codegen.plan import Buffer
 from corpus import NETWORKS, network
 from equations import cases
@@ -47,7 +48,7 @@ def everything_shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def emitted(model: sn.Model) -> Emitted:
-    return numeric(model, derived(model), evaluation(model), target="numpy").training
+    return numeric(model, derived(model), evaluation(model), Given(target="numpy")).training
 
 
 def proved(made: Emitted, sizes: dict[str, int]) -> None:

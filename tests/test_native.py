@@ -15,6 +15,7 @@ from building import A, equation, i, n, program, read, tensor
 from codegen.emit import native_point
 from codegen.equation import slot
 from codegen.lower import fuse as fusing
+from codegen.passes.state import Given
 from codegen.pipeline import generate
 from codegen.plan import Kernel
 from symnet import extras
@@ -100,8 +101,8 @@ def _kernels(*bodies: Any, shift: bool = False) -> list[Kernel]:
             found.extend(s for block in plan.blocks for s in block.steps if isinstance(s, Kernel))
             return plan
 
-        patch.setattr("codegen.pipeline.fuse", watched)
-        generate(made, stages={"": "."}, target="numba", attributes={"output": names[-1]})
+        patch.setattr("codegen.passes.plans.fuse", watched)
+        generate(made, Given(target="numba"), stages={"": "."}, attributes={"output": names[-1]})
     return found
 
 

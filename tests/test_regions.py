@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 import corpus
 import symnet as sn
 from building import A, equation, program
-from codegen import pipeline
 from codegen.affine import Affine
 from codegen.elements import Arrays
 from codegen.equation import slot
 from codegen.lower import lower
 from codegen.lower.region import PRODUCTS, regions
+from codegen.passes import plans
 from codegen.plan import (
     Block,
     Buffer,
@@ -69,7 +69,7 @@ def _plan(model: Any, monkeypatch: pytest.MonkeyPatch) -> Plan:
         found.append(regions(*args))
         return found[-1]
 
-    monkeypatch.setattr(pipeline, "regions", watched)
+    monkeypatch.setattr(plans, "regions", watched)
     _ = sn.compile(model, target="numba").source
     return found[0]
 
@@ -94,7 +94,7 @@ def _recurrent() -> Any:
 @pytest.fixture
 def loops_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No window products of another kind, which only run compiled."""
-    monkeypatch.setattr(pipeline, "lower", lambda *args, **_: lower(*args))
+    monkeypatch.setattr(plans, "lower", lambda *args, **_: lower(*args))
 
 
 def _same(model: Any, x: Any, y: Any) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import symnet as sn
-from codegen import pipeline
 from codegen.equation import Program
 from codegen.interpret import interpret
+from codegen.passes import table
+from codegen.passes.state import Given, Pass, State
 from soak import grid
 from soak.driver import drawn, judged, run
 from soak.network_data import data_for
@@ -84,10 +86,12 @@ def _found() -> dict[str, Any]:
 def test_a_broken_pass_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass that forgets the guards of the backward equations."""
 
-    def forgetful(program: Program, keep: frozenset[str]) -> Program:
-        return program.with_equations(e.with_(guards=()) if e.stage == "backward" else e for e in program.equations)
+    def forgetful(state: State, given: Given) -> State:
+        equations = (e.with_(guards=()) if e.stage == "backward" else e for e in state.program.equations)
+        return replace(state, program=state.program.with_equations(equations))
 
-    monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES, ("forget", forgetful)))
+    broken = Pass("forget", "derived", forgetful, "a pass with a defect")
+    monkeypatch.setattr(table, "PASSES", (*table.PASSES, broken))
     failure = _found()
     assert failure["what"] == "wrong gradient"
     assert failure["text"].count("= sn.") <= 6, failure["text"]  # an input, a layer or three, the model, the network

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from codegen.equation import Kind, Program
-from codegen.pipeline import rewrite
+from codegen.passes.state import Given
+from codegen.pipeline import NOTHING, rewrite
 from symnet.derive.forward import jvp, tangent_name
 from symnet.derive.network import derived, trainable
 from symnet.derive.reverse import cotangent_name
@@ -22,17 +23,18 @@ TANGENT, HVP = "tangent", "hvp"
 """The stages: each is one function of the generated module."""
 
 
-def tangent(model: Model) -> Program:
+def tangent(model: Model, given: Given = NOTHING) -> Program:
     """The outputs as in use and their tangents `t_<output>`, rewritten; all in the stage "tangent"."""
     outputs = [t.name for t in model.outputs]
     # As results they get a tangent even where it is zero.
     program = _kinds(model.evaluation, dict.fromkeys(_results(model.evaluation), "value"))
     moved = _along(model, _kinds(program, dict.fromkeys(outputs, "result")))
     wanted = [*outputs, *map(tangent_name, outputs)]
-    return rewrite(_staged(_kinds(moved, dict.fromkeys(wanted, "value")), TANGENT), frozenset(wanted))
+    given = replace(given, keep=frozenset(wanted), title=TANGENT)
+    return rewrite(_staged(_kinds(moved, dict.fromkeys(wanted, "value")), TANGENT), given)
 
 
-def hessian(model: Model) -> Program:
+def hessian(model: Model, given: Given = NOTHING) -> Program:
     """The products `t_d_x` of the Hessian of the loss with the directions, rewritten; all in the stage "hvp"."""
     program = derived(model)
     gradients = [cotangent_name(name) for name in trainable(model)]
@@ -40,7 +42,8 @@ def hessian(model: Model) -> Program:
     # What a reduction's adjoint needs besides cotangents (a softmax, an arg max) keeps its name.
     weights = {e.target for e in program.equations if e.stage == "backward" and not e.target.startswith("d_")}
     moved = _along(model, _kinds(program, others))
-    return rewrite(_staged(_kinds(moved, dict.fromkeys(gradients, "value")), HVP), frozenset(weights))
+    given = replace(given, keep=frozenset(weights), title=HVP)
+    return rewrite(_staged(_kinds(moved, dict.fromkeys(gradients, "value")), HVP), given)
 
 
 def _along(model: Model, program: Program) -> Program:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codegen.equation import Program, Tensor
-from codegen.pipeline import rewrite
-from codegen.rewrite.pool_first import pool_first
-from codegen.rewrite.table_first import tables_first
+from codegen.passes.state import Given
+from codegen.pipeline import NOTHING, rewrite
+from codegen.pipeline import declared as regrouped
 from symnet.derive.reverse import cotangent_name, gradient
 from symnet.graph import Model
 
@@ -61,29 +61,31 @@ def surviving(model: Model, program: Program, wrt_inputs: bool = False) -> froze
     return kept(model) | weights | inputs
 
 
-def pooled_first(model: Model, wrt_inputs: bool = False) -> Program:
+def pooled_first(model: Model, wrt_inputs: bool = False, given: Given = NOTHING) -> Program:
     """`derived(model, wrt_inputs)`, but of another form of the model's program.
 
     Maxima over windows were moved and split, and products of looked-up rows made products of tables.
     """
-    return _differentiated(model, _regrouped(model.program, model), wrt_inputs)
+    return _differentiated(model, _regrouped(model.program, model, given), wrt_inputs)
 
 
-def _regrouped(program: Program, model: Model) -> Program:
-    return tables_first(pool_first(program, kept(model)), model.ranges, kept(model))
+def _regrouped(program: Program, model: Model, given: Given) -> Program:
+    return regrouped(program, replace(given, keep=kept(model), checked=model.ranges))
 
 
-def network(model: Model, wrt_inputs: bool = False) -> Program:
+def network(model: Model, wrt_inputs: bool = False, given: Given = NOTHING) -> Program:
     """`pooled_first(model, wrt_inputs)` after all rewriting passes."""
-    program = pooled_first(model, wrt_inputs)
-    return rewrite(program, surviving(model, program, wrt_inputs))
+    given = replace(given, title="training")
+    program = pooled_first(model, wrt_inputs, given)
+    return rewrite(program, replace(given, keep=surviving(model, program, wrt_inputs)))
 
 
-def evaluation(model: Model) -> Program | None:
+def evaluation(model: Model, given: Given = NOTHING) -> Program | None:
     """The rewritten program without noise and batch statistics; None where training has none either."""
     if model.evaluation is model.program:
         return None
-    return rewrite(_internal(_regrouped(model.evaluation, model), {"loss"}), kept(model))
+    given = replace(given, title="evaluation")
+    return rewrite(_internal(_regrouped(model.evaluation, model, given), {"loss"}), replace(given, keep=kept(model)))
 
 
 def _internal(program: Program, names: set[str]) -> Program:

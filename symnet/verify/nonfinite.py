@@ -21,6 +21,7 @@ from codegen.dependence import recurrences
 from codegen.equation import Equation, Program, all_reads
 from codegen.ir.names import allocate
 from codegen.notation import show
+from codegen.passes.state import Given
 from codegen.pipeline import generate
 from symnet.errors import DataError
 from symnet.graph import Model
@@ -89,10 +90,9 @@ def _values(error: Any, model: Model, program: Program) -> dict[str, np.ndarray]
         kept[allocate(f"kept_{len(kept)}", taken | kept.keys())] = name
     emitted = generate(
         program,
+        Given(target="numpy", checked=checked_labels(model)),
         stages={stage: STAGES[stage] for stage in stages},
-        target="numpy",
         attributes=own | kept,
-        checked=checked_labels(model),
     )
     inputs = {t.name: emitted.names[t.name] for t in program.tensors if t.kind == "input"}
     values = {name: error.batch[attribute] for name, attribute in inputs.items() if attribute in error.batch}

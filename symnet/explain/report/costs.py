@@ -16,7 +16,8 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Tensor, all_reads, size_symbol, slot
 from codegen.memory import Polynomial
-from codegen.pipeline import PASSES
+from codegen.passes.rewritings import DERIVED
+from codegen.passes.state import Given, State
 from symnet.compile import Network
 from symnet.derive.network import derived, pooled_first, surviving
 from symnet.explain.flops import extent, total
@@ -124,9 +125,10 @@ def _passes(before: Program, program: Program, keep: frozenset[str]) -> Iterable
     yield Pass("as derived", len(before.equations), total(before.equations))
     if program != before:
         yield Pass("pool first", len(program.equations), total(program.equations))
-    for name, apply in PASSES:
-        program = apply(program, keep)
-        yield Pass(name, len(program.equations), total(program.equations))
+    state, given = State(program), Given(keep=keep)
+    for row in DERIVED:
+        state = row.run(state, given)
+        yield Pass(row.name, len(state.program.equations), total(state.program.equations))
 
 
 def _moved(equation: Equation, program: Program, widths: Mapping[Dtype, int]) -> sympy.Expr:

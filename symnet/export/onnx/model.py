@@ -17,6 +17,7 @@ from onnx import helper
 
 from codegen.affine import Affine
 from codegen.equation import Program, Tensor, all_reads
+from codegen.passes.state import Given
 from codegen.pipeline import rewrite
 from codegen.schedule import Recurrence, schedule
 from symnet.errors import DefinitionError
@@ -75,7 +76,8 @@ def onnx_model(model: Model, params: Mapping[str, np.ndarray]) -> onnx.ModelProt
 def _forward(model: Model) -> Program:
     """The forward equations of evaluation, rewritten."""
     equations = tuple(e for e in model.evaluation.equations if e.stage == "forward")
-    return rewrite(replace(model.evaluation, equations=equations), frozenset(t.name for t in model.outputs))
+    given = Given(keep=frozenset(t.name for t in model.outputs))
+    return rewrite(replace(model.evaluation, equations=equations), given)
 
 
 def _sizes(names: Iterable[str], inputs: Iterable[Tensor], graph: Graph) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What is watched while programs are rewritten, by the environment variable SYMNET_DEBUG.
+"""What is watched while passes run, by the environment variable SYMNET_DEBUG.
 
 0  nothing (the default)
 1  the checker runs after every pass, and commands show tracebacks
@@ -20,6 +20,7 @@ from codegen.equation import Dtype, Program, Tensor
 from codegen.errors import CodegenError
 from codegen.interpret import interpret
 from codegen.notation import show
+from codegen.passes.state import Given, Pass, State
 
 VARIABLE = "SYMNET_DEBUG"
 LEVELS = {1: "checker", 2: "programs", 3: "interpreter"}
@@ -40,33 +41,47 @@ def level() -> int:
     return int(text)
 
 
-def watch(name: str, before: Program, after: Program, keep: frozenset[str]) -> None:
-    """Look at what the pass `name` made, as closely as the level says.
+def watch(row: Pass, before: State, after: State, given: Given) -> None:
+    """Look at what a pass made, as closely as the level says.
 
-    Raises what `check` raises for an ill-formed program, PassError for a tensor of `keep` or a result whose
-    values changed.
+    Raises what `check` raises for an ill-formed program, PassError for a tensor whose values changed.
     """
     wanted = level()
+    if after.program == before.program:
+        return
     if wanted >= 1:
-        check(after)
-    if wanted >= 2 and after != before:
-        print(f"--- after {name}", *map(show, after.equations), sep="\n", file=sys.stderr)
-    if wanted >= 3 and after != before:
-        _judge(name, before, after, keep)
+        check(after.program)
+    if wanted >= 2:
+        print(f"--- after {row.name}", *map(show, after.program.equations), sep="\n", file=sys.stderr)
+    if wanted >= 3:
+        _judge(row, before, after, given)
 
 
-def _judge(name: str, before: Program, after: Program, keep: frozenset[str]) -> None:
-    sizes = dict(zip(before.sizes, SIZES, strict=False))
-    arrays = _drawn(before.tensors, sizes)
-    old, new = (interpret(p, arrays, sizes) for p in (before, after))
-    results = {t.name for t in before.tensors if t.kind == "result"}
-    for tensor in sorted((keep | results) & old.keys() & new.keys()):
+def _judge(row: Pass, before: State, after: State, given: Given) -> None:
+    old, new = (_values(state) for state in (before, after))
+    results = {t.name for t in before.program.tensors if t.kind == "result"}
+    names = old.keys() if row.proves == "all" else given.keep | results
+    for tensor in sorted(names & old.keys() & new.keys()):
         if not np.allclose(new[tensor], old[tensor], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
             by = float(np.nanmax(np.abs(np.asarray(new[tensor], float) - np.asarray(old[tensor], float))))
             raise PassError(
-                f"the pass '{name}' changed '{tensor}' by {by:.1e} (sizes {sizes}):\n"
-                + "\n".join(f"    {show(e)}" for e in after.defining(tensor))
+                f"the pass '{row.name}' changed '{tensor}' by {by:.1e} (sizes {_sizes(after.program)}):\n"
+                + "\n".join(f"    {show(e)}" for e in after.program.defining(tensor))
             )
+
+
+def _sizes(program: Program) -> dict[str, int]:
+    return dict(zip(program.sizes, SIZES, strict=False))
+
+
+def _values(state: State) -> dict[str, np.ndarray]:
+    """Every tensor on small random arrays, its axes as declared."""
+    sizes = _sizes(state.program)
+    found = interpret(state.program, _drawn(state.program.tensors, sizes), sizes)
+    return {
+        name: array.transpose(np.argsort(state.orders[name])) if name in state.orders else array
+        for name, array in found.items()
+    }
 
 
 def _drawn(tensors: Iterable[Tensor], sizes: dict[str, int]) -> dict[str, np.ndarray]:

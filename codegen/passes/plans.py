@@ -1,0 +1,87 @@
+"""The passes on the plan: from a program to steps, and from steps to fewer and cheaper ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from codegen.emit.native import expressible
+from codegen.emit.words import ARGUMENTS
+from codegen.lower import lower
+from codegen.lower.borders import borders
+from codegen.lower.fuse import fuse
+from codegen.lower.loop_names import loops_apart
+from codegen.lower.region import regions
+from codegen.lower.reuse import reuse
+from codegen.lower.row_blocks import row_blocks
+from codegen.passes.state import Given, Pass, State
+from codegen.plan import Plan
+
+COMPILED = frozenset({"numba"})
+
+
+def _plan(change: Callable[[State, Given], Plan]) -> Callable[[State, Given], State]:
+    """A pass that changes the plan and nothing else."""
+    return lambda state, given: replace(state, plan=change(state, given))
+
+
+def _lowered(state: State, given: Given) -> Plan:
+    return lower(state.program, given.checked, given.keep, given.recipes, compiled=given.target in COMPILED)
+
+
+PLAN = (
+    Pass(
+        "lower",
+        "plan",
+        _plan(_lowered),
+        "each equation as a few steps on arrays, by the first rule that fits",
+        proves="plan",
+        optional=False,
+    ),
+    Pass(
+        "borders",
+        "plan",
+        _plan(lambda state, given: borders(state.steps)),
+        "cheap frames of zeros written at each step, so that their buffers can share memory",
+        proves="plan",
+    ),
+    Pass(
+        "fuse",
+        "plan",
+        _plan(lambda state, given: fuse(state.steps, state.program, given.keep, expressible)),
+        "runs of elementwise steps as one loop; values that nobody else reads are stored nowhere",
+        proves="plan",
+        targets=COMPILED,
+    ),
+    Pass(
+        "reuse",
+        "plan",
+        _plan(lambda state, given: reuse(state.steps, state.program, given.keep)),
+        "elementwise steps in place of an array that nobody reads any more",
+        proves="plan",
+    ),
+    Pass(
+        "row-blocks",
+        "plan",
+        _plan(lambda state, given: row_blocks(state.steps, state.program, given.keep)),
+        "groups of steps over pictures in a loop over blocks of rows, which stay in the cache",
+        proves="plan",
+        targets=COMPILED,
+    ),
+    Pass(
+        "regions",
+        "plan",
+        _plan(lambda state, given: regions(state.steps, state.program, expressible)),
+        "runs of steps on small arrays as one compiled function",
+        proves="plan",
+        targets=COMPILED,
+    ),
+    Pass(
+        "loop-names",
+        "plan",
+        _plan(lambda state, given: loops_apart(state.steps, (*ARGUMENTS, *state.program.sizes))),
+        "loops over an index called like an argument or a size under another name",
+        proves="plan",
+        optional=False,
+    ),
+)

@@ -1,0 +1,95 @@
+"""What a pass is: a row of the table, the state that it changes, and what is given on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from codegen.equation import Program
+from codegen.plan import Plan
+from codegen.rewrite.layout import Orders
+from codegen.rewrite.renamed import Renaming
+from codegen.rewrite.shape import Checked
+
+Phase = Literal["declared", "derived", "named", "layout", "computed", "plan"]
+"""declared: before the differentiation.  derived: the program that people read.  named: what its code computes once.
+layout: the order in which axes are stored.  computed: what the code computes otherwise than people read.
+plan: the steps of the code."""
+Proof = Literal["all", "kept", "plan"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What stays the same while passes run.
+
+    keep: tensors that stay defined and mean the same, besides results.
+    checked: of integer tensors whose values the caller has checked, the number that they lie below, from 0; a read
+    at values that may be outside of its tensor is guarded, and 0 there.
+    results: key by result tensor.  taken: names that no size may have.
+    target: "numpy", "numexpr", "numba" or "auto".  recipes: those to prefer for window products, whatever they cost.
+    without: names of passes that are switched off; with them go the passes that need them.
+    title: which program it is.  trace: where the driver writes down what each pass did.
+    """
+
+    keep: frozenset[str] = frozenset()
+    checked: Checked = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
+    target: str = "auto"
+    recipes: tuple[str, ...] = ()
+    without: frozenset[str] = frozenset()
+    title: str = ""
+    trace: list[Traced] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class State:
+    """What passes change.
+
+    program: as the comments of the module show it.  orders: for tensors stored with their axes in another order, the
+    original axis at each place.  renaming: of indices and sizes that would mean something else in the code.
+    plan: the steps, once there are some.
+    """
+
+    program: Program
+    orders: Orders = field(default_factory=dict)
+    renaming: Renaming = field(default_factory=Renaming)
+    plan: Plan | None = None
+
+    @property
+    def steps(self) -> Plan:
+        """The plan, where there must be one."""
+        assert self.plan is not None
+        return self.plan
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A row of the table: a function from state to state that leaves what the program means as it is.
+
+    what: it does, in one line.  needs: passes without which this one is off.
+    proves: what it keeps, as far as the state before has it: the values of "all" tensors, of those "kept" (and the
+    results), or what the "plan" computes.
+    targets: those that it is for (None: all).  optional: whether it may be switched off.
+    """
+
+    name: str
+    phase: Phase
+    run: Callable[[State, Given], State]
+    what: str
+    needs: tuple[str, ...] = ()
+    proves: Proof = "all"
+    targets: frozenset[str] | None = None
+    optional: bool = True
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What one pass did: to which program, in how many seconds, and the states before and after."""
+
+    title: str
+    row: Pass
+    seconds: float
+    before: State
+    after: State
