@@ -1,0 +1,176 @@
+"""Is a drawn program still what its equations say, after a pass or as code?  The interpreter is the judge."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from codegen.equation import Program
+from codegen.interpret import interpret
+from codegen.rewrite.layout import Orders, reordered
+from families.writing import Drawn
+from running import load
+from symnet.derive.reverse import gradient
+from uncompiled import plain, uncompiled
+
+TOLERANCE = 1e-9
+Values = Mapping[str, np.ndarray]
+
+
+class Wrong(AssertionError):
+    """A program that does not mean what its equations say."""
+
+
+def agree(found: Values, expected: Values, names: tuple[str, ...], orders: Orders | None = None) -> None:
+    """Raises Wrong where one of the tensors `names` differs, or stands in one of the two only."""
+    for name in names:
+        value = np.asarray(expected[name])
+        if orders and name in orders:
+            value = value.transpose(orders[name])
+        if name not in found or np.shape(found[name]) != value.shape:
+            raise Wrong(f"{name} is missing, or of another shape")
+        if not np.allclose(found[name], value, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
+            raise Wrong(f"{name} differs:\n{found[name]}\n{value}")
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """A pass from program to program, given what else the draw says."""
+
+    run: Callable[[Program, Drawn], Program]
+
+    def used(self, drawn: Drawn) -> bool:
+        """Whether the pass changed the program; raises Wrong where that changed what the program means."""
+        after = self.run(drawn.program, drawn)
+        if after == drawn.program:
+            return False
+        before, now = (interpret(p, drawn.arrays, drawn.sizes) for p in (drawn.program, after))
+        both = tuple(t.name for t in after.tensors if t.name in before and t.kind != "value")
+        agree(now, before, tuple(dict.fromkeys((*drawn.results, *both))))
+        return True
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A pass before the differentiation: the gradients stay what they were."""
+
+    run: Callable[[Program, Drawn], Program]
+
+    def used(self, drawn: Drawn) -> bool:
+        after = self.run(drawn.program, drawn)
+        if after == drawn.program:
+            return False
+        wrt = [t.name for t in drawn.program.tensors if t.name in drawn.arrays and t.dtype == "float"]
+        whole, changed = (gradient(p, wrt) for p in (drawn.program, after))
+        names = (*drawn.results, *(f"d_{name}" for name in wrt))
+        agree(*(interpret(p, drawn.arrays, drawn.sizes) for p in (changed, whole)), names)
+        return True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A pass that chooses storage orders, and may put copies into the program first."""
+
+    run: Callable[[Program], tuple[Program, Orders]]
+
+    def used(self, drawn: Drawn) -> bool:
+        program, orders = self.run(drawn.program)
+        if not orders:
+            return False
+        after = reordered(program, orders)
+        before, now = (interpret(p, drawn.arrays, drawn.sizes) for p in (drawn.program, after))
+        agree(now, before, tuple(before), orders)
+        return True
+
+
+@dataclass(frozen=True)
+class Code:
+    """What is generated for a target, by way of the function `entry` of `module`.
+
+    used: whether a call of it, of this result and these arguments, did what it is for.  under: constants set otherwise,
+    so that small programs meet what is made for large ones.
+    """
+
+    module: str
+    entry: str
+    target: str = "numpy"
+    did: Callable[[Any, tuple[Any, ...]], bool] = lambda result, _: result is not None
+    under: tuple[tuple[str, str, Any], ...] = ()
+
+    def used(self, drawn: Drawn) -> bool:
+        """Whether the entry was of use; raises Wrong where the code does not compute what the equations say."""
+        seen: list[bool] = []
+
+        def watched(right: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                result = right(*arguments, **options)
+                seen.append(self.did(result, arguments))
+                return result
+
+            return call
+
+        with ExitStack() as stack:
+            for module, name, value in self.under:
+                stack.enter_context(sabotaged(module, name, lambda _, value=value: value))
+            stack.enter_context(sabotaged(self.module, self.entry, watched))
+            found = computed(drawn, self.target)
+        agree(found, interpret(drawn.program, drawn.arrays, drawn.sizes), drawn.results)
+        return any(seen)
+
+
+Way = Rewriting | Declared | Layout | Code
+
+
+def computed(drawn: Drawn, target: str = "numpy") -> Values:
+    """The results as the code of a target computes them, on the second of two calls; kernels are not compiled.
+
+    Numbers that nobody wrote are not 0 by chance.
+    """
+    with uncompiled(target):
+        made = load(drawn.program, drawn.results, target, checked=drawn.checked, recipes=drawn.recipes)
+        plain(made.names, target)
+        with mock.patch("numpy.empty", _poisoned):
+            workspace = made.workspace(drawn.arrays, drawn.sizes)
+        parameters = made.parameters(drawn.arrays)
+        for _ in range(2):
+            made.compute(parameters, workspace)
+    return dict(zip(drawn.results, made.results(workspace).values(), strict=True))
+
+
+def _poisoned(shape: Any, dtype: Any = float, **options: Any) -> np.ndarray:
+    made = np.zeros(shape, dtype, **options)
+    made[...] = True if made.dtype == bool else 77
+    return made
+
+
+@contextmanager
+def sabotaged(module: str, name: str, wrong: Callable[[Any], Any]) -> Iterator[None]:
+    """Within it, `module.name` is `wrong(module.name)`; where the module defines it, also for those that import it."""
+    right = getattr(importlib.import_module(module), name)
+    loaded = [m for key, m in sys.modules.items() if m and key.split(".")[0] in ("codegen", "symnet", "running")]
+    other, own = wrong(right), getattr(right, "__module__", "") == module
+    places = [m for m in loaded if m.__name__ == module or (own and vars(m).get(name) is right)]
+    try:
+        for place in places:
+            setattr(place, name, other)
+        _forget(loaded)
+        yield
+    finally:
+        for place in places:
+            setattr(place, name, right)
+        _forget(loaded)
+
+
+def _forget(modules: list[Any]) -> None:
+    """Empty the caches, which hold what was computed with another function."""
+    for module in modules:
+        for value in list(vars(module).values()):
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()

@@ -1,0 +1,315 @@
+"""For every pass and every recipe, one way to break it and a family of drawn equations that must notice.
+
+A row names a function of the pass, and what stands in its place.  tests/test_sabotage.py holds that the family
+reaches the pass, that the oracle is content with it as it is, and that it is not with the wrong function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from codegen.equation import Equation, Program, slot
+from codegen.functions import Sigmoid
+from codegen.pipeline import PASSES, prepared
+from codegen.plan import Compute
+from codegen.rewrite.across import across
+from codegen.rewrite.batch_last import batch_last, rows_of_inputs
+from codegen.rewrite.gates import HALF, gates
+from codegen.rewrite.hoist import hoisted
+from codegen.rewrite.layout import Orders
+from codegen.rewrite.one_hot import one_hot_products
+from codegen.rewrite.pool_first import pool_first
+from codegen.rewrite.reduced_first import reduced_first
+from codegen.rewrite.renamed import without_words
+from codegen.rewrite.repeated import repeated
+from codegen.rewrite.row_copies import row_copies
+from codegen.rewrite.share import copied_results
+from codegen.rewrite.table_first import tables_first
+from codegen.rewrite.time_major import time_major
+from families import plans as plan
+from families import rewritings as draw
+from families.judging import Code, Declared, Layout, Rewriting, Way
+from families.writing import Family
+
+Wrong = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """A wrong function in the place of `module.name`.
+
+    wrong: from the right one to the wrong one.  family: of programs that reach the pass.  way: how they are judged.
+    share: of the drawn programs that the pass must change or be used by.
+    """
+
+    of: str
+    module: str
+    name: str
+    wrong: Wrong
+    family: Family
+    way: Way
+    share: float = 0.5
+
+
+def always(value: object) -> Wrong:
+    """A function that gives one value, whatever it is asked."""
+    return lambda right: lambda *arguments, **options: value
+
+
+def _pass(name: str) -> Rewriting:
+    run = dict(PASSES)[name]
+    return Rewriting(lambda program, drawn: run(program, frozenset(drawn.results)))
+
+
+def _keeping(run: Callable[..., Any]) -> Rewriting:
+    return Rewriting(lambda program, drawn: run(program, frozenset(drawn.results)))
+
+
+def _alone(run: Callable[..., Any]) -> Rewriting:
+    return Rewriting(lambda program, drawn: run(program))
+
+
+def _changed(result: Any, arguments: tuple[Any, ...]) -> bool:
+    return bool(result != arguments[0])
+
+
+R, L = "codegen.rewrite.", "codegen.lower."
+TILED = ((L + "row_blocks", "NEAR", 64), (L + "row_blocks", "CALL", 0.0))
+"""So that small pictures fall into blocks of rows."""
+SHARED = (("codegen.memory.places", "SMALL", 1),)
+"""So that small arrays share their bytes."""
+ROWS: tuple[Sabotage, ...] = (
+    # Before the differentiation.
+    Sabotage(
+        "pool-first",
+        R + "pool_first",
+        "is_monotone",
+        always(True),
+        draw.pools_of_activations,
+        Declared(lambda program, drawn: pool_first(program, {"loss"})),
+    ),
+    Sabotage(
+        "table-first",
+        R + "table_first",
+        "is_valid",
+        always(True),
+        draw.products_of_rows,
+        Declared(lambda program, drawn: tables_first(program, drawn.checked, {"z", "loss"})),
+    ),
+    # What is derived.
+    Sabotage(
+        "gather",
+        R + "gather",
+        "_covered",
+        lambda right: lambda equation, name, program: any(r.strong for r in equation.reads),
+        draw.left_sides,
+        _pass("gather"),
+    ),
+    Sabotage("merge", R + "merge", "stays_inside", always(True), draw.contributions, _pass("merge")),
+    Sabotage("inline", R + "inline", "stays_inside", always(True), draw.single_readers, _pass("inline")),
+    Sabotage(
+        "dead",
+        R + "dead",
+        "all_reads",
+        lambda right: lambda equation: right(equation)[1:],
+        draw.dead_ends,
+        _pass("dead"),
+    ),
+    Sabotage(
+        "share",
+        R + "share",
+        "_canonical",
+        lambda right: lambda equation: right(equation.with_(guards=())),
+        draw.twins,
+        _pass("share"),
+    ),
+    Sabotage(
+        "simplify",
+        R + "simplify",
+        "fold_piecewise",
+        lambda right: lambda expr: _exchanged(right(expr)),
+        draw.bodies,
+        _pass("simplify"),
+    ),
+    Sabotage(
+        "stabilise",
+        R + "stabilise",
+        "_two_branches",
+        lambda right: lambda expr: (lambda found: found and found[::-1])(right(expr)),
+        draw.unstable_bodies,
+        _pass("stabilise"),
+    ),
+    # What is computed once.
+    Sabotage(
+        "softmax",
+        R + "softmax",
+        "_unguarded",
+        lambda right: lambda equation, softmax: equation.with_(guards=()),
+        draw.softmaxes_under_guards,
+        _keeping(prepared),
+    ),
+    # Storage orders.
+    Sabotage(
+        "batch-last",
+        R + "batch_last",
+        "_order",
+        lambda right: lambda tensor, spatial: (found := right(tensor, spatial)) and found[::-1][1:] + found[:1],
+        draw.pictures,
+        Layout(lambda program: _rows_of_inputs(program, batch_last(program))),
+    ),
+    Sabotage(
+        "reduced-first",
+        R + "layout",
+        "map_all_reads",
+        lambda right: lambda equation, change: equation,
+        draw.reduced_products,
+        Layout(lambda program: (program, reduced_first(program))),
+    ),
+    Sabotage(
+        "time-major",
+        R + "layout",
+        "_tensor",
+        lambda right: lambda tensor, orders: tensor,
+        draw.recurrences,
+        Layout(lambda program: (program, time_major(program))),
+    ),
+    # What the loops need not compute.
+    Sabotage(
+        "one-hot",
+        R + "one_hot",
+        "_as_product",
+        lambda right: (
+            lambda equation, *rest: [
+                e.with_(body=e.body / slot(len(e.reads) - 1)) if e.over else e for e in right(equation, *rest)
+            ]
+        ),
+        draw.small_tables,
+        Rewriting(lambda program, drawn: one_hot_products(program, drawn.checked)),
+    ),
+    Sabotage(
+        "hoist",
+        R + "hoist",
+        "_hoist",
+        lambda right: lambda *arguments: _doubled(*right(*arguments)),
+        draw.recurrences,
+        _keeping(hoisted),
+    ),
+    Sabotage(
+        "repeated",
+        R + "repeated",
+        "_calls",
+        lambda right: lambda *arguments: [(a, k, (sympy.tanh, call[1])) for a, k, call in right(*arguments)],
+        draw.shared_functions,
+        _alone(repeated),
+    ),
+    Sabotage(
+        "gates",
+        R + "gates",
+        "INNER",
+        lambda right: {Sigmoid(slot(0)): (sympy.Integer(1), HALF + sympy.tanh(slot(0)) / 2)},
+        draw.gated,
+        Rewriting(lambda program, drawn: gates(_stable(program), frozenset(drawn.results))),
+    ),
+    Sabotage(
+        "across",
+        R + "across",
+        "inside",
+        always(()),
+        draw.reads_across_steps,
+        _alone(across),
+    ),
+    Sabotage(
+        "row-copies", R + "row_copies", "_swapped", lambda right: tuple, draw.written_by_parts, _alone(row_copies)
+    ),
+    Sabotage(
+        "copied-results",
+        R + "share",
+        "_canonical",
+        lambda right: lambda equation: right(equation.with_(guards=())),
+        draw.equal_results,
+        _alone(copied_results),
+    ),
+    Sabotage(
+        "words",
+        "codegen.ir.edit",
+        "renamed_body",
+        lambda right: lambda body, names: body,
+        draw.words,
+        Rewriting(lambda program, drawn: without_words(program, ("len", "range", "w", "i"))[0]),
+    ),
+    # The plan.
+    Sabotage(
+        "borders",
+        L + "borders",
+        "rest",
+        lambda right: lambda lengths, boxes: (found := right(lengths, boxes)) and found[:-1],
+        plan.padded_pictures,
+        Code("codegen.pipeline", "borders", did=_changed, under=((L + "borders", "DEAREST", 0),)),
+    ),
+    Sabotage(
+        "fuse",
+        L + "fuse",
+        "_are_apart",
+        always(True),
+        plan.points_after_points,
+        Code("codegen.pipeline", "fuse", "numba", did=_changed),
+    ),
+    Sabotage(
+        "reuse",
+        L + "reuse",
+        "accesses",
+        lambda right: lambda step: [(v, wrote) for v, wrote in right(step) if wrote or isinstance(step, Compute)],
+        plan.chains,
+        Code("codegen.pipeline", "reuse", did=_changed),
+    ),
+    Sabotage(
+        "row-blocks",
+        L + "row_blocks",
+        "fit",
+        always(True),
+        plan.blocks_of_rows,
+        Code("codegen.pipeline", "row_blocks", "numba", did=_changed, under=TILED),
+    ),
+    Sabotage(
+        "regions",
+        L + "region",
+        "_closed",
+        lambda right: lambda run: right(run[::-1]),
+        plan.small_steps,
+        Code("codegen.pipeline", "regions", "numba", did=_changed),
+    ),
+    Sabotage(
+        "arena",
+        "codegen.memory.moments",
+        "_span",
+        lambda right: lambda first, last: right(first, max(first, last - 1)),
+        plan.arrays_in_turn,
+        Code("codegen.memory.places", "planned", did=lambda memory, _: bool(memory.places), under=SHARED),
+    ),
+)
+
+
+def _doubled(made: list[Equation], rest: Equation) -> tuple[list[Equation], Equation]:
+    """Factors twice as large as they are."""
+    return [e.with_(body=2 * e.body) for e in made], rest
+
+
+def _rows_of_inputs(program: Program, orders: Orders) -> tuple[Program, Orders]:
+    program, copies = rows_of_inputs(program, orders)
+    return program, {copies.get(name, name): order for name, order in orders.items()}
+
+
+def _stable(program: Program) -> Program:
+    return dict(PASSES)["stabilise"](program, frozenset())
+
+
+def _exchanged(expr: sympy.Piecewise | None) -> sympy.Expr | None:
+    """The branches of two cases exchanged."""
+    if expr is None or len(expr.args) != 2:
+        return expr
+    (a, condition), (b, _) = expr.args
+    return sympy.Piecewise((b, condition), (a, True))
