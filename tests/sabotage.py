@@ -12,27 +12,13 @@ from typing import Any
 
 import sympy
 
-from codegen.equation import Equation, Program, slot
+from codegen.equation import Equation, slot
 from codegen.functions import Sigmoid
-from codegen.pipeline import PASSES, prepared
 from codegen.plan import Compute
-from codegen.rewrite.across import across
-from codegen.rewrite.batch_last import batch_last, rows_of_inputs
-from codegen.rewrite.gates import HALF, gates
-from codegen.rewrite.hoist import hoisted
-from codegen.rewrite.layout import Orders
-from codegen.rewrite.one_hot import one_hot_products
-from codegen.rewrite.pool_first import pool_first
-from codegen.rewrite.reduced_first import reduced_first
-from codegen.rewrite.renamed import without_words
-from codegen.rewrite.repeated import repeated
-from codegen.rewrite.row_copies import row_copies
-from codegen.rewrite.share import copied_results
-from codegen.rewrite.table_first import tables_first
-from codegen.rewrite.time_major import time_major
+from codegen.rewrite.gates import HALF
 from families import plans as plan
 from families import rewritings as draw
-from families.judging import Code, Declared, Layout, Rewriting, Way
+from families.judging import Code, Declared, Rewriting, Way
 from families.writing import Family
 
 Wrong = Callable[[Any], Any]
@@ -60,19 +46,6 @@ def always(value: object) -> Wrong:
     return lambda right: lambda *arguments, **options: value
 
 
-def _pass(name: str) -> Rewriting:
-    run = dict(PASSES)[name]
-    return Rewriting(lambda program, drawn: run(program, frozenset(drawn.results)))
-
-
-def _keeping(run: Callable[..., Any]) -> Rewriting:
-    return Rewriting(lambda program, drawn: run(program, frozenset(drawn.results)))
-
-
-def _alone(run: Callable[..., Any]) -> Rewriting:
-    return Rewriting(lambda program, drawn: run(program))
-
-
 def _changed(result: Any, arguments: tuple[Any, ...]) -> bool:
     return bool(result != arguments[0])
 
@@ -90,7 +63,7 @@ ROWS: tuple[Sabotage, ...] = (
         "is_monotone",
         always(True),
         draw.pools_of_activations,
-        Declared(lambda program, drawn: pool_first(program, {"loss"})),
+        Declared("pool-first"),
     ),
     Sabotage(
         "table-first",
@@ -98,7 +71,7 @@ ROWS: tuple[Sabotage, ...] = (
         "is_valid",
         always(True),
         draw.products_of_rows,
-        Declared(lambda program, drawn: tables_first(program, drawn.checked, {"z", "loss"})),
+        Declared("table-first"),
     ),
     # What is derived.
     Sabotage(
@@ -107,17 +80,17 @@ ROWS: tuple[Sabotage, ...] = (
         "_covered",
         lambda right: lambda equation, name, program: any(r.strong for r in equation.reads),
         draw.left_sides,
-        _pass("gather"),
+        Rewriting("gather"),
     ),
-    Sabotage("merge", R + "merge", "stays_inside", always(True), draw.contributions, _pass("merge")),
-    Sabotage("inline", R + "inline", "stays_inside", always(True), draw.single_readers, _pass("inline")),
+    Sabotage("merge", R + "merge", "stays_inside", always(True), draw.contributions, Rewriting("merge")),
+    Sabotage("inline", R + "inline", "stays_inside", always(True), draw.single_readers, Rewriting("inline")),
     Sabotage(
         "dead",
         R + "dead",
         "all_reads",
         lambda right: lambda equation: right(equation)[1:],
         draw.dead_ends,
-        _pass("dead"),
+        Rewriting("dead"),
     ),
     Sabotage(
         "share",
@@ -125,7 +98,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_canonical",
         lambda right: lambda equation: right(equation.with_(guards=())),
         draw.twins,
-        _pass("share"),
+        Rewriting("share"),
     ),
     Sabotage(
         "simplify",
@@ -133,7 +106,7 @@ ROWS: tuple[Sabotage, ...] = (
         "fold_piecewise",
         lambda right: lambda expr: _exchanged(right(expr)),
         draw.bodies,
-        _pass("simplify"),
+        Rewriting("simplify"),
     ),
     Sabotage(
         "stabilise",
@@ -141,7 +114,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_two_branches",
         lambda right: lambda expr: (lambda found: found and found[::-1])(right(expr)),
         draw.unstable_bodies,
-        _pass("stabilise"),
+        Rewriting("stabilise"),
     ),
     # What is computed once.
     Sabotage(
@@ -150,7 +123,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_unguarded",
         lambda right: lambda equation, softmax: equation.with_(guards=()),
         draw.softmaxes_under_guards,
-        _keeping(prepared),
+        Rewriting("softmax"),
     ),
     # Storage orders.
     Sabotage(
@@ -159,7 +132,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_order",
         lambda right: lambda tensor, spatial: (found := right(tensor, spatial)) and found[::-1][1:] + found[:1],
         draw.pictures,
-        Layout(lambda program: _rows_of_inputs(program, batch_last(program))),
+        Rewriting("batch-last"),
     ),
     Sabotage(
         "reduced-first",
@@ -167,7 +140,7 @@ ROWS: tuple[Sabotage, ...] = (
         "map_all_reads",
         lambda right: lambda equation, change: equation,
         draw.reduced_products,
-        Layout(lambda program: (program, reduced_first(program))),
+        Rewriting("reduced-first"),
     ),
     Sabotage(
         "time-major",
@@ -175,7 +148,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_tensor",
         lambda right: lambda tensor, orders: tensor,
         draw.recurrences,
-        Layout(lambda program: (program, time_major(program))),
+        Rewriting("time-major"),
     ),
     # What the loops need not compute.
     Sabotage(
@@ -188,7 +161,7 @@ ROWS: tuple[Sabotage, ...] = (
             ]
         ),
         draw.small_tables,
-        Rewriting(lambda program, drawn: one_hot_products(program, drawn.checked)),
+        Rewriting("one-hot"),
     ),
     Sabotage(
         "hoist",
@@ -196,7 +169,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_hoist",
         lambda right: lambda *arguments: _doubled(*right(*arguments)),
         draw.recurrences,
-        _keeping(hoisted),
+        Rewriting("hoist"),
     ),
     Sabotage(
         "repeated",
@@ -204,7 +177,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_calls",
         lambda right: lambda *arguments: [(a, k, (sympy.tanh, call[1])) for a, k, call in right(*arguments)],
         draw.shared_functions,
-        _alone(repeated),
+        Rewriting("repeated"),
     ),
     Sabotage(
         "gates",
@@ -212,7 +185,7 @@ ROWS: tuple[Sabotage, ...] = (
         "INNER",
         lambda right: {Sigmoid(slot(0)): (sympy.Integer(1), HALF + sympy.tanh(slot(0)) / 2)},
         draw.gated,
-        Rewriting(lambda program, drawn: gates(_stable(program), frozenset(drawn.results))),
+        Rewriting("gates"),
     ),
     Sabotage(
         "across",
@@ -220,10 +193,10 @@ ROWS: tuple[Sabotage, ...] = (
         "inside",
         always(()),
         draw.reads_across_steps,
-        _alone(across),
+        Rewriting("across"),
     ),
     Sabotage(
-        "row-copies", R + "row_copies", "_swapped", lambda right: tuple, draw.written_by_parts, _alone(row_copies)
+        "row-copies", R + "row_copies", "_swapped", lambda right: tuple, draw.written_by_parts, Rewriting("row-copies")
     ),
     Sabotage(
         "copied-results",
@@ -231,7 +204,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_canonical",
         lambda right: lambda equation: right(equation.with_(guards=())),
         draw.equal_results,
-        _alone(copied_results),
+        Rewriting("copied-results"),
     ),
     Sabotage(
         "words",
@@ -239,7 +212,7 @@ ROWS: tuple[Sabotage, ...] = (
         "renamed_body",
         lambda right: lambda body, names: body,
         draw.words,
-        Rewriting(lambda program, drawn: without_words(program, ("len", "range", "w", "i"))[0]),
+        Rewriting("words"),
     ),
     # The plan.
     Sabotage(
@@ -248,7 +221,7 @@ ROWS: tuple[Sabotage, ...] = (
         "rest",
         lambda right: lambda lengths, boxes: (found := right(lengths, boxes)) and found[:-1],
         plan.padded_pictures,
-        Code("codegen.pipeline", "borders", did=_changed, under=((L + "borders", "DEAREST", 0),)),
+        Code("codegen.passes.plans", "borders", did=_changed, under=((L + "borders", "DEAREST", 0),)),
     ),
     Sabotage(
         "fuse",
@@ -256,7 +229,7 @@ ROWS: tuple[Sabotage, ...] = (
         "_are_apart",
         always(True),
         plan.points_after_points,
-        Code("codegen.pipeline", "fuse", "numba", did=_changed),
+        Code("codegen.passes.plans", "fuse", "numba", did=_changed),
     ),
     Sabotage(
         "reuse",
@@ -264,7 +237,7 @@ ROWS: tuple[Sabotage, ...] = (
         "accesses",
         lambda right: lambda step: [(v, wrote) for v, wrote in right(step) if wrote or isinstance(step, Compute)],
         plan.chains,
-        Code("codegen.pipeline", "reuse", did=_changed),
+        Code("codegen.passes.plans", "reuse", did=_changed),
     ),
     Sabotage(
         "row-blocks",
@@ -272,7 +245,7 @@ ROWS: tuple[Sabotage, ...] = (
         "fit",
         always(True),
         plan.blocks_of_rows,
-        Code("codegen.pipeline", "row_blocks", "numba", did=_changed, under=TILED),
+        Code("codegen.passes.plans", "row_blocks", "numba", did=_changed, under=TILED),
     ),
     Sabotage(
         "regions",
@@ -280,7 +253,15 @@ ROWS: tuple[Sabotage, ...] = (
         "_closed",
         lambda right: lambda run: right(run[::-1]),
         plan.small_steps,
-        Code("codegen.pipeline", "regions", "numba", did=_changed),
+        Code("codegen.passes.plans", "regions", "numba", did=_changed),
+    ),
+    Sabotage(
+        "loop-names",
+        L + "loop_names",
+        "_view",
+        lambda right: lambda view, values: view,
+        plan.names_of_loops,
+        Code("codegen.passes.plans", "loops_apart", did=_changed),
     ),
     Sabotage(
         "arena",
@@ -296,15 +277,6 @@ ROWS: tuple[Sabotage, ...] = (
 def _doubled(made: list[Equation], rest: Equation) -> tuple[list[Equation], Equation]:
     """Factors twice as large as they are."""
     return [e.with_(body=2 * e.body) for e in made], rest
-
-
-def _rows_of_inputs(program: Program, orders: Orders) -> tuple[Program, Orders]:
-    program, copies = rows_of_inputs(program, orders)
-    return program, {copies.get(name, name): order for name, order in orders.items()}
-
-
-def _stable(program: Program) -> Program:
-    return dict(PASSES)["stabilise"](program, frozenset())
 
 
 def _exchanged(expr: sympy.Piecewise | None) -> sympy.Expr | None:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from codegen.errors import CodegenError
-from codegen.pipeline import PASSES
+from codegen.passes.table import PASSES
 from families.judging import sabotaged
 from families.writing import Drawn, Family
 from sabotage import ROWS, Sabotage
@@ -32,7 +32,8 @@ def drawn(family: Family, count: int = COUNT) -> list[Drawn]:
 
 
 def test_every_pass_has_a_row() -> None:
-    assert {name for name, _ in PASSES} <= {row.of for row in ROWS}
+    # What lowers an equation is a recipe, and every recipe has a row of its own.
+    assert {row.name for row in PASSES} - {"lower"} <= {row.of for row in ROWS}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.of)

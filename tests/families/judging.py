@@ -12,9 +12,10 @@ from unittest import mock
 
 import numpy as np
 
-from codegen.equation import Program
 from codegen.interpret import interpret
-from codegen.rewrite.layout import Orders, reordered
+from codegen.passes.state import Given, State
+from codegen.passes.table import PASSES
+from codegen.rewrite.layout import Orders
 from families.writing import Drawn
 from running import load
 from symnet.derive.reverse import gradient
@@ -40,53 +41,44 @@ def agree(found: Values, expected: Values, names: tuple[str, ...], orders: Order
             raise Wrong(f"{name} differs:\n{found[name]}\n{value}")
 
 
+def applied(name: str, drawn: Drawn) -> State:
+    """What one row of the table of passes makes of a program."""
+    (row,) = (row for row in PASSES if row.name == name)
+    given = Given(keep=frozenset(drawn.results), checked=drawn.checked)
+    return row.run(State(drawn.program), given)
+
+
 @dataclass(frozen=True)
 class Rewriting:
-    """A pass from program to program, given what else the draw says."""
+    """A row of the table of passes that changes the program, the orders in which its tensors are stored, or both."""
 
-    run: Callable[[Program, Drawn], Program]
+    name: str
 
     def used(self, drawn: Drawn) -> bool:
         """Whether the pass changed the program; raises Wrong where that changed what the program means."""
-        after = self.run(drawn.program, drawn)
-        if after == drawn.program:
+        after = applied(self.name, drawn)
+        if after.program == drawn.program:
             return False
-        before, now = (interpret(p, drawn.arrays, drawn.sizes) for p in (drawn.program, after))
-        both = tuple(t.name for t in after.tensors if t.name in before and t.kind != "value")
-        agree(now, before, tuple(dict.fromkeys((*drawn.results, *both))))
+        before, now = (interpret(p, drawn.arrays, drawn.sizes) for p in (drawn.program, after.program))
+        both = tuple(t.name for t in after.program.tensors if t.name in before and t.kind != "value")
+        agree(now, before, tuple(dict.fromkeys((*drawn.results, *both))), after.orders)
         return True
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A pass before the differentiation: the gradients stay what they were."""
+    """A row of the table that comes before the differentiation: the gradients stay what they were."""
 
-    run: Callable[[Program, Drawn], Program]
+    name: str
 
     def used(self, drawn: Drawn) -> bool:
-        after = self.run(drawn.program, drawn)
+        after = applied(self.name, drawn).program
         if after == drawn.program:
             return False
         wrt = [t.name for t in drawn.program.tensors if t.name in drawn.arrays and t.dtype == "float"]
         whole, changed = (gradient(p, wrt) for p in (drawn.program, after))
         names = (*drawn.results, *(f"d_{name}" for name in wrt))
         agree(*(interpret(p, drawn.arrays, drawn.sizes) for p in (changed, whole)), names)
-        return True
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A pass that chooses storage orders, and may put copies into the program first."""
-
-    run: Callable[[Program], tuple[Program, Orders]]
-
-    def used(self, drawn: Drawn) -> bool:
-        program, orders = self.run(drawn.program)
-        if not orders:
-            return False
-        after = reordered(program, orders)
-        before, now = (interpret(p, drawn.arrays, drawn.sizes) for p in (drawn.program, after))
-        agree(now, before, tuple(before), orders)
         return True
 
 
@@ -125,7 +117,7 @@ class Code:
         return any(seen)
 
 
-Way = Rewriting | Declared | Layout | Code
+Way = Rewriting | Declared | Code
 
 
 def computed(drawn: Drawn, target: str = "numpy") -> Values:

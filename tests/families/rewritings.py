@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from codegen.pipeline import PASSES
+from codegen.rewrite.gather import gather
+from codegen.rewrite.scalars import stabilise
 from families.writing import SMOOTH, Drawn, activated, rewritten, written
 
 MONOTONE = ("relu({})", "tanh({})", "exp({}/4)", "sigmoid({})")
@@ -77,7 +78,9 @@ def contributions(draw: random.Random) -> Drawn:
         text += "\nloss[] = sum[n,i](y[n,i]*g[n,i] + q[n,i]*g[n,i])"
         sizes = {"i": length}
         made = written(draw, f"x(N,{length}) a(N,{length}) g(N,{length})", text, sizes=sizes, wrt="x", results="y")
-        return replace(made, program=dict(PASSES)["gather"](made.program, frozenset()))
+        return replace(
+            made, program=made.program.with_equations(gather(e, made.program) for e in made.program.equations)
+        )
     classes = draw.randint(2, 4)
     terms = ["y[n,c] += sin(a[n,c])", "y[n,k] += a[n,k]*b[n,k]", "y[n,label[n]] += d[n]"]
     terms += ["y[n,c] += sum[j](a[n,j]*b[n,c])"]
@@ -214,7 +217,8 @@ def gated(draw: random.Random) -> Drawn:
     lines += [f"h[t,n,k] = p0[t,n,k]*({product}) + h[t-1,n,k]/2"]
     rows = parts * units
     given = f"W({rows},{inputs}):parameter V({rows},{units}):parameter b({rows}):parameter x(3,N,{inputs})"
-    return written(draw, given, "\n".join(lines), shapes={"z": (3, parts, "N", units)})
+    made = written(draw, given, "\n".join(lines), shapes={"z": (3, parts, "N", units)})
+    return replace(made, program=stabilise(made.program))
 
 
 def reads_across_steps(draw: random.Random) -> Drawn:
@@ -274,6 +278,6 @@ def reduced_products(draw: random.Random) -> Drawn:
 
 def words(draw: random.Random) -> Drawn:
     """Indices and sizes called like words of Python or of the generated code."""
-    first, second = draw.sample(("len", "range", "type", "for_", "w", "np", "i", "out"), 2)
+    first, second = draw.sample(("p", "range", "type", "g", "w", "np", "i", "out"), 2)
     text = f"y[n,{first}] = sum[{second}](x[n,{second}]*W[{first},{second}])/(1 + {first})"
     return written(draw, "x(N,3) W(4,3):parameter", text)

@@ -12,6 +12,7 @@ import numpy as np
 from codegen.affine import Affine
 from codegen.equation import Program, Tensor
 from codegen.notation import elaborate, show
+from codegen.passes.state import Given
 from codegen.pipeline import rewrite
 from symnet.derive.reverse import gradient
 
@@ -102,7 +103,7 @@ def with_values(
 
 def rewritten(drawn: Drawn) -> Drawn:
     """The program after the passes that come before the storage orders."""
-    return replace(drawn, program=rewrite(drawn.program, frozenset(drawn.results)))
+    return replace(drawn, program=rewrite(drawn.program, Given(keep=frozenset(drawn.results))))
 
 
 def _given(name: str, shape: str, kind: str) -> Tensor:
