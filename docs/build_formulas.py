@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import symnet as sn
+from codegen.oracle.whole import evaluate
 from symnet.derive.reverse import gradient
 from symnet.explain.matrix.prepare import Prepared, prepare
 from symnet.explain.matrix.recognise import Formula
 from symnet.explain.matrix.value import largest_difference
-from symnet.verify.arrays import evaluate
 from symnet.verify.draw import drawn
 
 PAGE = Path(__file__).with_name("formulas.md")

@@ -12,6 +12,7 @@ import pytest
 
 import symnet as sn
 from codegen.equation import Program
+from codegen.oracle.whole import evaluate
 from katex import refused
 from layer_models import LAYERS, model
 from symnet.cli import main
@@ -23,7 +24,6 @@ from symnet.explain.matrix.prepare import LAYOUTS, Prepared, prepare
 from symnet.explain.matrix.recognise import Formula, Unrecognised
 from symnet.explain.matrix.value import Setting, largest_difference, value
 from symnet.layers.base import Layer
-from symnet.verify.arrays import evaluate
 from symnet.verify.draw import LENGTH, drawn
 
 Golden = Callable[[str, str], None]

@@ -13,10 +13,10 @@ import symnet as sn
 from building import Case
 from codegen.errors import FormulaError
 from codegen.interpret import interpret
+from codegen.oracle.whole import evaluate
 from equations import cases
 from layer_models import LAYERS, model
 from symnet.cli import main
-from symnet.verify.arrays import evaluate
 from symnet.verify.draw import drawn
 from symnet.verify.ways import STEPS, TINY, compare, table
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from codegen.arguments import bind_sizes
+from codegen.oracle.whole import points
 from symnet.commands.arguments import Parser, UsageError, add_model, add_target, ending, whole
 from symnet.commands.network import compiled, load_model
 from symnet.commands.progress import working
@@ -13,7 +14,6 @@ from symnet.derive.network import trainable
 from symnet.errors import errors_of
 from symnet.files import check_output, write_atomic
 from symnet.graph import Model
-from symnet.verify.arrays import points
 from symnet.verify.declared import EXACT, Agreement, against_declared
 from symnet.verify.draw import SAMPLES, drawn
 from symnet.verify.plots import need_matplotlib, plot_ways

@@ -19,12 +19,12 @@ import numpy as np
 
 from codegen.dependence import recurrences
 from codegen.equation import Program
+from codegen.oracle.whole import evaluate
 from symnet.derive.reverse import cotangent_name, gradient
 from symnet.errors import border
 from symnet.explain.matrix.primes import Primes, primes
 from symnet.explain.slopes import Slope, largest_slope
 from symnet.graph import Model
-from symnet.verify.arrays import evaluate
 
 CHUNK = 4
 """Samples measured at a time: the boxes of convolutions are held in memory whole."""

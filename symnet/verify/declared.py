@@ -5,7 +5,7 @@ wrong together.  Here outputs and loss are compared with the interpreter's, and 
 interpreter's loss.  Neither rewriting nor generated code has a part in that side.
 
 The interpreter loops in Python, so arrays are small, and what a check may cost is bounded (`BUDGET`): larger networks
-are read by whole arrays (`symnet.verify.arrays`), with fewer directions; beyond that they are not compared, and
+are read by whole arrays (`codegen.oracle.whole`), with fewer directions; beyond that they are not compared, and
 the reason is said.
 """
 
@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from codegen.dependence import recurrences
 from codegen.equation import Program
 from codegen.interpret import interpret
+from codegen.oracle.judge import work
+from codegen.oracle.whole import evaluate, points
 from symnet.derive.network import trainable
 from symnet.graph import Model
-from symnet.verify.arrays import evaluate, points
 from symnet.verify.draw import drawn, small_sizes
 
 Arrays = dict[str, Any]
@@ -73,27 +73,16 @@ def against_declared(module: ModuleType, model: Model, seed: int = 0) -> Agreeme
     wanted = 2 * (len(trainable(model)) + len(WIDTHS))
     for least, samples in itertools.product((wanted, 4), SAMPLES):
         sizes = small_sizes(model, samples)
-        work = max(_work(model.program, sizes), _work(model.evaluation, sizes))
-        if BUDGET // work >= wanted:
-            return _compared(module, model, sizes, seed, "by the interpreter", _interpreted(sizes), BUDGET // work)
-        if BUDGET * WHOLE // work >= least and points(model.program, sizes) <= HELD:
-            return _compared(module, model, sizes, seed, "over whole arrays", evaluate, BUDGET * WHOLE // work)
-    return Agreement(skipped=f"its equations have {work:,} points for {samples} samples")
+        size = max(work(model.program, sizes), work(model.evaluation, sizes))
+        if BUDGET // size >= wanted:
+            return _compared(module, model, sizes, seed, "by the interpreter", _interpreted(sizes), BUDGET // size)
+        if BUDGET * WHOLE // size >= least and points(model.program, sizes) <= HELD:
+            return _compared(module, model, sizes, seed, "over whole arrays", evaluate, BUDGET * WHOLE // size)
+    return Agreement(skipped=f"its equations have {size:,} points for {samples} samples")
 
 
 def _interpreted(sizes: Mapping[str, int]) -> Reader:
     return lambda program, arrays: interpret(program, arrays, sizes)
-
-
-def _work(program: Program, sizes: Mapping[str, int]) -> int:
-    """The points of all equations; those of a recurrence are run through once for each of its steps."""
-    cycles = recurrences(program)
-    total = 0
-    for equation in program.equations:
-        steps = max((e.evaluate(sizes) for e in program.table[equation.target].shape), default=1)
-        rounds = steps + 1 if equation.target in cycles else 1
-        total += rounds * math.prod(extent.evaluate(sizes) for _, extent in equation.box)
-    return total
 
 
 def _compared(

@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from codegen.equation import Program
 from codegen.errors import FormulaError
+from codegen.oracle.whole import evaluate
 from symnet.derive.forward import jvp, tangent_name
 from symnet.derive.reverse import cotangent_name, gradient
-from symnet.verify.arrays import evaluate
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,7 +67,7 @@ class Ways:
 def compare(program: Program, arrays: Mapping[str, Any], wrt: Iterable[str], seed: int = 0) -> Ways:
     """The derivative of the scalar `loss` of `program` by the tensors `wrt` along a random direction, in every way.
 
-    arrays: an array for each input and parameter.  Raises what `symnet.verify.arrays.evaluate` raises.
+    arrays: an array for each input and parameter.  Raises what `codegen.oracle.whole.evaluate` raises.
     """
     names = tuple(wrt)
     rng = np.random.default_rng(seed)

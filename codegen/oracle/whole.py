@@ -19,19 +19,22 @@ from codegen.arguments import bind_sizes
 from codegen.dependence import components, recurrences
 from codegen.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript, slot
 from codegen.errors import FormulaError
-from symnet.verify.bodies import Array, scalar
+from codegen.oracle.bodies import Array, scalar
 
 ROUNDS = 10_000
 """The longest recurrence that is followed."""
 
 
-def evaluate(program: Program, arrays: Mapping[str, Array], dtype: Any = np.float64) -> dict[str, Array]:
+def evaluate(
+    program: Program, arrays: Mapping[str, Array], dtype: Any = np.float64, sizes: Mapping[str, int] | None = None
+) -> dict[str, Array]:
     """Every tensor of `program`, the float ones in `dtype`.
 
-    arrays: an array for each input and parameter.  Raises FormulaError for a function that has no form in `dtype`
-    (erf in complex numbers), and what `codegen.arguments` raises for missing or misshapen arrays.
+    arrays: an array for each input and parameter.  sizes: of the symbols that no shape tells.  Raises FormulaError
+    for a function that has no form in `dtype` (erf in complex numbers), and what `codegen.arguments` raises for
+    missing or misshapen arrays.
     """
-    sizes = bind_sizes(program, arrays)
+    sizes = bind_sizes(program, arrays, sizes)
     values: dict[str, Array] = {}
     for tensor in program.tensors:
         kind = {"float": dtype, "int": np.int64, "bool": np.bool_}[tensor.dtype]
@@ -99,6 +102,7 @@ class Box:
     def _terms(self, dtype: Any) -> tuple[Array, Array | None]:
         """The body over the box, and where it counts (None: everywhere)."""
         valid: Array | None = None
+        reached: Array | None = None  # by strong reads: elsewhere the term is 0
         skipping = self.equation.reduce in SKIPPING
         for guard in self.equation.guards:
             holds, inside = self._guard(guard)
@@ -106,36 +110,40 @@ class Box:
             valid = _both(valid, inside) if skipping else valid
         slots: dict[str, Array] = {}
         for k, read in enumerate(self.equation.reads):
-            fetched, inside = self._fetch(read)
-            slots[slot(k).name] = fetched
-            if skipping or read.strong:
-                valid = _both(valid, inside)
+            slots[slot(k).name], inside, found = self._fetch(read)
+            if skipping:
+                valid = _both(valid, _both(inside, found))
+            elif read.strong:
+                reached = _both(reached, inside)
         number = dtype.type if dtype.kind in "fc" else np.float64
-        return scalar(self.equation.body, {**self.grid, **slots}, number), valid
+        term = scalar(self.equation.body, {**self.grid, **slots}, number)
+        return (term if reached is None else np.where(reached, term, 0)), valid
 
-    def _fetch(self, read: Read) -> tuple[Array, Array | None]:
+    def _fetch(self, read: Read) -> tuple[Array, Array | None, Array | None]:
+        """A read's value, whether it is inside its box, and whether those in its subscripts are inside theirs."""
         array = self.values[read.tensor]
-        place, inside = self._place(read.at)
-        index, within = [], inside
+        place, found = self._place(read.at)
+        index, inside = [], None
         for position, extent in zip(place, array.shape, strict=True):
             if np.any(position < 0) or np.any(position >= extent):
-                within = _both(within, (position >= 0) & (position < extent))
+                inside = _both(inside, (position >= 0) & (position < extent))
             index.append(np.clip(position, 0, max(extent - 1, 0)))
-        found = array[tuple(index)] if array.size else np.zeros((1,) * len(self.names), array.dtype)
-        return (found if within is None else np.where(within, found, np.zeros((), array.dtype))), within
+        value = array[tuple(index)] if array.size else np.zeros((1,) * len(self.names), array.dtype)
+        return (value if inside is None else np.where(inside, value, np.zeros((), array.dtype))), inside, found
 
     def _place(self, at: tuple[Subscript, ...]) -> tuple[list[Array], Array | None]:
-        place, inside = [], None
+        """Where subscripts lead to, and whether every read in them is inside its box."""
+        place, found = [], None
         for subscript in at:
             if isinstance(subscript, Read):
-                value, within = self._fetch(subscript)
+                value, inside, reached = self._fetch(subscript)
                 place.append(value)
-                inside = _both(inside, within)
+                found = _both(found, _both(inside, reached))
             elif isinstance(subscript, Quotient):
                 place.append(self._affine(subscript.numerator) // subscript.divisor)
             else:
                 place.append(self._affine(subscript))
-        return place, inside
+        return place, found
 
     def _affine(self, affine: Affine) -> Array:
         total = np.asarray(affine.const)
@@ -146,15 +154,16 @@ class Box:
     def _guard(self, guard: Guard) -> tuple[Array, Array | None]:
         total, inside = self._affine(guard.affine), None
         for coefficient, read in guard.reads:
-            value, within = self._fetch(read)
+            value, within, found = self._fetch(read)
             total = total + coefficient * value.astype(np.int64)
-            inside = _both(inside, within)
+            inside = _both(inside, _both(within, found))
         tests = {">=": total >= 0, "==": total == 0, "!=": total != 0, "divides": total % guard.modulus == 0}
         return tests[guard.op], inside
 
     def _add(self, target: Array, term: Array) -> None:
         """`target[at] += term`, where the box repeats what the term does not depend on."""
         reduced = self.equation.reduce != "sum"
+        term = term if target.dtype.kind in "fc" else np.asarray(term).astype(target.dtype)
         shape = tuple(
             1 if reduced and n in self.equation.over else e for n, e in zip(self.names, self.shape, strict=True)
         )
@@ -164,7 +173,7 @@ class Box:
             full = np.broadcast_to(term, shape)
             target += full.sum(axis=tuple(range(len(names), len(shape)))) if len(shape) > len(names) else full
             return
-        place, inside = self._place(self.equation.at)
+        place, inside = self._place(self.equation.at)[0], None
         for position, extent in zip(place, target.shape, strict=True):
             inside = _both(inside, (position >= 0) & (position < extent))
         kept = np.broadcast_to(True if inside is None else inside, shape)
