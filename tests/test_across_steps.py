@@ -201,3 +201,21 @@ def test_a_state_of_one_row_beside_an_input(length: int, target: str) -> None:
         h[:, t] = np.sin(x[:, t] + h[:, t + 1])
     made = module("h[n,t,s] = sin(x[n,t] + h[n,t+1,s])", target, {"x": x}, sizes={"t": length, "s": 1})
     judged(made, {"x": x}, h[:, :length, None], {})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("columns", [1, 2])
+def test_states_whose_steps_are_not_stored_first(columns: int, target: str) -> None:
+    """The states are read with their axes exchanged, so that one layout wants the steps first, the other second."""
+    text = "h[n,i,f] = x[n,f,i] + sum[u](p[f,u]*g[n,i-1,u])\ng[n,i,f] = h[n,i,f]\n"
+    text += "y[n,(r,z)] = (max[f](h[n,r,f]) + g[n,z,r])*h[n,r,z]"
+    given, weights = RNG.normal(size=(2, columns, 2)), RNG.normal(size=(columns, 3))
+    sizes = {"i": 2, "f": columns, "u": 3, "r": 2, "z": 2}
+    made = module(text, target, {"x": given}, params={"p": "f,u"}, sizes=sizes)
+    states = np.zeros((2, 2, 2))
+    for i in range(2):
+        before = states[:, i - 1, :columns] @ weights[:, :columns].T if i else 0
+        states[:, i, :columns] = given[:, :, i] + before
+    top = states[:, :, :columns].max(2)
+    right = (top[:, :, None] + states.swapaxes(1, 2)) * states
+    judged(made, {"x": given}, right.reshape(2, 4), {"f.p": weights})

@@ -71,7 +71,7 @@ def _lowered(program: Program, storage: Storage, rims: Mapping[str, Rims]) -> tu
     items = schedule(program)
     storage.parts = in_parts(program, items)
     loops = [item for item in items if isinstance(item, Recurrence)]
-    frames = {name: rim for loop in loops for name, rim in shifts(program, loop.axes).items()}
+    frames = {name: (loop.axes[name], *rim) for loop in loops for name, rim in shifts(program, loop.axes).items()}
     looped = {name for loop in loops for name in loop.axes}
     views = {
         e.target: view for e in program.equations if e.target not in looped and (view := _alias(e, program)) is not None

@@ -52,8 +52,8 @@ class Storage:
     """Tensors whose equations write disjoint parts that cover them: each is assigned."""
     masks: dict[str, int] = field(default_factory=dict)
     """Arg maxima stored as masks: the number of points."""
-    frames: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Tensors stored inside a frame of zeros along axis 0: (name of the frame, width before the first step)."""
+    frames: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    """Tensors stored inside a frame of zeros: (name of the frame, the axis of the steps, width before the first one)."""
 
     @cached_property
     def unbounded(self) -> frozenset[str]:
@@ -91,13 +91,14 @@ class Storage:
         if tensor.kind in ("value", "input"):
             self.setup.append(Buffer(name, tensor.shape, tensor.dtype))
 
-    def framed(self, name: str, before: int, after: int) -> None:
-        """Storage for a recurrent tensor, with zeros before its first and after its last step."""
+    def framed(self, name: str, axis: int, before: int, after: int) -> None:
+        """Storage for a recurrent tensor, with zeros before its first and after its last step along `axis`."""
         tensor = self.program.table[name]
-        self.shapes[name] = tensor.shape
-        frame = self.buffer(f"{name}.states", (tensor.shape[0] + before + after, *tensor.shape[1:]), tensor.dtype, 0.0)
-        self.setup.append(Alias(name, _steps(frame, before, tensor.shape[0])))
-        self.frames[name] = (frame, before)
+        self.shapes[name] = shape = tensor.shape
+        framed = (*shape[:axis], shape[axis] + before + after, *shape[axis + 1 :])
+        frame = self.buffer(f"{name}.states", framed, tensor.dtype, 0.0)
+        self.setup.append(Alias(name, _steps(frame, axis, before, shape[axis])))
+        self.frames[name] = (frame, axis, before)
 
     def bordered(self, name: str, low: tuple[int, ...], high: tuple[int, ...]) -> str:
         """Storage for a tensor inside a frame of zeros; the frame's name."""
@@ -110,7 +111,7 @@ class Storage:
 
     def along(self, name: str, axis: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
         """(array, subscript) for a read of a loop's step: shifted reads of recurrent tensors go to their frame."""
-        if axis == 0 and self._is_framed(name, subscript):
+        if self._is_framed(name, axis, subscript):
             return self._shifted(name, subscript.const), subscript - subscript.const
         low, high = subscript.bounds(equation.extents)
         size = self.shapes[name][axis]
@@ -122,14 +123,14 @@ class Storage:
         low_, high_ = self._overhang(at, self.shapes[name], equation.with_(box=tuple(box.items())))
         return self._padded(name, low_, high_, 0.0), subscript + low_[axis]
 
-    def _is_framed(self, name: str, subscript: Affine) -> bool:
+    def _is_framed(self, name: str, axis: int, subscript: Affine) -> bool:
         """Whether a read is that of an index a distance away, in a recurrent tensor's frame that is wide enough."""
         distance = subscript.const
         if name not in self.frames or not distance or [c for _, c in subscript.terms] != [1]:
             return False
-        frame, before = self.frames[name]
-        after = self.shapes[frame][0] - self.shapes[name][0] - before
-        return -before <= distance <= after.const
+        frame, along, before = self.frames[name]
+        after = self.shapes[frame][axis] - self.shapes[name][axis] - before
+        return axis == along and -before <= distance <= after.const
 
     def _shifted(self, name: str, distance: int) -> str:
         """The recurrent tensor as seen `distance` steps away: an array of the same shape."""
@@ -138,8 +139,8 @@ class Storage:
         key = ("shifted", name, distance)
         if key not in self.prepared:
             shifted = self.prepared[key] = self.unused(shifted)
-            frame, before = self.frames[name]
-            self.setup.append(Alias(shifted, _steps(frame, before + distance, self.shapes[name][0])))
+            frame, axis, before = self.frames[name]
+            self.setup.append(Alias(shifted, _steps(frame, axis, before + distance, self.shapes[name][axis])))
             self.shapes[shifted] = self.shapes[name]
             self.dtypes[shifted] = self.dtypes[name]
         return self.prepared[key]
@@ -147,8 +148,9 @@ class Storage:
     def source(self, read: Read, equation: Equation, fill: float = 0.0) -> tuple[str, tuple[Affine, ...]] | None:
         """(array, subscripts) of a read that needs no padding with `fill`; None when it leaves its box."""
         at, name = affine(read), read.tensor
-        if not fill and at and self._is_framed(name, at[0]) and at[0].terms[0][0] in equation.extents:
-            name, at = self._shifted(name, at[0].const), (Affine(at[0].terms), *at[1:])
+        axis = self.frames[name][1] if name in self.frames else 0
+        if not fill and at and self._is_framed(name, axis, at[axis]) and at[axis].terms[0][0] in equation.extents:
+            name, at = self._shifted(name, at[axis].const), (*at[:axis], Affine(at[axis].terms), *at[axis + 1 :])
         inside = all(
             low.is_nonnegative() and (size - 1 - high).is_nonnegative()
             for (low, high), size in zip((a.bounds(equation.extents) for a in at), self.shapes[name], strict=True)
@@ -220,9 +222,9 @@ class Storage:
         return self.prepared[key]
 
 
-def _steps(frame: str, start: int, steps: Affine) -> View:
-    """`steps` entries of a frame along axis 0."""
-    return View(frame).then(Take((Slice(Affine.of(start), 1, steps),)), axes=())
+def _steps(frame: str, axis: int, start: int, steps: Affine) -> View:
+    """`steps` entries of a frame along an axis."""
+    return View(frame).then(Take((*(FULL for _ in range(axis)), Slice(Affine.of(start), 1, steps))), axes=())
 
 
 def interior(name: str, low: Sequence[int], shape: Sequence[Affine], framed: Sequence[Affine]) -> View:

@@ -26,7 +26,8 @@ MOST_AXES = 3
 def time_major(program: Program) -> Orders:
     """The storage order of every recurrent value whose step axis is not in front yet, and of what goes with it."""
     orders: dict[str, tuple[int, ...]] = {}
-    for loop in recurrences(program):
+    loops = recurrences(program)
+    for loop in loops:
         for name, axis in loop.axes.items():
             rank = len(program.table[name].shape)
             if program.table[name].kind == "value":
@@ -36,7 +37,7 @@ def time_major(program: Program) -> Orders:
                 if order != tuple(range(rank)):
                     orders[name] = order
     if orders:
-        _follow(program, orders)
+        _follow(program, orders, frozenset(name for loop in loops for name in loop.axes))
         orders |= _tables(program, orders)
     return orders
 
@@ -58,8 +59,8 @@ def _tables(program: Program, orders: Orders) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _follow(program: Program, orders: dict[str, tuple[int, ...]]) -> None:
-    """Give every tensor that shares steps and batch with a known one the steps first."""
+def _follow(program: Program, orders: dict[str, tuple[int, ...]], recurrent: frozenset[str]) -> None:
+    """Give every tensor that shares steps and batch with a known one the steps first; recurrent ones have their own."""
     changed = True
     while changed:
         changed = False
@@ -68,7 +69,7 @@ def _follow(program: Program, orders: dict[str, tuple[int, ...]]) -> None:
             for name, at in occurrences(equation) if pair else ():
                 names = plain_indices(at)
                 tensor = program.table[name]
-                free = name not in orders and tensor.kind == "value" and tensor.dtype == "float"
+                free = name not in recurrent | orders.keys() and tensor.kind == "value" and tensor.dtype == "float"
                 if not free or names is None or len(names) > MOST_AXES or not set(pair or ()) <= set(names):
                     continue
                 steps, batch = (names.index(n) for n in pair or ())
