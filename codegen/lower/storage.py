@@ -53,7 +53,7 @@ class Storage:
     masks: dict[str, int] = field(default_factory=dict)
     """Arg maxima stored as masks: the number of points."""
     frames: dict[str, tuple[str, int, int]] = field(default_factory=dict)
-    """Tensors stored inside a frame of zeros: (name of the frame, the axis of the steps, width before the first one)."""
+    """Tensors stored inside a frame of zeros: its name, the axis of the steps, and the width before the first one."""
 
     @cached_property
     def unbounded(self) -> frozenset[str]:

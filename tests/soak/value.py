@@ -278,6 +278,7 @@ class Value:
             total = np.where(kept, body, 0).sum(axis=axes, keepdims=True)
             return total / math.prod(self.extents[name] for name in node.over) if node.op == "mean" else total
         if node.op == "prod":
+            self.infinite |= bool(np.isinf(body.real[kept]).any())
             return np.where(kept, body, 1).prod(axis=axes, keepdims=True)
         return self.greatest(node, body, kept, axes)
 
