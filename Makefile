@@ -2,6 +2,7 @@
 # make test   run the tests
 # make lint   style and types
 # make soak   draw formulas and networks and look for wrong numbers, SEED=1 MINUTES=3
+# make mutants  change codegen/ in one place at a time, and count what the tests notice, SEED=hash COUNT=20 MINUTES=60
 # make bench  race training steps against other frameworks; its tables are the README's
 #
 # Each target makes its own environment in .venv (or VENV=path) the first time,
@@ -15,18 +16,20 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.symnet-ready
 PYTEST_ARGS ?=
 SEED ?=
-MINUTES ?= 3
+MINUTES ?=
+COUNT ?=
 
 # The matrices here are small: a second thread in each product costs more than it brings.
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint format bench clean
+.PHONY: help setup demo test soak mutants lint format bench clean
 
 help:
 	@echo 'make demo   compile the CNN, train it on the digits, print its test accuracy'
 	@echo 'make test   run the tests (PYTEST_ARGS="-k conv" runs some of them)'
 	@echo 'make soak   draw formulas and networks, look for wrong numbers (SEED=1 MINUTES=3, SOAK_ARGS="--kind formulas")'
+	@echo 'make mutants  changes codegen/ in one place at a time; what do the tests notice? (COUNT=20 MINUTES=60 SEED=hash)'
 	@echo 'make lint   ruff and mypy; make format puts the files in standard form'
 	@echo 'make bench  race training steps against other frameworks, and put the tables into the README'
 	@echo 'make clean  remove build/ and the caches (not the environment)'
@@ -48,7 +51,13 @@ test: $(READY)
 	'$(BIN)/python' -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 soak: $(READY)
-	PYTHONPATH=.:tests '$(BIN)/python' -m soak --jobs 2 --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(SOAK_ARGS)
+	PYTHONPATH=.:tests '$(BIN)/python' -m soak --jobs 2 --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(SOAK_ARGS)
+
+# The first time, every check is run once to see which lines it reaches.
+mutants: $(READY)
+	@test -e build/mutants/map.json || PYTHONPATH=.:tests '$(BIN)/python' -m mutants --record
+	PYTHONPATH=.:tests '$(BIN)/python' -m mutants $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(MUTANTS_ARGS)
 
 lint: $(READY)
 	'$(BIN)/ruff' check .

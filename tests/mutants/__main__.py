@@ -1,0 +1,55 @@
+"""python -m mutants: mutations of codegen/, each against the tests that reach its line.
+
+python -m mutants --record                 first: which checks reach which lines (half an hour)
+python -m mutants --count 20 --minutes 10  then: so many mutations of this commit
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mutants.coverage import Map, head, recorded
+from mutants.driver import run, summary
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / "build" / "mutants"
+TESTS = (
+    *("passes", "lowering", "compute_less", "gates", "layout", "recurrence", "slices", "conditions", "constants"),
+    *("border", "borders", "check", "interpret", "meaning", "notation", "memory", "numbers", "quotients", "rows"),
+    *("schedules", "tables", "names", "printed_numbers", "limits", "fixed_cost", "reduction_then_more", "allocation"),
+    *("across_steps", "scalar", "masked_states", "order_of_equations", "unbounded", "unread_indices", "kinks"),
+    *("nonfinite", "positions", "debug", "edit", "error_function", "numexpr_limits", "parts", "recipes"),
+)
+"""Of tests/test_*.py, those whose tests are recorded."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m mutants", description=__doc__.splitlines()[0])
+    parser.add_argument("--record", action="store_true", help="run every check once and note the lines that it reaches")
+    parser.add_argument("--only", nargs="*", help="with --record: formula, family, network, or test files")
+    parser.add_argument("--seed", help="the hash of the commit, where nothing is said")
+    parser.add_argument("--count", type=int, default=20, help="mutations that are not equivalent")
+    parser.add_argument("--minutes", type=float, default=60, help="after which nothing new is tried")
+    parser.add_argument("--folder", default="codegen", help="where sources are changed")
+    parser.add_argument("--map", type=Path, default=CACHE / "map.json")
+    parser.add_argument("--log", type=Path, default=CACHE / "log.jsonl")
+    args = parser.parse_args()
+    args.map.parent.mkdir(parents=True, exist_ok=True)
+    known, commit = Map.read(args.map), head(ROOT)
+    if args.record:
+        kinds = ("formula", "family", "network")
+        only = args.only if args.only is not None else [*kinds, *(f"test_{name}.py" for name in TESTS)]
+        recorded(known, ROOT, [k for k in only if k in kinds], [t for t in only if t not in kinds], args.minutes)
+        return 0
+    if not known.checks:
+        print("no map of lines: python -m mutants --record", file=sys.stderr)
+        return 2
+    rows = run(ROOT, commit, args.folder, args.seed or commit, args.count, args.minutes, known, args.log)
+    print(summary(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
