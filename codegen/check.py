@@ -30,6 +30,7 @@ from codegen.equation import (
     all_reads,
     index_symbol,
     indices_of,
+    infinite_slot,
     size_symbol,
     slot,
 )
@@ -148,7 +149,7 @@ def _names(equation: Equation, around: Surroundings) -> Complaints:
 
 
 def _body(equation: Equation, around: Surroundings) -> Complaints:
-    allowed = {slot(k) for k in range(len(equation.reads))}
+    allowed = {each(k) for k in range(len(equation.reads)) for each in (slot, infinite_slot)}
     allowed |= {index_symbol(name) for name in equation.extents} | {size_symbol(name) for name in around.sizes}
     for symbol in sorted(equation.body.free_symbols - allowed, key=str):
         name = str(symbol)

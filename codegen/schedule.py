@@ -58,6 +58,11 @@ def schedule(program: Program) -> tuple[Item, ...]:
     return _defining_first(ordered)
 
 
+def in_order(program: Program) -> Program:
+    """`program` with its equations in the order in which they run, those of a loop in that of one step."""
+    return program.with_equations(e for item in schedule(program) for e in _equations(item))
+
+
 def recurrences(program: Program) -> tuple[Recurrence, ...]:
     """The recurrences of a program."""
     graph = sources(program)
@@ -173,9 +178,9 @@ def _defining_first(items: Iterable[Item]) -> tuple[Item, ...]:
     seen: set[str] = set()
 
     def marked(equation: Equation) -> Equation:
-        changed = equation.with_(accumulate=equation.target in seen)
+        accumulate = equation.target in seen
         seen.add(equation.target)
-        return changed
+        return equation if equation.accumulate == accumulate else equation.with_(accumulate=accumulate)
 
     result: list[Item] = []
     for item in items:

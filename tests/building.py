@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import sympy
@@ -13,7 +14,11 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 from codegen.affine import Affine
 from codegen.equation import Equation, Guard, Program, Read, Reduction, Subscript, Tensor, slot
 from codegen.interpret import interpret
+from codegen.lower import lower
+from codegen.lower.legalize import legalize
+from codegen.plan import Plan
 from codegen.quote import quote
+from codegen.schedule import in_order
 
 A = Affine.of
 n, i, j, u, v, c, d, k, o, p = (A(name) for name in "nijuvcdkop")
@@ -122,6 +127,12 @@ def with_arrays(draw: Draw, family: str, made: Program, ranges: Ranges | None = 
         else:
             arrays[t.name] = rng.integers(low, high + 1, shape) if t.dtype == "int" else rng.random(shape) < 0.6
     return Case(family, made, arrays, sizes)
+
+
+def plan_of(made: Program, checked: Mapping[str, int] | None = None, **options: Any) -> Plan:
+    """The plan of `made` as it stands.  options: those of `lower`."""
+    made = in_order(made)
+    return lower(made, legalize(made, checked), checked, **options)
 
 
 def with_loss(case: Case) -> Case:

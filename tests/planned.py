@@ -72,7 +72,13 @@ def of_network(model: sn.Model, target: str, **options: Any) -> list[Lowered]:
 
 def of_case(case: Case, target: str = "numpy") -> Lowered:
     """A drawn program as it stands."""
-    return Lowered(State(case.program), Given(target=target))
+    return of_program(case.program, target)
+
+
+def of_program(program: Program, target: str = "numpy") -> Lowered:
+    """A program as it stands."""
+    given = Given(target=target)
+    return Lowered(run(State(program), given, "legal"), given)
 
 
 def wrong(

@@ -6,6 +6,7 @@ reaches the pass, that the oracle is content with it as it is, and that it is no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -213,6 +214,31 @@ ROWS: tuple[Sabotage, ...] = (
         lambda right: lambda body, names: body,
         draw.words,
         Rewriting("words"),
+    ),
+    # What equations leave implicit.
+    Sabotage(
+        "in-order",
+        "codegen.schedule",
+        "_defining_first",
+        lambda right: tuple,
+        draw.recurrences,
+        Code("codegen.passes.rewritings", "in_order", did=_changed),
+    ),
+    Sabotage(
+        "legalize",
+        L + "legalize",
+        "_REPEATED",
+        lambda right: dict.fromkeys(right, lambda body, count: body),
+        draw.reductions,
+        Rewriting("legalize"),
+    ),
+    Sabotage(
+        "legalize",
+        L + "outside",
+        "fill_outside",
+        always(-math.inf),
+        draw.reductions,
+        Code("codegen.passes.rewritings", "legalize", did=_changed),
     ),
     # The plan.
     Sabotage(

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import sympy
 
-from building import A, equation, i, n, program, read, tensor, u
+from building import A, equation, i, n, plan_of, program, read, tensor, u
 from codegen.equation import Guard, Program, Read, infinite_slot, slot
 from codegen.interpret import interpret
 from codegen.ir.edit import compact, inserted, joined, map_all_reads, redirected, renamed, without_points
 from codegen.ir.names import LETTERS, by_number, indices
-from codegen.lower import lower
 from codegen.notation import elaborate
 from codegen.plan import Direct, views_of
 from codegen.rewrite.share import share_equal
@@ -123,7 +122,7 @@ def test_an_index_may_be_called_like_one_that_a_recipe_makes(old: str) -> None:
     by_columns.compute(by_columns.parameters(arrays), workspace)
     np.testing.assert_allclose(by_columns.results(workspace)["z"], interpret(made, arrays, {"N": 2})["z"], rtol=1e-12)
     for word in ("row", "block"):
-        plans = [lower(_convolution(old, name), recipes=("direct",), compiled=True) for name in (word, "other")]
+        plans = [plan_of(_convolution(old, name), recipes=("direct",), compiled=True) for name in (word, "other")]
         steps, others = ([s for block in plan.blocks for s in block.steps] for plan in plans)
         assert any(isinstance(step, Direct) for step in steps)
         same = [(a.base, a.ops) for step in steps for a in views_of(step)]

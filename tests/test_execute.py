@@ -19,14 +19,13 @@ from codegen.equation import Equation, slot
 from codegen.lower import borders, fuse, reuse, row_blocks
 from codegen.oracle.arrays import PlanError
 from codegen.oracle.execute import execute
-from codegen.passes.state import Given, State
 from codegen.plan import Alias, Block, Buffer, Compute, Copy, Fill, Gather, Loop, MatMul, Plan, Reduce, ScatterAdd, Step
 from codegen.view import Reshape, Slice, Take, Transpose, View, Windows
 from corpus import network
 from equations import cases
 from layer_models import LAYERS
 from layer_models import model as model_of
-from planned import Lowered, of_case, of_network, wrong
+from planned import Lowered, of_case, of_network, of_program, wrong
 
 N = A("N")
 CHOSEN = (
@@ -73,7 +72,7 @@ def plain(*equations: Equation, target: str = "numba", **shapes: tuple[int | str
     defined, used = {e.target for e in equations}, {r.tensor for e in equations for r in e.reads}
     kinds = {name: "input" if name not in defined else "value" if name in used else "result" for name in shapes}
     made = program([tensor(name, *shape, kind=kinds[name]) for name, shape in shapes.items()], *equations)
-    return Lowered(State(made), Given(target=target))
+    return of_program(made, target)
 
 
 def mirrored() -> Lowered:

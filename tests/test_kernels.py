@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from building import A, equation, i, n, program, read, tensor
+from building import A, equation, i, n, plan_of, program, read, tensor
 from codegen.emit import blocked
 from codegen.equation import Read
 from codegen.interpret import interpret
-from codegen.lower import lower
 from codegen.plan import Compute, Loop, MatMul, Reduce, Step
 from running import run
 from test_compute_less import SIZES, N, arrays, elman, perceptron, transformer
@@ -32,7 +31,7 @@ def summed(
     given = arrays(made)
     found = run(made, given, SIZES, ("y",))
     np.testing.assert_allclose(found["y"], interpret(made, given, SIZES)["y"], rtol=1e-12)
-    return [s for block in lower(made).blocks for s in opened(block.steps)]
+    return [s for block in plan_of(made).blocks for s in opened(block.steps)]
 
 
 def test_sums_are_products_with_a_vector() -> None:
@@ -50,7 +49,7 @@ def test_sums_are_put_in_the_order_of_the_left_side() -> None:
     k = A("k")
     tensors = [tensor("a", N, 5, 6), tensor("y", 6, 5, kind="result")]
     made = program(tensors, equation("y", (k, i), [read("a", n, i, k)], over=("n",), n=N, i=5, k=6))
-    assert [type(s) for block in lower(made).blocks for s in block.steps] == [MatMul, Compute]
+    assert [type(s) for block in plan_of(made).blocks for s in block.steps] == [MatMul, Compute]
     given = arrays(made)
     np.testing.assert_allclose(run(made, given, SIZES, ("y",))["y"], interpret(made, given, SIZES)["y"], rtol=1e-12)
 
@@ -59,7 +58,7 @@ def test_a_sum_over_places_apart_is_reduced() -> None:
     k = A("k")
     tensors = [tensor("a", 4, N, 40), tensor("y", N, kind="result")]
     made = program(tensors, equation("y", (n,), [read("a", k, n, i)], over=("k", "i"), n=N, i=40, k=4))
-    assert any(isinstance(s, Reduce) for block in lower(made).blocks for s in block.steps)
+    assert any(isinstance(s, Reduce) for block in plan_of(made).blocks for s in block.steps)
 
 
 def statements(source: str, target: str) -> list[str]:

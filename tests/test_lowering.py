@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import sympy
 
-from building import A, c, d, equation, i, j, n, o, p, program, read, tensor, u
+from building import A, c, d, equation, i, j, n, o, p, plan_of, program, read, tensor, u
 from codegen.equation import Equation, Guard, Program, Tensor, index_symbol, slot
 from codegen.interpret import interpret
-from codegen.lower import lower
 from codegen.plan import Loop, Step
 from running import load
 from test_passes import SAMPLES, N, drawn
@@ -26,7 +25,7 @@ def kinds(made: Program, checked: Mapping[str, int] | None = None) -> list[str]:
     def opened(steps: tuple[Step, ...]) -> list[Step]:
         return [s for step in steps for s in ([step, *opened(step.steps)] if isinstance(step, Loop) else [step])]
 
-    return [type(step).__name__ for block in lower(made, checked).blocks for step in opened(block.steps)]
+    return [type(step).__name__ for block in plan_of(made, checked).blocks for step in opened(block.steps)]
 
 
 def computes(made: Program, checked: Mapping[str, int] | None = None) -> str:

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import sympy
 
-from building import A, c, equation, i, n, program, read, tensor, u
+from building import A, c, equation, i, n, plan_of, program, read, tensor, u
 from codegen.affine import Affine
 from codegen.equation import Program, Read, all_reads, index_symbol, slot, slots_of
 from codegen.interpret import interpret
 from codegen.ir.edit import substitute
-from codegen.lower import lower
 from codegen.lower.reuse import reuse
 from codegen.passes.rewritings import DERIVED
 from codegen.passes.state import Given, State
@@ -150,14 +149,14 @@ def test_stabilise_survives_what_overflows() -> None:
 
 def test_work_is_done_in_place_where_nobody_reads_the_operand_again() -> None:
     made = chain(sympy.sin(slot(0)), sympy.tanh(slot(0)), sympy.exp(slot(0)))
-    setup = reuse(lower(made), made, frozenset({"h3"})).setup
+    setup = reuse(plan_of(made), made, frozenset({"h3"})).setup
     assert {item.name: item.view.base for item in setup if isinstance(item, Alias)} == {"h2": "h1", "h3": "h2"}
 
 
 @pytest.mark.parametrize("kept", ["h1", "h2"])
 def test_what_is_kept_is_not_overwritten(kept: str) -> None:
     made = chain(sympy.sin(slot(0)), sympy.tanh(slot(0)), sympy.exp(slot(0)))
-    setup = reuse(lower(made), made, frozenset({kept, "h3"})).setup
+    setup = reuse(plan_of(made), made, frozenset({kept, "h3"})).setup
     names = {item.name: item.view.base for item in setup if isinstance(item, Alias)}
     following = {"h1": "h2", "h2": "h3"}[kept]
     assert following not in names
@@ -167,7 +166,7 @@ def test_an_operand_read_elsewhere_is_not_overwritten() -> None:
     one = chain(sympy.sin(slot(0)), sympy.tanh(slot(0)))
     late = equation("y", (n, i), [read("h1", n, i), read("h2", n, i)], n=N, i=4)
     made = program([*one.tensors, tensor("y", N, 4)], *one.equations, late)
-    aliases = [item.name for item in reuse(lower(made), made, frozenset({"y"})).setup if isinstance(item, Alias)]
+    aliases = [item.name for item in reuse(plan_of(made), made, frozenset({"y"})).setup if isinstance(item, Alias)]
     assert "h2" not in aliases
 
 
@@ -175,7 +174,7 @@ def test_an_operand_read_at_another_place_too_is_not_overwritten() -> None:
     one = chain(sympy.sin(slot(0)))
     turned = equation("y", (n, i), [read("h1", n, i), read("h1", n, A(3) - i)], n=N, i=4)
     made = program([*one.tensors, tensor("y", N, 4)], *one.equations, turned)
-    assert not any(isinstance(item, Alias) for item in reuse(lower(made), made, frozenset({"y"})).setup)
+    assert not any(isinstance(item, Alias) for item in reuse(plan_of(made), made, frozenset({"y"})).setup)
 
 
 def test_substitution_reaches_every_place_an_index_stands() -> None:

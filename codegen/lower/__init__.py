@@ -22,7 +22,6 @@ from codegen.equation import Equation, Program
 from codegen.lower.contraction import contraction
 from codegen.lower.direct import direct
 from codegen.lower.elementwise import alias_of, elementwise
-from codegen.lower.explicit import explicit
 from codegen.lower.factors import two_operands
 from codegen.lower.frames import Rims, torn, wanted
 from codegen.lower.lookup import fetched, gathered, one_hot, scatter_lookup
@@ -42,30 +41,38 @@ from codegen.view import View
 
 def lower(
     program: Program,
+    legal: Program,
     checked: Checked | None = None,
     keep: frozenset[str] = frozenset(),
     recipes: tuple[str, ...] = (),
     compiled: bool = False,
 ) -> Plan:
-    """The plan of a rewritten program, equations in order.
+    """The plan of a rewritten program whose equations are in the order in which they run.
 
+    legal: the same program with nothing implicit in its equations; these become steps.
     checked: what is known of the values of integer tensors.
     keep: tensors that somebody else reads, and so are stored as declared.
     recipes: names of recipes for window products to prefer, whatever they cost.
     compiled: whether the target compiles loops.
     """
-    rims = wanted(program, recipes, compiled)
+    rims = wanted(legal, recipes, compiled)
+    becomes = dict(zip(map(id, program.equations), legal.equations, strict=True))
     while True:
         storage = Storage(program, checked or {}, masks=masked(program, keep), recipes=recipes, compiled=compiled)
-        plan, frames = _lowered(program, storage, rims)
+        plan, frames = _lowered(program, becomes, storage, rims)
         copied = torn(plan, frames, storage)
         if not copied:
             return plan
         rims = {name: rim for name, rim in rims.items() if name not in copied}
 
 
-def _lowered(program: Program, storage: Storage, rims: Mapping[str, Rims]) -> tuple[Plan, dict[str, str]]:
-    """The plan with some tensors stored in frames of zeros, and the frame of each of these."""
+def _lowered(
+    program: Program, legal: Mapping[int, Equation], storage: Storage, rims: Mapping[str, Rims]
+) -> tuple[Plan, dict[str, str]]:
+    """The plan with some tensors stored in frames of zeros, and the frame of each of these.
+
+    legal: what each equation, by its identity, is without what it leaves implicit.
+    """
     blocks: list[Block] = []
     bordered: dict[str, str] = {}
     items = schedule(program)
@@ -92,12 +99,12 @@ def _lowered(program: Program, storage: Storage, rims: Mapping[str, Rims]) -> tu
         storage.prelude.clear()
         storage.remark = ""
         if isinstance(item, Recurrence):
-            blocks.append(recurrence(item, storage, lower_equation))
+            blocks.append(recurrence(item, [legal[id(e)] for e in item.equations], storage, lower_equation))
         elif item.target in views:
             storage.setup.append(Alias(item.target, views[item.target]))
             blocks.append(Block(item, ()))
         else:
-            steps = lower_equation(item, storage)
+            steps = lower_equation(legal[id(item)], storage)
             blocks.append(Block(item, (*storage.prelude, *steps), remark=storage.remark))
     return Plan(storage.setup, blocks), bordered
 
@@ -108,8 +115,7 @@ def _alias(equation: Equation, program: Program) -> View | None:
 
 
 def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
-    """The steps of one equation; the decision table of this package."""
-    equation = explicit(equation, storage)
+    """The steps of one equation with nothing implicit; the decision table of this package."""
     if (steps := fetched(equation, storage)) is not None:
         return steps
     equation = gathered(equation, storage)

@@ -16,7 +16,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot, slots_of
 from codegen.ir.edit import compact, substitute
-from codegen.lower.explicit import fill_outside, guarded
+from codegen.lower.outside import fill_outside, guarded
 from codegen.lower.storage import Storage, affine
 from codegen.plan import Compute, Fill, Step
 from codegen.rewrite.shape import plain_indices

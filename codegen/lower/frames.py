@@ -17,7 +17,6 @@ from codegen.affine import Affine
 from codegen.equation import Program
 from codegen.lower.columns import band_of
 from codegen.lower.direct import reach_of
-from codegen.lower.explicit import explicit
 from codegen.lower.storage import Storage
 from codegen.lower.window import choices, window_pattern
 from codegen.plan import Alias, Gather, Loop, Note, Plan, ScatterAdd, Step, views_of
@@ -33,11 +32,13 @@ SAMPLES = 2
 
 
 def wanted(program: Program, recipes: tuple[str, ...], compiled: bool = False) -> dict[str, Rims]:
-    """The frames that would save a copy: those of computed tensors whose window is read where it is."""
+    """The frames that would save a copy: those of computed tensors whose window is read where it is.
+
+    program: with nothing implicit in its equations.
+    """
     storage = Storage(program, recipes=recipes, compiled=compiled)
     found: dict[str, Rims] = {}
     for equation in program.equations:
-        equation = explicit(equation, storage)
         directly = reach_of(equation, storage)
         if directly is not None and program.table[directly[0]].kind == "value":
             found.setdefault(*directly)

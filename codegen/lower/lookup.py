@@ -25,7 +25,7 @@ from codegen.equation import (
 )
 from codegen.ir.edit import compact, map_reads
 from codegen.lower.elementwise import kernel
-from codegen.lower.explicit import escapes
+from codegen.lower.outside import escapes
 from codegen.lower.scatter import Lower
 from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Fill, Gather, ScatterAdd, Step

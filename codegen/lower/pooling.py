@@ -22,7 +22,7 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Subscript, all_reads, slot
 from codegen.functions import Maximum
 from codegen.ir.names import by_number
-from codegen.lower.explicit import fill_outside
+from codegen.lower.outside import fill_outside
 from codegen.lower.scatter import frame_of, tiles
 from codegen.lower.storage import Storage, affine, interior
 from codegen.plan import Compute, Fill, Step

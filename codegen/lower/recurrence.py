@@ -11,7 +11,7 @@ zeros, so that the state before the first step is there to be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import sympy
@@ -20,7 +20,6 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Guard, Program, Read, Tensor, index_symbol, size_symbol
 from codegen.errors import CodegenError
 from codegen.ir.edit import map_all_reads, map_read, renamed
-from codegen.lower.explicit import at_the_ends
 from codegen.lower.storage import Storage
 from codegen.plan import Block, Compute, Loop, Note, Region, Step, accesses, mapped, views_of
 from codegen.schedule import Recurrence
@@ -29,11 +28,14 @@ from codegen.view import FULL, Slice, Take, View, names_of, taken
 Lower = Callable[[Equation, Storage], list[Step]]
 
 
-def recurrence(loop: Recurrence, storage: Storage, lower: Lower) -> Block:
-    """The block of one recurrence: what does not change before the loop, then the loop."""
+def recurrence(loop: Recurrence, legal: Sequence[Equation], storage: Storage, lower: Lower) -> Block:
+    """The block of one recurrence: what does not change before the loop, then the loop.
+
+    legal: its equations with nothing implicit.
+    """
     index = loop.index(loop.equations[0])
     slices = _Slices(storage, index)
-    equations = [at_the_ends(_with_index(e, loop.index(e), index), index, storage) for e in loop.equations]
+    equations = [_with_index(e, loop.index(e), index) for e in legal]
     stepped = [slices.equation(e, loop.axes[e.target]) for e in equations]
     parts = frozenset(s.target for e, s in zip(equations, stepped, strict=True) if e.target in storage.parts)
     inner = replace(storage, program=slices.program(), prelude=[], looped=True, parts=parts)

@@ -16,7 +16,7 @@ from codegen.equation import Dtype, Equation, Read, infinite_slot, number, slot,
 from codegen.errors import CodegenError
 from codegen.functions import Maximum
 from codegen.lower.elementwise import kernel, values
-from codegen.lower.explicit import escapes, fill_outside, may_be_empty, neutral
+from codegen.lower.outside import escapes, fill_outside, may_be_empty, neutral
 from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.lower.weighted import weighted_sum
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step

@@ -47,12 +47,12 @@ def watch(row: Pass, before: State, after: State, given: Given) -> None:
     Raises what `check` raises for an ill-formed program, PassError for a tensor whose values changed.
     """
     wanted = level()
-    if after.program == before.program:
+    if after.meant == before.meant:
         return
     if wanted >= 1:
-        check(after.program)
+        check(after.meant)
     if wanted >= 2:
-        print(f"--- after {row.name}", *map(show, after.program.equations), sep="\n", file=sys.stderr)
+        print(f"--- after {row.name}", *map(show, after.meant.equations), sep="\n", file=sys.stderr)
     if wanted >= 3:
         _judge(row, before, after, given)
 
@@ -65,8 +65,8 @@ def _judge(row: Pass, before: State, after: State, given: Given) -> None:
         if not np.allclose(new[tensor], old[tensor], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
             by = float(np.nanmax(np.abs(np.asarray(new[tensor], float) - np.asarray(old[tensor], float))))
             raise PassError(
-                f"the pass '{row.name}' changed '{tensor}' by {by:.1e} (sizes {_sizes(after.program)}):\n"
-                + "\n".join(f"    {show(e)}" for e in after.program.defining(tensor))
+                f"the pass '{row.name}' changed '{tensor}' by {by:.1e} (sizes {_sizes(after.meant)}):\n"
+                + "\n".join(f"    {show(e)}" for e in after.meant.defining(tensor))
             )
 
 
@@ -76,8 +76,8 @@ def _sizes(program: Program) -> dict[str, int]:
 
 def _values(state: State) -> dict[str, np.ndarray]:
     """Every tensor on small random arrays, its axes as declared."""
-    sizes = _sizes(state.program)
-    found = interpret(state.program, _drawn(state.program.tensors, sizes), sizes)
+    sizes = _sizes(state.meant)
+    found = interpret(state.meant, _drawn(state.meant.tensors, sizes), sizes)
     return {
         name: array.transpose(np.argsort(state.orders[name])) if name in state.orders else array
         for name, array in found.items()

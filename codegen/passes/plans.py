@@ -26,7 +26,9 @@ def _plan(change: Callable[[State, Given], Plan]) -> Callable[[State, Given], St
 
 
 def _lowered(state: State, given: Given) -> Plan:
-    return lower(state.program, given.checked, given.keep, given.recipes, compiled=given.target in COMPILED)
+    assert state.legal is not None, "what is lowered is legalized before"
+    compiled = given.target in COMPILED
+    return lower(state.program, state.legal, given.checked, given.keep, given.recipes, compiled=compiled)
 
 
 PLAN = (

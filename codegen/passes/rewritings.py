@@ -8,6 +8,7 @@ from dataclasses import replace
 from codegen.emit.scope import ATTRIBUTES
 from codegen.emit.words import words_among
 from codegen.equation import Program, all_reads
+from codegen.lower.legalize import legalize
 from codegen.passes.state import Given, Pass, State
 from codegen.rewrite.across import across
 from codegen.rewrite.batch_last import batch_last, rows_of_inputs
@@ -29,6 +30,7 @@ from codegen.rewrite.share import copied_results, share_equal
 from codegen.rewrite.softmax import softmaxes
 from codegen.rewrite.table_first import tables_first
 from codegen.rewrite.time_major import time_major
+from codegen.schedule import in_order
 
 Run = Callable[[State, Given], State]
 
@@ -223,5 +225,22 @@ COMPUTED = (
         "computed",
         _program(lambda program, given: copied_results(program)),
         "a result that repeats an earlier one copied from it",
+    ),
+)
+
+LEGAL = (
+    Pass(
+        "in-order",
+        "legal",
+        _program(lambda program, given: in_order(program)),
+        "equations in the order in which they run, those of a loop in that of one step",
+        optional=False,
+    ),
+    Pass(
+        "legalize",
+        "legal",
+        lambda state, given: replace(state, legal=legalize(state.program, given.checked)),
+        "what equations leave implicit, said: points left out by guards, reductions over one point or none by bodies",
+        optional=False,
     ),
 )

@@ -12,10 +12,10 @@ from codegen.rewrite.layout import Orders
 from codegen.rewrite.renamed import Renaming
 from codegen.rewrite.shape import Checked
 
-Phase = Literal["declared", "derived", "named", "layout", "computed", "plan"]
+Phase = Literal["declared", "derived", "named", "layout", "computed", "legal", "plan"]
 """declared: before the differentiation.  derived: the program that people read.  named: what its code computes once.
 layout: the order in which axes are stored.  computed: what the code computes otherwise than people read.
-plan: the steps of the code."""
+legal: what its equations leave implicit, said.  plan: the steps of the code."""
 Proof = Literal["all", "kept", "plan"]
 
 
@@ -49,13 +49,19 @@ class State:
 
     program: as the comments of the module show it.  orders: for tensors stored with their axes in another order, the
     original axis at each place.  renaming: of indices and sizes that would mean something else in the code.
-    plan: the steps, once there are some.
+    legal: the same equations in the same places, with nothing implicit: what is lowered.  plan: the steps.
     """
 
     program: Program
     orders: Orders = field(default_factory=dict)
     renaming: Renaming = field(default_factory=Renaming)
+    legal: Program | None = None
     plan: Plan | None = None
+
+    @property
+    def meant(self) -> Program:
+        """What the code is to compute, as far as it is said."""
+        return self.legal or self.program
 
     @property
     def steps(self) -> Plan:

@@ -7,10 +7,10 @@ from time import perf_counter
 
 from codegen.oracle.watch import watch
 from codegen.passes.plans import PLAN
-from codegen.passes.rewritings import COMPUTED, DECLARED, DERIVED, LAYOUT, NAMED
+from codegen.passes.rewritings import COMPUTED, DECLARED, DERIVED, LAYOUT, LEGAL, NAMED
 from codegen.passes.state import Given, Pass, Phase, State, Traced
 
-PASSES: tuple[Pass, ...] = (*DECLARED, *DERIVED, *NAMED, *LAYOUT, *COMPUTED, *PLAN)
+PASSES: tuple[Pass, ...] = (*DECLARED, *DERIVED, *NAMED, *LAYOUT, *COMPUTED, *LEGAL, *PLAN)
 
 
 def run(state: State, given: Given, *phases: Phase) -> State:

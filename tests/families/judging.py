@@ -57,10 +57,10 @@ class Rewriting:
     def used(self, drawn: Drawn) -> bool:
         """Whether the pass changed the program; raises Wrong where that changed what the program means."""
         after = applied(self.name, drawn)
-        if after.program == drawn.program:
+        if after.meant == drawn.program:
             return False
-        before, now = (interpret(p, drawn.arrays, drawn.sizes) for p in (drawn.program, after.program))
-        both = tuple(t.name for t in after.program.tensors if t.name in before and t.kind != "value")
+        before, now = (interpret(p, drawn.arrays, drawn.sizes) for p in (drawn.program, after.meant))
+        both = tuple(t.name for t in after.meant.tensors if t.name in before and t.kind != "value")
         agree(now, before, tuple(dict.fromkeys((*drawn.results, *both))), after.orders)
         return True
 

@@ -241,6 +241,23 @@ def written_by_parts(draw: random.Random) -> Drawn:
     return written(draw, given, "\n".join(lines), shapes={"d": (length, 2, "N", units)}, results="w h")
 
 
+def reductions(draw: random.Random) -> Drawn:
+    """Reductions over windows that leave their tensor, over one point, and over what the body does not name."""
+    size, reach, back = draw.randint(2, 4), draw.randint(1, 3), draw.randint(1, 2)
+    how = draw.choice(("max", "max", "logsumexp", "prod", "sum"))
+    inner = ("x[n,i]", "x[n,i]*x[n,i]", "x[n,i] + w[0]")
+    edge = ("-x[n,i+u-1]", "x[n,i+u-1]**2", "w[u] - 2*x[n,i+u-1]")
+    body = draw.choice(edge if reach > 1 and how in ("max", "logsumexp") and draw.random() < 0.6 else inner)
+    text = f"y[n,i] = {how}[u]({body})"
+    if draw.random() < 0.2:
+        text = f"y[n,i] = {how}[u | i >= {back}](w[0]*x[n,i] - y[n,i-{back}])"
+    given, sizes = f"x(N,{size}) w({reach}):parameter g(N,{size})", {"i": size, "u": reach}
+    if "- y[" in text or how == "prod" or draw.random() < 0.5:
+        return written(draw, given, text, sizes=sizes, shapes={"y": ("N", size)})
+    text += "\nloss[] = sum[n,i](y[n,i]*g[n,i])"
+    return written(draw, given, text, sizes=sizes, wrt="x", results="y loss")
+
+
 def equal_results(draw: random.Random) -> Drawn:
     """Gradients of biases, some of them equal."""
     size = draw.randint(1, 4)
