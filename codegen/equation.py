@@ -22,7 +22,7 @@ against an infinite cofactor (`Read.strong`).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Literal
 
@@ -121,6 +121,10 @@ class Equation:
     def with_(self, **changes: object) -> Equation:
         """A copy with some fields replaced."""
         return replace(self, **changes)  # type: ignore[arg-type]
+
+    def __getstate__(self) -> dict[str, object]:
+        """The fields: what was found out about an equation stays behind when it is copied or pickled."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,157 @@
+"""What the subscripts of an access do, axis by axis.
+
+    z[i,p,j,n] = sum[d,u,v](W[p,d,u,v]*x[i+u-1,d,2*j+v,n])
+
+    z  whole, whole, whole, whole
+    W  whole, whole, whole, whole
+    x  window (i 1, u 1; -1, low 1), whole, window (j 2, v 1), whole
+
+point     no index                                       x[0,n]
+whole     one index that runs over the axis              x[n]
+slice     one index in any other way                     x[2*i], x[t-1], x[2-i]
+tile      several indices that count through the axis    x[4*c+k]
+window    several indices in any other way               x[i+u-1]
+lookup    the value of an integer tensor                 x[k[n]]
+quotient  a rounded quotient                             x[i//2]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from codegen.affine import Affine
+from codegen.equation import Equation, Quotient, Read, Subscript, Tensor, indices_of
+from codegen.view import split_order
+
+Form = Literal["point", "whole", "slice", "tile", "window", "lookup", "quotient"]
+Extents = Mapping[str, Affine]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of an access.
+
+    size: of the tensor's axis.  terms: indices with their coefficients, the largest first.
+    offset: what else is added: a number, sizes, the index of a loop around the equation.
+    low, high: how far the subscript reaches below 0 and beyond the end; None where that depends on a size, and
+    for what is no affine expression.  subscript: as it stands in the equation.
+    """
+
+    size: Affine
+    form: Form
+    terms: tuple[tuple[str, int], ...]
+    offset: Affine
+    low: int | None
+    high: int | None
+    subscript: Subscript
+
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """The names in `terms`."""
+        return tuple(name for name, _ in self.terms)
+
+    @property
+    def plain(self) -> str | None:
+        """The index, when the subscript is an index and nothing else."""
+        return self.subscript.plain if isinstance(self.subscript, Affine) and self.terms else None
+
+    def coefficient(self, name: str) -> int:
+        """The coefficient of an index; 0 when it does not occur."""
+        return dict(self.terms).get(name, 0)
+
+
+@dataclass(frozen=True)
+class Access:
+    """One place where an equation reads or writes a tensor.
+
+    strong: outside of its tensor this read annihilates its term.
+    """
+
+    tensor: str
+    axes: tuple[Axis, ...]
+    strong: bool = False
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The indices of affine subscripts as they lie, the slowest first."""
+        return tuple(dict.fromkeys(name for axis in self.axes for name in axis.indices if _is_affine(axis)))
+
+    @cached_property
+    def looked(self) -> frozenset[str]:
+        """The names within lookups and quotients."""
+        return frozenset(indices_of(axis.subscript for axis in self.axes if not _is_affine(axis)))
+
+    @cached_property
+    def affine(self) -> bool:
+        """Whether every subscript is an affine expression."""
+        return all(map(_is_affine, self.axes))
+
+    @cached_property
+    def plain(self) -> tuple[str, ...] | None:
+        """The indices, when the subscripts are distinct indices and nothing else; None otherwise."""
+        names = tuple(axis.plain for axis in self.axes)
+        return tuple(n for n in names if n) if all(names) and len(set(names)) == len(names) else None
+
+    @cached_property
+    def covers(self) -> bool:
+        """Whether each point of the tensor is met exactly once for each value of the indices that are not here."""
+        names = [name for axis in self.axes for name in axis.indices]
+        return len(set(names)) == len(names) and all(
+            axis.form in ("whole", "tile") or (axis.form == "point" and axis.size == Affine.of(1) and not axis.low)
+            for axis in self.axes
+        )
+
+    @cached_property
+    def inside(self) -> bool:
+        """Whether no affine subscript leaves its axis, whatever the sizes are; a lookup counts as inside."""
+        return all(axis.form == "lookup" or (axis.low == 0 and axis.high == 0) for axis in self.axes)
+
+    @cached_property
+    def regular(self) -> bool:
+        """Whether the access is a strided view of its tensor, padded by a fixed width where it leaves it."""
+        return all(axis.low is not None for axis in self.axes)
+
+
+def _is_affine(axis: Axis) -> bool:
+    return axis.form not in ("lookup", "quotient")
+
+
+def access(read: Read, tensors: Mapping[str, Tensor], equation: Equation) -> Access:
+    """How `read` of `equation` (its left side, as a read, too) meets its tensor."""
+    shape = tensors[read.tensor].shape
+    axes = (axis(s, size, equation.extents) for s, size in zip(read.at, shape, strict=True))
+    return Access(read.tensor, tuple(axes), read.strong)
+
+
+def axis(subscript: Subscript, size: Affine, extents: Extents) -> Axis:
+    """What a subscript does on an axis of this size."""
+    if isinstance(subscript, Read):
+        return Axis(size, "lookup", (), Affine(), None, None, subscript)
+    inner = subscript.numerator if isinstance(subscript, Quotient) else subscript
+    terms = tuple(sorted((t for t in inner.terms if t[0] in extents), key=lambda t: (-abs(t[1]), t[0])))
+    offset = inner.without(*extents)
+    if isinstance(subscript, Quotient):
+        return Axis(size, "quotient", terms, offset, None, None, subscript)
+    low, high = reach(subscript, size, extents)
+    return Axis(size, _form(subscript, size, terms, extents), terms, offset, low, high, subscript)
+
+
+def _form(subscript: Affine, size: Affine, terms: tuple[tuple[str, int], ...], extents: Extents) -> Form:
+    if not terms:
+        return "point"
+    if len(terms) == 1:
+        return "whole" if subscript.plain and extents[terms[0][0]] == size else "slice"
+    return "window" if split_order(subscript, size, extents) is None else "tile"
+
+
+def reach(subscript: Affine, size: Affine, extents: Extents) -> tuple[int, int] | tuple[None, None]:
+    """How far a subscript reaches below 0 and beyond the end of an axis; None where that depends on a size."""
+    low, high = subscript.bounds(extents)
+    over = high - (size - 1)
+    for bound in (-low, over):
+        if not (-bound).is_nonnegative() and not bound.is_constant:
+            return None, None
+    return (max(0, -low.const) if low.is_constant else 0, max(0, over.const) if over.is_constant else 0)

@@ -1,0 +1,168 @@
+"""The one reading of an equation: what its accesses, indices and factors are, and what the whole is.
+
+    z[i,p,j,n] = sum[d,u,v](W[p,d,u,v]*x[i+u-1,d,j+v-1,n])
+
+    accesses     0 z, 1 W, 2 x                 number 0 is the left side, number k + 1 the k-th read of the body
+    number       1
+    factors      W (slot 0), x (slot 1)
+    contraction  rows p, columns i j n, summed d u v
+    window       way map, image 2, map 0, kernel 1, spans (i, u) and (j, v)
+
+It depends on the equation and on the tensors that it names and on nothing else, and is kept with the equation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy
+
+from codegen.affine import Affine
+from codegen.analysis.access import Access, access
+from codegen.analysis.contraction import Contraction, contraction
+from codegen.analysis.window import Window, window
+from codegen.equation import Equation, Read, Tensor, all_reads, index_symbol, indices_of, slot, slots_of
+from codegen.ir.edit import points, without_points
+
+KEY = "structure"
+"""Where an equation keeps its reading: in its `__dict__`, which comparisons, copies and pickles leave out."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """One index of an equation.
+
+    held: the accesses that name it in an affine subscript.  looked: those that name it within a lookup or a quotient.
+    number: whether the body uses its value.  guarded: whether a guard names it.
+    """
+
+    name: str
+    extent: Affine
+    reduced: bool
+    held: frozenset[int]
+    looked: frozenset[int]
+    number: bool
+    guarded: bool
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One factor of a body: `expr` with the slots and the indices in it."""
+
+    expr: sympy.Expr
+    slots: tuple[int, ...]
+    indices: frozenset[str]
+
+    @property
+    def read(self) -> int | None:
+        """The slot, when the factor is a read and nothing else."""
+        return self.slots[0] if len(self.slots) == 1 and self.expr.is_Symbol else None
+
+
+@dataclass(frozen=True)
+class Structure:
+    """An equation as it is read.
+
+    equation: without the indices of one point, `units`; all that follows is said of it.
+    tensors: those that it names.
+    """
+
+    equation: Equation
+    units: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+
+    @cached_property
+    def accesses(self) -> tuple[Access, ...]:
+        """The left side and the reads of the body, in order."""
+        reads = (Read(self.equation.target, self.equation.at), *self.equation.reads)
+        return tuple(access(read, self.tensors, self.equation) for read in reads)
+
+    @property
+    def left(self) -> Access:
+        """The access of the left side."""
+        return self.accesses[0]
+
+    @cached_property
+    def indices(self) -> Mapping[str, Index]:
+        """The indices by name, in the order of the box."""
+        numbers = {s.name for s in self.equation.body.free_symbols if s == index_symbol(s.name)}
+        guards = self.equation.guards
+        guarded = {n for g in guards for n in (*g.affine.names, *indices_of(r for _, r in g.reads))}
+        found = {}
+        for name, extent in self.equation.box:
+            held = frozenset(k for k, a in enumerate(self.accesses) if name in a.order)
+            looked = frozenset(k for k, a in enumerate(self.accesses) if name in a.looked)
+            reduced = name in self.equation.over
+            found[name] = Index(name, extent, reduced, held, looked, name in numbers, name in guarded)
+        return found
+
+    @cached_property
+    def number(self) -> sympy.Expr:
+        """What of the body depends on no read and no index."""
+        return sympy.Mul(*(f for f in _factors(self.equation.body) if not self._depends(f)))
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """The other factors: those that are reads in the order of the reads, a read squared twice, then the rest."""
+        found = []
+        for expr in filter(self._depends, _factors(self.equation.body)):
+            times = int(expr.exp) if expr.is_Pow and expr.base.is_Symbol and expr.exp == 2 else 1
+            base = expr.base if times > 1 else expr
+            names = {s.name for s in base.free_symbols} & self.equation.extents.keys()
+            found += [Factor(base, slots_of(base), frozenset(names))] * times
+        return tuple(sorted(found, key=lambda f: (f.read is None, f.slots, str(f.expr))))
+
+    def _depends(self, expr: sympy.Expr) -> bool:
+        return bool(slots_of(expr)) or any(s.name in self.equation.extents for s in expr.free_symbols)
+
+    @cached_property
+    def elementwise(self) -> bool:
+        """No reduction, no guard, and every point of the target written exactly once, by plain indices."""
+        equation = self.equation
+        return not equation.over and not equation.guards and self.left.plain is not None and self.left.covers
+
+    @cached_property
+    def copy(self) -> Access | None:
+        """What an elementwise equation copies, when it is one read and nothing else."""
+        whole = self.elementwise and self.equation.body.is_Symbol and bool(self.factors)
+        read = self.factors[0].read if whole else None
+        return None if read is None else self.accesses[read + 1]
+
+    @cached_property
+    def contraction(self) -> Contraction | None:
+        """The equation as a sum of products of two reads; None for anything else."""
+        return contraction(self)
+
+    @cached_property
+    def window(self) -> Window | None:
+        """The window that the equation moves over an image; None where there is none."""
+        return window(self)
+
+    def slots(self) -> tuple[int, ...] | None:
+        """The accesses that the body multiplies, when it is a number times one or two reads; None otherwise."""
+        reads = [f.read for f in self.factors]
+        return tuple(k + 1 for k in reads if k is not None) if None not in reads and 0 < len(reads) <= 2 else None
+
+
+def structure(equation: Equation, tensors: Mapping[str, Tensor]) -> Structure:
+    """The reading of `equation`; tensors: at least those that it names, by name.
+
+    It is computed once, and anew for other tensors of these names.
+    """
+    names = dict.fromkeys((equation.target, *(r.tensor for r in all_reads(equation))))
+    named = {name: tensors[name] for name in names}
+    kept: Structure | None = equation.__dict__.get(KEY)
+    if kept is None or kept.tensors != named:
+        kept = Structure(without_points(equation), tuple(points(equation)), named)
+        equation.__dict__[KEY] = kept
+    return kept
+
+
+def _factors(body: sympy.Expr) -> tuple[sympy.Expr, ...]:
+    number, rest = body.as_coeff_Mul()
+    return (number, *sympy.Mul.make_args(rest)) if number != 1 else tuple(sympy.Mul.make_args(rest))
+
+
+__all__ = ["Factor", "Index", "Structure", "slot", "structure"]

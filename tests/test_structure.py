@@ -1,0 +1,210 @@
+"""The one reading of an equation: subscripts, products, windows."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Mapping
+
+import pytest
+
+import corpus
+from building import tensor
+from codegen.analysis.structure import Structure, structure
+from codegen.equation import Equation, Tensor
+from codegen.lower.contraction import is_product
+from codegen.lower.storage import Storage
+from codegen.lower.window import window_pattern
+from codegen.notation import elaborate
+from codegen.rewrite.shape import covers, is_elementwise, plain_indices, stays_inside
+from planned import of_network
+
+
+def tensors(shapes: Mapping[str, tuple[int | str, ...]]) -> dict[str, Tensor]:
+    """Tensors of these shapes; capital letters are parameters, `k` holds integers."""
+    return {
+        name: tensor(
+            name, *shape, kind="parameter" if name.isupper() else "value", dtype="int" if name == "k" else "float"
+        )
+        for name, shape in shapes.items()
+    }
+
+
+def made(text: str, shapes: Mapping[str, tuple[int | str, ...]], sizes: Mapping[str, int] | None = None) -> Equation:
+    """The equation of a text about such tensors; sizes: of all its indices, where the text leaves them open."""
+    target = text.split("[")[0]
+    given = {name: t for name, t in tensors(shapes).items() if name != target}
+    return elaborate(text, given, shapes={target: shapes[target]}, sizes=sizes, indices=tuple(sizes or ())).equations[0]
+
+
+def reading(text: str, **shapes: tuple[int | str, ...]) -> Structure:
+    """The reading of a text."""
+    return structure(made(text, shapes), tensors(shapes))
+
+
+FORMS = {
+    "y[n,i] = x[n,i]": ("whole", "whole"),
+    "y[n,i] = x[n,2*i]": ("whole", "slice"),
+    "y[n,i] = x[n,i-1]": ("whole", "slice"),
+    "y[n,i] = x[n,3-i]": ("whole", "slice"),
+    "y[n,i] = x[n,0]": ("whole", "point"),
+    "y[n,i] = sum[u](x[n,i+u-1])": ("whole", "window"),
+}
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_what_a_subscript_does(text: str) -> None:
+    equation = elaborate(text, {"x": tensor("x", "N", 7)}, sizes={"i": 7 if "x[n,i]" in text else 4, "u": 3})
+    given = {"x": tensor("x", "N", 7), "y": equation.output}
+    assert tuple(a.form for a in structure(equation.equations[0], given).accesses[1].axes) == FORMS[text]
+
+
+def test_how_far_a_subscript_reaches() -> None:
+    s = reading("y[n,i] = sum[u](K[u]*x[n,i+u-1])", y=("N", 8), K=(3,), x=("N", 8))
+    assert [(a.low, a.high) for a in s.accesses[2].axes] == [(0, 0), (1, 1)]
+    assert s.accesses[2].regular and not s.accesses[2].inside and s.accesses[1].covers
+
+
+def test_a_tile_counts_through_its_axis() -> None:
+    s = reading("y[n,(c,k)] = x[n,c,k]", y=("N", 12), x=("N", 4, 3))
+    assert [a.form for a in s.left.axes] == ["whole", "tile"] and s.left.covers and s.left.order == ("n", "c", "k")
+    assert s.window is None  # both sides hold both digits
+
+
+def test_the_value_of_an_integer_tensor() -> None:
+    s = reading("y[n,t,c] = E[k[n,t],c]", y=("N", 5, 4), E=(9, 4), k=("N", 5))
+    lookup, whole = s.accesses[1].axes
+    assert (lookup.form, whole.form) == ("lookup", "whole") and s.accesses[1].looked == {"n", "t"}
+    assert s.indices["t"].looked == {1} and s.indices["t"].held == {0} and not s.indices["t"].reduced
+
+
+def test_indices_of_one_point_are_read_as_points() -> None:
+    s = reading("y[n,o] = sum[i](W[o,i]*x[n,i])", y=("N", 1), W=(1, 6), x=("N", 6))
+    assert s.units == ("o",) and s.contraction is not None and s.contraction.summed == ("i",)
+
+
+def test_the_parts_of_a_product() -> None:
+    s = reading("z[q,t,n,k] = sum[j](W[q,j,k]*h[t,n,j])", z=(4, 5, "N", 3), W=(4, 2, 3), h=(5, "N", 2))
+    c = s.contraction
+    assert c is not None and (c.rows, c.columns, c.summed, c.lone) == (("q", "k"), ("t", "n"), ("j",), ())
+    s = reading("s[n,h,t,u] = sum[d](0.5*a[n,h,t,d]*b[n,h,u,d])", s=("N", 2, 5, 6), a=("N", 2, 5, 3), b=("N", 2, 6, 3))
+    c = s.contraction
+    assert c is not None and (c.batch, c.rows, c.columns, 2 * s.number) == (("n", "h"), ("t",), ("u",), 1)
+    s = reading("y[n] = sum[i,j](a[n,i]*b[n,i,j])", y=("N",), a=("N", 2), b=("N", 2, 3))
+    assert s.contraction is not None and s.contraction.lone == ("j",)
+    s = reading("y[n] = sum[i](x[n,i]**2)", y=("N",), x=("N", 2))
+    assert s.contraction is not None and (s.contraction.left, s.contraction.right) == (1, 1)
+
+
+X, Z, W = ("N", 8, 8, 3), ("N", 4, 4, 5), (5, 3, 3, 3)
+WINDOWS = {
+    "a convolution": (
+        "z[n,i,j,p] = sum[d,u,v](W[p,d,u,v]*x[n,2*i+u-1,2*j+v-1,d])",
+        {"z": Z, "W": W, "x": X},
+        ("map", 2, 0, 1, [(1, "i", "u", 2, 1, -1), (2, "j", "v", 2, 1, -1)], "bssc"),
+        {"batch": ("n",), "inputs": ("d",), "outputs": ("p",)},
+    ),
+    "its kernel's gradient": (
+        "dW[p,d,u,v] = sum[n,i,j](dz[n,i,j,p]*x[n,2*i+u-1,2*j+v-1,d])",
+        {"dW": W, "dz": Z, "x": X},
+        ("kernel", 2, 1, 0, [(1, "i", "u", 2, 1, -1), (2, "j", "v", 2, 1, -1)], "bssc"),
+        {"batch": ("n",), "inputs": ("d",), "outputs": ("p",)},
+    ),
+    "its image's gradient, a transposed convolution": (
+        "dx[n,2*i+u-1,2*j+v-1,d] = sum[p](dz[n,i,j,p]*W[p,d,u,v])",
+        {"dx": X, "dz": Z, "W": W},
+        ("image", 0, 1, 2, [(1, "i", "u", 2, 1, -1), (2, "j", "v", 2, 1, -1)], "bssc"),
+        {"inputs": ("d",), "outputs": ("p",)},
+    ),
+    "one dimension, dilated, of symbolic length": (
+        "z[n,p,t] = sum[d,u](W[p,d,u]*x[n,d,t+2*u])",
+        {"z": ("N", 5, "T-4"), "W": (5, 3, 3), "x": ("N", 3, "T")},
+        ("map", 2, 0, 1, [(2, "t", "u", 1, 2, 0)], "bcs"),
+        {},
+    ),
+    "three dimensions, a flipped kernel": (
+        "z[n,i,j,k] = sum[a,b,c](W[a,b,c]*x[n,i-a+1,j-b+1,k-c+1])",
+        {"z": ("N", 4, 5, 6), "W": (2, 2, 2), "x": ("N", 4, 5, 6)},
+        ("map", 2, 0, 1, [(1, "i", "a", 1, -1, 1), (2, "j", "b", 1, -1, 1), (3, "k", "c", 1, -1, 1)], "bsss"),
+        {},
+    ),
+    "depthwise": (
+        "z[g,i,n] = sum[u](W[g,u]*x[g,i+u,n])",
+        {"z": (3, 6, "N"), "W": (3, 3), "x": (3, 8, "N")},
+        ("map", 2, 0, 1, [(1, "i", "u", 1, 1, 0)], "gsb"),
+        {"groups": ("g",), "inputs": (), "outputs": ()},
+    ),
+    "a pool": (
+        "m[n,t,c] = max[u](x[n,2*t+u,c])",
+        {"m": ("N", 4, 3), "x": ("N", 8, 3)},
+        ("map", 1, 0, None, [(1, "t", "u", 2, 1, 0)], "bsb"),
+        {"batch": ("n", "c")},
+    ),
+    "an upsampling": (
+        "y[n,2*t+u,c] = x[n,t,c]",
+        {"y": ("N", 8, 3), "x": ("N", 4, 3)},
+        ("image", 0, 1, None, [(1, "t", "u", 2, 1, 0)], "bsb"),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows(name: str) -> None:
+    text, shapes, (way, image, mapped, kernel, spans, order), indices = WINDOWS[name]
+    sizes = {"t": 4, "u": 2, "c": 3} if name == "an upsampling" else {"i": 4, "j": 4, "u": 3, "v": 3, "d": 3}
+    w = structure(made(text, shapes, sizes if way == "image" else None), tensors(shapes)).window
+    assert w is not None
+    assert (w.way, w.image, w.map, w.kernel, w.order) == (way, image, mapped, kernel, order)
+    assert [(p.axis, p.place, p.tap, p.stride, p.dilation, p.offset.const) for p in w.spans] == spans
+    for role, names in indices.items():
+        assert set(getattr(w, role)) == set(names), role
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("z[n,o] = sum[i](W[o,i]*x[n,i])", {"z": ("N", 2), "W": (2, 6), "x": ("N", 6)}),
+        ("z[n,p,d] = sum[q](W[q,d]*x[n,3*p+q])", {"z": ("N", 2, 5), "W": (3, 5), "x": ("N", 7)}),
+        ("y[n,t] = x[n,t+1]", {"y": ("N", 4), "x": ("N", 5)}),
+    ],
+)
+def test_what_is_no_window_over_two_dimensions(text: str, shapes: dict[str, tuple[int | str, ...]]) -> None:
+    w = reading(text, **shapes).window
+    assert w is None or [s.exact for s in w.spans] == [False]
+
+
+def test_a_reading_is_kept_with_its_equation_and_with_it_alone() -> None:
+    shapes: dict[str, tuple[int | str, ...]] = {"y": ("N", 2), "x": ("N", 2)}
+    equation = made("y[n,i] = 2*x[n,i]", shapes)
+    given = tensors(shapes)
+    first = structure(equation, given)
+    assert structure(equation, dict(given)) is first
+    assert structure(equation, given | {"x": tensor("x", "N", 3)}) is not first
+    assert structure(equation.with_(stage="backward"), given) is not first
+    for other in (copy.copy(equation), copy.deepcopy(equation), pickle.loads(pickle.dumps(equation))):  # noqa: S301
+        assert other == equation and "structure" not in vars(other)
+
+
+NETWORKS = ("mlp", "conv2d", "conv2d dilation", "conv2d depthwise", "conv2d groups", "lstm", "attention", "embedding")
+
+
+@pytest.mark.parametrize("name", [n for n in NETWORKS if n in corpus.NETWORKS])
+def test_the_reading_agrees_with_those_who_read_for_themselves(name: str) -> None:
+    """What lowers an equation asks for less, in a certain storage order, and never for anything else."""
+    for lowered in of_network(corpus.network(name).model, "numpy"):
+        program = lowered.program
+        storage = Storage(program)
+        for equation in program.equations:
+            s = structure(equation, program.table)
+            whole = s.left.plain is not None and s.left.covers
+            assert (whole, s.elementwise) == (covers(s.equation, program), is_elementwise(s.equation, program))
+            for read, access in zip(s.equation.reads, s.accesses[1:], strict=True):
+                assert access.plain == plain_indices(read.at)
+                assert access.inside == stays_inside(read, s.equation, program)
+            if s.equation.over and is_product(equation, storage):
+                assert s.contraction is not None and not s.contraction.lone
+            found = window_pattern(s.equation, storage)
+            if found is not None:
+                assert s.window is not None and s.accesses[s.window.image].tensor == found[0].picture.tensor
+                assert (s.window.way == "map") == found[0].forward
