@@ -13,6 +13,7 @@ from typing import Any
 
 import sympy
 
+from codegen.affine import Affine
 from codegen.equation import Equation, slot
 from codegen.functions import Sigmoid
 from codegen.plan import Compute
@@ -79,7 +80,11 @@ ROWS: tuple[Sabotage, ...] = (
         "gather",
         R + "gather",
         "_covered",
-        lambda right: lambda equation, name, program: any(r.strong for r in equation.reads),
+        lambda right: (
+            lambda equation, name, program: any(
+                isinstance(s, Affine) and s.plain == name for r in equation.reads if r.strong for s in r.at
+            )
+        ),
         draw.left_sides,
         Rewriting("gather"),
     ),

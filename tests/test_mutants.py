@@ -82,17 +82,15 @@ def test_a_seed_draws_the_same_mutations(tmp_path: Path) -> None:
 
 
 def test_lines_are_found_again_after_a_change(tmp_path: Path) -> None:
-    known = Map(tmp_path / "map", {})
+    known = Map(tmp_path / "map", tmp_path, {})
     known.add("family 1 x", "", (0.5, {"code/f.py": f"{1 << 7:x}"}))
     known.add("family 0 x", "", (0.1, {"code/f.py": f"{1 << 7 | 1 << 9:x}"}))
     known.add("family 2 x", "", (0.1, {"code/g.py": f"{1 << 7:x}"}))
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "f.py").write_text(SOURCE)
-    assert known.reaching("code/f.py", 7, tmp_path) == ["family 0 x", "family 1 x"]
-    assert known.reaching("code/f.py", 9, tmp_path) == ["family 0 x"]
-    assert known.reaching("code/f.py", 2, tmp_path) == ["family 0 x", "family 1 x"]  # runs at import alone
+    assert known.reaching("code/f.py", 7, SOURCE) == ["family 0 x", "family 1 x"]
+    assert known.reaching("code/f.py", 9, SOURCE) == ["family 0 x"]
+    assert known.reaching("code/f.py", 2, SOURCE) == ["family 0 x", "family 1 x"]  # runs at import alone
     known.write()
-    assert Map.read(tmp_path / "map").checks == known.checks
+    assert Map.read(tmp_path / "map", tmp_path).checks == known.checks
 
 
 def test_the_tracer_sees_the_lines_of_a_folder_alone() -> None:
@@ -108,4 +106,4 @@ def test_the_summary_counts_what_is_not_equivalent() -> None:
     ]
     text = summary(rows)
     assert "4 drawn, 2 killed, 1 survived, 1 equivalent" in text and "66.7%" in text
-    assert "survived: f.py:7 survived" in text
+    assert "survived, line 7: f.py:7 survived" in text

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mutants.coverage import Map, head, recorded
-from mutants.driver import run, summary
+from mutants.driver import run, summary, survivors
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "mutants"
@@ -32,12 +32,13 @@ def main() -> int:
     parser.add_argument("--seed", help="the hash of the commit, where nothing is said")
     parser.add_argument("--count", type=int, default=20, help="mutations that are not equivalent")
     parser.add_argument("--minutes", type=float, default=60, help="after which nothing new is tried")
+    parser.add_argument("--survivors", action="store_true", help="only those of the log that have survived so far")
     parser.add_argument("--folder", default="codegen", help="where sources are changed")
     parser.add_argument("--map", type=Path, default=CACHE / "map.json")
     parser.add_argument("--log", type=Path, default=CACHE / "log.jsonl")
     args = parser.parse_args()
     args.map.parent.mkdir(parents=True, exist_ok=True)
-    known, commit = Map.read(args.map), head(ROOT)
+    known, commit = Map.read(args.map, ROOT), head(ROOT)
     if args.record:
         kinds = ("formula", "family", "network")
         only = args.only if args.only is not None else [*kinds, *(f"test_{name}.py" for name in TESTS)]
@@ -46,7 +47,8 @@ def main() -> int:
     if not known.checks:
         print("no map of lines: python -m mutants --record", file=sys.stderr)
         return 2
-    rows = run(ROOT, commit, args.folder, args.seed or commit, args.count, args.minutes, known, args.log)
+    seed, again = args.seed or commit, survivors(args.log) if args.survivors else None
+    rows = run(ROOT, commit, args.folder, seed, args.count, args.minutes, known, args.log, again)
     print(summary(rows))
     return 0
 

@@ -66,16 +66,17 @@ class Tracer:
 
 @dataclass
 class Map:
-    """The checks with their times and lines; commits: that of each check's recording."""
+    """The checks with their times, their lines and the commits at which they were recorded; root: of the repository."""
 
     path: Path
+    root: Path
     checks: dict[str, tuple[float, dict[str, str], str]]
 
     @staticmethod
-    def read(path: Path) -> Map:
+    def read(path: Path, root: Path) -> Map:
         if not path.exists():
-            return Map(path, {})
-        return Map(path, {name: tuple(row) for name, row in json.loads(path.read_text("utf-8")).items()})
+            return Map(path, root, {})
+        return Map(path, root, {name: tuple(row) for name, row in json.loads(path.read_text("utf-8")).items()})
 
     def write(self) -> None:
         part = self.path.with_suffix(".part")
@@ -89,29 +90,37 @@ class Map:
     def _bits(self) -> dict[tuple[str, str], int]:
         return {(name, f): int(h, 16) for name, (_, lines, _) in self.checks.items() for f, h in lines.items()}
 
-    def reaching(self, file: str, line: int, root: Path) -> list[str]:
-        """The checks that reach a line of the sources as they are now, the fastest first.
+    def reaching(self, file: str, line: int, source: str) -> list[str]:
+        """The checks that reach a line of a file with this text, the fastest first.
 
         Where none does - a line that runs at import alone - those that reach the file.
         """
         whole = [name for name in self.checks if (name, file) in self._bits]
-        old = {commit: self._line(file, line, commit, root) for commit in {c for _, _, c in self.checks.values()}}
+        old = {commit: self._line(file, line, commit, source) for commit in {c for _, _, c in self.checks.values()}}
         exact = [n for n in whole if self._bits[n, file] >> old[self.checks[n][2]] & 1]
         return sorted(exact or whole, key=lambda name: self.checks[name][0])
 
-    def _line(self, file: str, line: int, commit: str, root: Path) -> int:
+    def _line(self, file: str, line: int, commit: str, source: str) -> int:
         """The number that a line had when a check was recorded."""
-        now = (root / file).read_text("utf-8").splitlines()
-        told = subprocess.run(
-            ["git", "show", f"{commit}:{file}"], cwd=root, capture_output=True, text=True, check=False
-        )
-        before = told.stdout.splitlines()
+        now, before = source.splitlines(), self._before(file, commit)
         if before == now or not before:
             return line
         for a, b, size in SequenceMatcher(None, before, now, autojunk=False).get_matching_blocks():
             if b <= line - 1 < b + size:
                 return a + line - b
         return line
+
+    def _before(self, file: str, commit: str) -> list[str]:
+        if (file, commit) not in self._texts:
+            told = subprocess.run(
+                ["git", "show", f"{commit}:{file}"], cwd=self.root, capture_output=True, text=True, check=False
+            )
+            self._texts[file, commit] = told.stdout.splitlines()
+        return self._texts[file, commit]
+
+    @cached_property
+    def _texts(self) -> dict[tuple[str, str], list[str]]:
+        return {}
 
 
 def head(root: Path) -> str:

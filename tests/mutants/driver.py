@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mutants.coverage import Map
 from mutants.names import group
 from mutants.scratch import Outcome, Scratch
 from mutants.sites import Mutation, drawn, shown
 
+Row = dict[str, Any]
+"""A mutation with what came of it: a line of the log."""
 WHOLE = 90.0
 """Seconds of processor time that all checks of one mutation take when nothing is wrong."""
 QUICK, SOURCES = 12.0, 30.0
 """Of them, those of the fastest checks of values, which come first; of the networks' sources, which follow."""
 
 
-def selection(known: Map, mutation: Mutation, root: Path) -> list[list[str]]:
-    """The checks that reach a mutation, in the three turns in which they are tried."""
-    reaching = known.reaching(mutation.file, mutation.line, root)
+def selection(known: Map, mutation: Mutation, root: Path) -> list[str]:
+    """The checks that reach a mutation, in the order in which they are tried."""
+    reaching = known.reaching(mutation.file, mutation.line, _source(mutation, root).decode())
     values = [name for name in reaching if group(name) != "network"]
     drawn_ones = [name for name in values if group(name) != "test"]
     tests = [name for name in values if group(name) == "test"]
@@ -31,7 +34,7 @@ def selection(known: Map, mutation: Mutation, root: Path) -> list[list[str]]:
     plain.sort(key=lambda name: ("numpy" not in name, known.checks[name][0]))
     sources = _within(plain, SOURCES, known)
     rest = _within([n for n in values if n not in quick], WHOLE - QUICK - SOURCES, known)
-    return [quick, sources, rest]
+    return [*quick, *sources, *rest]
 
 
 def _within(names: Sequence[str], seconds: float, known: Map) -> list[str]:
@@ -45,25 +48,20 @@ def _within(names: Sequence[str], seconds: float, known: Map) -> list[str]:
     return found
 
 
-def tried(mutation: Mutation, known: Map, root: Path, scratch: Scratch) -> dict[str, object]:
+def tried(mutation: Mutation, known: Map, root: Path, scratch: Scratch) -> Row:
     """A mutation with what came of it, as a line of the log."""
-    seconds, outcome = 0.0, Outcome(False)
-    turns = [turn for turn in selection(known, mutation, root) if turn]
+    names = selection(known, mutation, root)
     with scratch.mutated(mutation):
-        for turn in turns:
-            outcome = scratch.run(turn, sum(known.checks[name][0] for name in turn))
-            seconds += outcome.seconds
-            if outcome.killed:
-                break
+        outcome = scratch.run(names, sum(known.checks[name][0] for name in names)) if names else Outcome(False)
     fate = group(outcome.by) if outcome.killed else "survived"
     fate = "time" if outcome.how == "time" else "import" if outcome.by == "import" else fate
     if fate == "survived" and _same_source(mutation, known, root, scratch):
         fate = "equivalent"
-    told = {"fate": fate, "by": outcome.by, "how": outcome.how, "seconds": round(seconds, 2)}
+    told = {"fate": fate, "by": outcome.by, "how": outcome.how, "seconds": round(outcome.seconds, 2)}
     return {
         **asdict(mutation),
         **told,
-        "checks": sum(map(len, turns)),
+        "checks": len(names),
         "diff": shown(mutation, _source(mutation, root)),
     }
 
@@ -74,7 +72,7 @@ def _source(mutation: Mutation, root: Path) -> bytes:
 
 def _same_source(mutation: Mutation, known: Map, root: Path, scratch: Scratch) -> bool:
     """Whether the sources of all networks, and of the drawn equations, are what they were byte for byte."""
-    reaching = known.reaching(mutation.file, mutation.line, root)
+    reaching = known.reaching(mutation.file, mutation.line, _source(mutation, root).decode())
     networks = [n for n in reaching if group(n) == "network"]
     formulas = [n for n in reaching if group(n) == "formula"]
     seconds = sum(known.checks[name][0] for name in (*networks, *formulas))
@@ -86,14 +84,27 @@ def _same_source(mutation: Mutation, known: Map, root: Path, scratch: Scratch) -
 
 
 def run(
-    root: Path, commit: str, folder: str, seed: str, count: int, minutes: float, known: Map, log: Path
-) -> list[dict[str, object]]:
-    """The first `count` mutations of a seed; those that the log has are not tried again."""
+    root: Path,
+    commit: str,
+    folder: str,
+    seed: str,
+    count: int,
+    minutes: float,
+    known: Map,
+    log: Path,
+    again: Collection[str] | None = None,
+) -> list[Row]:
+    """The first `count` mutations of a seed; what the log has of this commit is not tried again.
+
+    again: only those that look like one of these.
+    """
     end = time.monotonic() + minutes * 60
     done = {tuple(row[k] for k in KEY): row for row in entries(log) if row["commit"] == commit}
     scratch, found = Scratch(root, commit), []
     try:
         for mutation in drawn(scratch.tree, folder, seed):
+            if again is not None and shown(mutation, _source(mutation, scratch.tree)) not in again:
+                continue
             row = done.get(tuple(asdict(mutation)[k] for k in KEY))
             if row is None and time.monotonic() > end:
                 break
@@ -113,19 +124,28 @@ def run(
 KEY = ("file", "start", "end", "text")
 
 
-def entries(log: Path) -> Iterator[dict[str, object]]:
+def entries(log: Path) -> Iterator[Row]:
     """The lines of a log."""
     if log.exists():
         yield from map(json.loads, log.read_text("utf-8").splitlines())
 
 
-def summary(rows: Sequence[dict[str, object]]) -> str:
+def survivors(log: Path) -> set[str]:
+    """What the mutations look like that have survived so far, whatever the commit was."""
+    found: set[str] = set()
+    for row in entries(log):
+        look = row["diff"]
+        found = found | {look} if row["fate"] == "survived" else found - {look}
+    return found
+
+
+def summary(rows: Sequence[Row]) -> str:
     """Counts, the share killed, and each survivor as a diff."""
     fates = Counter(str(row["fate"]) for row in rows)
     survived, equivalent = fates.pop("survived", 0), fates.pop("equivalent", 0)
     killed = sum(fates.values())
     counted = killed + survived
-    lines = [f"{row['fate']}: {row['diff']}" for row in rows if row["fate"] in ("survived", "equivalent")]
+    lines = [f"{row['fate']}, line {row['line']}: {row['diff']}" for row in rows if row["fate"] in ("survived", "equivalent")]
     lines.append(f"{len(rows)} drawn, {killed} killed, {survived} survived, {equivalent} equivalent")
     lines.append("killed by: " + ", ".join(f"{count} {fate}" for fate, count in fates.most_common()))
     lines.append(f"{killed / counted:.1%} killed of those that are not equivalent" if counted else "nothing was tried")

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from mutants.names import group
@@ -69,7 +70,7 @@ class Scratch:
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def run(self, names: Sequence[str], seconds: float) -> Outcome:
-        """The checks of one group in order, in a process of its own, up to the first that does not pass.
+        """The checks in order, in a process of its own, up to the first that does not pass.
 
         seconds: of processor time that they take without a mutation.
         """
@@ -127,12 +128,13 @@ def _try(names: Sequence[str], pipe: object) -> None:
         _running.append(name)
         pipe.write(json.dumps({"check": name}) + "\n")  # type: ignore[attr-defined]
 
-    for name in (n for n in names if group(n) != "test"):
-        say(name)
-        checks.run(name)
-    tests = [n for n in names if group(n) == "test"]
-    if tests:
-        _tests(tests, say)
+    for are_tests, some in groupby(names, key=lambda name: group(name) == "test"):
+        if are_tests:
+            _tests(list(some), say)
+        else:
+            for name in some:
+                say(name)
+                checks.run(name)
     pipe.write(json.dumps({"done": True}) + "\n")  # type: ignore[attr-defined]
 
 

@@ -271,7 +271,7 @@ def shown(mutation: Mutation, source: bytes) -> str:
     first = next(k for k, (a, b) in enumerate(zip(old, new, strict=False)) if a != b)
     count = len(old) - len(new) + 1
     before, after = old[first : first + max(count, 1)], new[first : first + 1]
-    head = f"{mutation.file}:{mutation.line}  {mutation.kind}"
+    head = f"{mutation.file}: {mutation.kind}"
     return "\n".join([head, *_marked("-", before), *_marked("+", after)])
 
 
