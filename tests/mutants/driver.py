@@ -145,7 +145,8 @@ def summary(rows: Sequence[Row]) -> str:
     survived, equivalent = fates.pop("survived", 0), fates.pop("equivalent", 0)
     killed = sum(fates.values())
     counted = killed + survived
-    lines = [f"{row['fate']}, line {row['line']}: {row['diff']}" for row in rows if row["fate"] in ("survived", "equivalent")]
+    lived = [row for row in rows if row["fate"] in ("survived", "equivalent")]
+    lines = [f"{row['fate']}, line {row['line']}: {row['diff']}" for row in lived]
     lines.append(f"{len(rows)} drawn, {killed} killed, {survived} survived, {equivalent} equivalent")
     lines.append("killed by: " + ", ".join(f"{count} {fate}" for fate, count in fates.most_common()))
     lines.append(f"{killed / counted:.1%} killed of those that are not equivalent" if counted else "nothing was tried")
