@@ -65,10 +65,11 @@ class Factor:
 class Structure:
     """An equation as it is read.
 
-    equation: without the indices of one point, `units`; all that follows is said of it.
-    tensors: those that it names.
+    stated: as it stands.  equation: without the indices of one point, `units`; what follows is said of it, but for
+    `covers` and `elementwise`.  tensors: those that it names.
     """
 
+    stated: Equation
     equation: Equation
     units: tuple[str, ...]
     tensors: Mapping[str, Tensor]
@@ -118,16 +119,25 @@ class Structure:
         return bool(slots_of(expr)) or any(s.name in self.equation.extents for s in expr.free_symbols)
 
     @cached_property
+    def covers(self) -> bool:
+        """Whether the left side consists of distinct indices that run over the whole target."""
+        left = access(Read(self.stated.target, self.stated.at), self.tensors, self.stated)
+        return left.plain is not None and all(axis.form == "whole" for axis in left.axes)
+
+    @cached_property
     def elementwise(self) -> bool:
-        """No reduction, no guard, and every point of the target written exactly once, by plain indices."""
-        equation = self.equation
-        return not equation.over and not equation.guards and self.left.plain is not None and self.left.covers
+        """No reduction, no guard, and every point of the target written exactly once."""
+        return not self.stated.over and not self.stated.guards and self.covers
+
+    @cached_property
+    def inside(self) -> bool:
+        """Whether no read of the body leaves its tensor."""
+        return all(access.inside for access in self.accesses[1:])
 
     @cached_property
     def copy(self) -> Access | None:
         """What an elementwise equation copies, when it is one read and nothing else."""
-        whole = self.elementwise and self.equation.body.is_Symbol and bool(self.factors)
-        read = self.factors[0].read if whole else None
+        read = self.factors[0].read if self.elementwise and self.number == 1 and len(self.factors) == 1 else None
         return None if read is None else self.accesses[read + 1]
 
     @cached_property
@@ -155,7 +165,7 @@ def structure(equation: Equation, tensors: Mapping[str, Tensor]) -> Structure:
     named = {name: tensors[name] for name in names}
     kept: Structure | None = equation.__dict__.get(KEY)
     if kept is None or kept.tensors != named:
-        kept = Structure(without_points(equation), tuple(points(equation)), named)
+        kept = Structure(equation, without_points(equation), tuple(points(equation)), named)
         equation.__dict__[KEY] = kept
     return kept
 

@@ -22,13 +22,14 @@ from itertools import groupby
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot
 from codegen.functions import Sigmoid
 from codegen.ir.edit import map_all_reads
 from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.arranged import arranged
 from codegen.rewrite.parts import part_axis
-from codegen.rewrite.shape import NOTHING, is_elementwise, plain_indices
+from codegen.rewrite.shape import NOTHING, plain_indices
 from codegen.schedule import recurrences
 
 ONE, HALF = sympy.Integer(1), sympy.Rational(1, 2)
@@ -79,7 +80,11 @@ def _parts(name: str, free: frozenset[str], program: Program) -> _Parts | None:
         part, rest = read.at[axis], (*read.at[:axis], *read.at[axis + 1 :])
         own = len(program.defining(equation.target)) == 1 and equation.target in free
         value = program.table[equation.target].kind == "value" and not equation.accumulate and not read.strong
-        if not (own and value and is_elementwise(equation, program)) or len(equation.reads) > 1 or rest != equation.at:
+        if (
+            not (own and value and structure(equation, program.table).elementwise)
+            or len(equation.reads) > 1
+            or rest != equation.at
+        ):
             return None
         assert isinstance(part, Affine)
         if part.const in found or {s.name for s in equation.body.free_symbols} & set(equation.extents):

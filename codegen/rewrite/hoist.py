@@ -19,12 +19,13 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.structure import structure
 from codegen.cost import operations
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot, slots_of
 from codegen.ir.edit import compact, inserted
 from codegen.ir.names import allocate
 from codegen.rewrite.parts import part_of
-from codegen.rewrite.shape import NOTHING, is_elementwise, plain_indices, stays_inside
+from codegen.rewrite.shape import NOTHING, plain_indices
 from codegen.schedule import recurrences
 
 LEAST = 2
@@ -98,10 +99,10 @@ def _indices(equation: Equation) -> tuple[Subscript, ...]:
 
 def _is_movable(equation: Equation, program: Program) -> bool:
     """Elementwise, if perhaps for one part of its target; no cotangent is read where there is none."""
-    whole = is_elementwise(equation, program)
+    reading = structure(equation, program.table)
     part = not equation.over and not equation.guards and part_of(equation, program) is not None
-    inside = all(stays_inside(r, equation, program) for r in equation.reads if r.strong)
-    return equation.reduce == "sum" and (whole or part) and inside
+    inside = all(access.inside for access in reading.accesses[1:] if access.strong)
+    return equation.reduce == "sum" and (reading.elementwise or part) and inside
 
 
 def _joined(program: Program, keep: frozenset[str]) -> Program:
@@ -115,13 +116,14 @@ def _joined(program: Program, keep: frozenset[str]) -> Program:
         and e.target in cycle - keep
         and program.table[e.target].kind == "value"
         and len(program.defining(e.target)) == 1
-        and is_elementwise(e, program)
+        and structure(e, program.table).elementwise
         and _is_movable(e, program)
     }
     gone: set[str] = set()
 
     def joined(equation: Equation) -> Equation:
-        if equation.target not in cycle or is_elementwise(equation, program) or not _is_movable(equation, program):
+        whole = structure(equation, program.table).elementwise
+        if equation.target not in cycle or whole or not _is_movable(equation, program):
             return equation
         for k, read in enumerate(equation.reads):
             source = single.get(read.tensor)

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, all_reads, slot, slots_of
+from codegen.analysis.structure import structure
+from codegen.equation import Equation, Program, all_reads, slot, slots_of
 from codegen.ir.edit import compact, inserted
-from codegen.rewrite.shape import is_elementwise, plain_indices, stays_inside
+from codegen.rewrite.shape import plain_indices
 
 
 def inline(program: Program, keep: Iterable[str]) -> Program:
@@ -29,7 +30,7 @@ def inline(program: Program, keep: Iterable[str]) -> Program:
         equations.append(equation)
         value = program.table[equation.target].kind == "value" and equation.target not in kept
         sole = len(program.defining(equation.target)) == 1
-        if value and sole and equation.reduce == "sum" and is_elementwise(equation, program):
+        if value and sole and equation.reduce == "sum" and structure(equation, program.table).elementwise:
             definitions[equation.target] = equation
     return program.with_equations(equations)
 
@@ -40,28 +41,30 @@ def _substituted(
     for k in slots_of(equation.body):
         read = equation.reads[k]
         definition = definitions.get(read.tensor)
-        if definition is not None and _worthwhile(definition, equation, read, readers, program):
+        if definition is not None and _worthwhile(definition, equation, k, readers, program):
             joined = inserted(equation, k, definition)
             # SymPy applies a power or a logarithm to each branch, and has no signed infinity for 1/0 or log(0).
             equation = equation if joined.body.has(sympy.zoo, sympy.nan) else joined
     return compact(equation)
 
 
-def _worthwhile(definition: Equation, reader: Equation, read: Read, readers: Counter[str], program: Program) -> bool:
+def _worthwhile(definition: Equation, reader: Equation, k: int, readers: Counter[str], program: Program) -> bool:
+    read = reader.reads[k]
     if not all(isinstance(s, Affine) for s in read.at):
         return False
     is_copy = definition.body == slot(0) and plain_indices(definition.at) == plain_indices(definition.reads[0].at)
     if is_copy:
         source = program.table[definition.reads[0].tensor]
         return source.shape == program.table[definition.target].shape and source.dtype == "float"
-    if not stays_inside(read, reader, program):
+    reading = structure(reader, program.table)
+    if not reading.accesses[k + 1].inside:
         return False
     if not definition.reads:
         return not {s.name for s in definition.body.free_symbols} & set(definition.extents)
     return (
         readers[read.tensor] == 1
         and definition.stage == reader.stage
-        and is_elementwise(reader, program)
+        and reading.elementwise
         and plain_indices(read.at) is not None
-        and all(stays_inside(r, definition, program) for r in definition.reads)
+        and structure(definition, program.table).inside
     )

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import sympy
 
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, index_symbol, slot
 from codegen.ir.edit import joined, renamed
-from codegen.rewrite.shape import is_elementwise, plain_indices, stays_inside
+from codegen.rewrite.shape import plain_indices
 
 
 def merge_contributions(program: Program) -> Program:
@@ -46,11 +47,8 @@ def _merge(contributions: tuple[Equation, ...], program: Program) -> list[Equati
 
 
 def _is_mergeable(equation: Equation, program: Program) -> bool:
-    return (
-        equation.reduce == "sum"
-        and is_elementwise(equation, program)
-        and all(stays_inside(read, equation, program) for read in equation.reads)
-    )
+    reading = structure(equation, program.table)
+    return equation.reduce == "sum" and reading.elementwise and reading.inside
 
 
 def _is_bracket(equation: Equation, program: Program) -> bool:
@@ -64,7 +62,7 @@ def _is_bracket(equation: Equation, program: Program) -> bool:
         and set(equation.extents) <= set(others)
         and not equation.over
         and not equation.guards
-        and all(stays_inside(read, equation, program) for read in equation.reads)
+        and structure(equation, program.table).inside
     )
 
 

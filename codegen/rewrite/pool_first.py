@@ -33,10 +33,11 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot, slots_of
 from codegen.ir.edit import redirected, renamed
 from codegen.ir.names import allocate
-from codegen.rewrite.shape import covers, is_elementwise, plain_indices
+from codegen.rewrite.shape import plain_indices
 
 INCREASING = (sympy.exp, sympy.tanh, sympy.atan, sympy.sinh)
 
@@ -93,7 +94,7 @@ def _is_window_maximum(equation: Equation, program: Program) -> bool:
     """A maximum of one tensor over a window that shares its subscripts with positions, one each."""
     if equation.reduce != "max" or equation.body != slot(0) or equation.guards or equation.accumulate:
         return False
-    if not covers(equation, program) or len(program.defining(equation.target)) > 1:
+    if not structure(equation, program.table).covers or len(program.defining(equation.target)) > 1:
         return False
     at = equation.reads[0].at
     if not all(isinstance(s, Affine) for s in at):
@@ -117,7 +118,7 @@ def _moved(base: str, target: str, program: Program, kept: frozenset[str]) -> tu
         return None
     definitions = program.defining(inner)
     last = definitions[-1]
-    if not is_elementwise(last, program) or last.stage != pooled.stage:
+    if not structure(last, program.table).elementwise or last.stage != pooled.stage:
         return None
     names = plain_indices(last.at)
     assert names is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Guard, Program, Quotient, Read, Subscript
+from codegen.equation import Guard, Program, Quotient, Read, Subscript
 
 Shapes = Mapping[str, tuple[Affine, ...]]
 NOTHING: frozenset[str] = frozenset()
@@ -20,30 +20,6 @@ def plain_indices(subscripts: tuple[Subscript, ...]) -> tuple[str, ...] | None:
     if len(names) != len(subscripts) or None in names or len(set(names)) != len(names):
         return None
     return tuple(n for n in names if n is not None)
-
-
-def covers(equation: Equation, program: Program) -> bool:
-    """True when the left side is plain and its indices run over the whole box of the target."""
-    names = plain_indices(equation.at)
-    shape = program.table[equation.target].shape
-    return names is not None and all(equation.extents.get(n) == e for n, e in zip(names, shape, strict=True))
-
-
-def is_elementwise(equation: Equation, program: Program) -> bool:
-    """No reduction, no guard, and every point of the target written exactly once."""
-    return not equation.over and not equation.guards and covers(equation, program)
-
-
-def stays_inside(read: Read, equation: Equation, program: Program) -> bool:
-    """True when no affine subscript of `read` can leave its tensor's box."""
-    for subscript, size in zip(read.at, program.table[read.tensor].shape, strict=True):
-        if isinstance(subscript, Affine):
-            low, high = subscript.bounds(equation.extents)
-            if not (low.is_nonnegative() and (size - 1 - high).is_nonnegative()):
-                return False
-        elif not isinstance(subscript, Read):
-            return False
-    return True
 
 
 def shapes_of(program: Program) -> Shapes:

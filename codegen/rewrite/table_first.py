@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from codegen.affine import Affine
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, indices_of, slot
 from codegen.ir.edit import renamed, substitute_read
 from codegen.ir.names import LETTERS, allocate, indices
-from codegen.rewrite.shape import Checked, covers, is_elementwise, is_valid, plain_indices
+from codegen.rewrite.shape import Checked, is_valid, plain_indices
 
 NOMINAL = 32
 """Assumed for every size that is not a number."""
@@ -90,7 +91,8 @@ def tables_first(program: Program, checked: Checked | None = None, keep: Iterabl
 
 def _is_lookup(equation: Equation, program: Program) -> bool:
     """The rows of a parameter at tokens, and nothing else: `e[n,t,i] = E[x[n,t],i]`."""
-    if not is_elementwise(equation, program) or equation.body != slot(0) or len(program.defining(equation.target)) > 1:
+    whole = structure(equation, program.table).elementwise
+    if not whole or equation.body != slot(0) or len(program.defining(equation.target)) > 1:
         return False
     at = equation.reads[0].at
     tokens = [s for s in at if isinstance(s, Read)]
@@ -102,7 +104,8 @@ def _is_lookup(equation: Equation, program: Program) -> bool:
 
 def _lookup(product: Equation, program: Program) -> _Lookup | None:
     """What `product` looks up, if it is a sum of products of looked-up rows with what has none of their positions."""
-    if product.reduce != "sum" or not product.over or product.guards or not covers(product, program):
+    whole = structure(product, program.table).covers
+    if product.reduce != "sum" or not product.over or product.guards or not whole:
         return None
     if product.body.as_coeff_Mul()[1] != slot(0) * slot(1):
         return None

@@ -9,9 +9,10 @@ from functools import cache
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, slot
 from codegen.functions import FUNCTIONS
-from codegen.rewrite.shape import is_elementwise, plain_indices
+from codegen.rewrite.shape import plain_indices
 from symnet.derive.adjoint import contribution, derivative_of, weight_of
 from symnet.derive.reverse import cotangent_name
 from symnet.explain.matrix.nodes import Array, Call, Elementwise, Node
@@ -108,7 +109,7 @@ def _is_activation(equation: Equation, program: Program) -> bool:
     """One slot, elementwise, not linear, the only equation of its tensor, and a copy of the places of its source."""
     if len(equation.reads) != 1 or equation.reduce != "sum" or equation.stage != "forward":
         return False
-    whole = is_elementwise(equation, program) and len(program.defining(equation.target)) == 1
+    whole = structure(equation, program.table).elementwise and len(program.defining(equation.target)) == 1
     same = plain_indices(equation.reads[0].at) == plain_indices(equation.at)
     body = equation.body
     if not whole or not same or body.free_symbols != {slot(0)}:
