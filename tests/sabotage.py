@@ -7,8 +7,6 @@ reaches the pass, that the oracle is content with it as it is, and that it is no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -20,32 +18,9 @@ from codegen.plan import Compute
 from codegen.rewrite.gates import HALF
 from families import plans as plan
 from families import rewritings as draw
-from families.judging import Code, Declared, Rewriting, Way
-from families.writing import Family
-
-Wrong = Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
-class Sabotage:
-    """A wrong function in the place of `module.name`.
-
-    wrong: from the right one to the wrong one.  family: of programs that reach the pass.  way: how they are judged.
-    share: of the drawn programs that the pass must change or be used by.
-    """
-
-    of: str
-    module: str
-    name: str
-    wrong: Wrong
-    family: Family
-    way: Way
-    share: float = 0.5
-
-
-def always(value: object) -> Wrong:
-    """A function that gives one value, whatever it is asked."""
-    return lambda right: lambda *arguments, **options: value
+from families.breaking import Sabotage, always
+from families.judging import Code, Declared, Rewriting
+from sabotage_recipes import RECIPES
 
 
 def _changed(result: Any, arguments: tuple[Any, ...]) -> bool:
@@ -57,7 +32,7 @@ TILED = ((L + "row_blocks", "NEAR", 64), (L + "row_blocks", "CALL", 0.0))
 """So that small pictures fall into blocks of rows."""
 SHARED = (("codegen.memory.places", "SMALL", 1),)
 """So that small arrays share their bytes."""
-ROWS: tuple[Sabotage, ...] = (
+PASSES: tuple[Sabotage, ...] = (
     # Before the differentiation.
     Sabotage(
         "pool-first",
@@ -303,6 +278,8 @@ ROWS: tuple[Sabotage, ...] = (
         Code("codegen.memory.places", "planned", did=lambda memory, _: bool(memory.places), under=SHARED),
     ),
 )
+ROWS = (*PASSES, *RECIPES)
+"""Each has a name of its own."""
 
 
 def _doubled(made: list[Equation], rest: Equation) -> tuple[list[Equation], Equation]:

@@ -197,6 +197,7 @@ def test_a_product_must_not_overwrite_its_factors() -> None:
         ("no array is called z", Copy(Y, View("z"))),
         ("to 1099511627776 of 4", Gather(Y, X, View("k"))),
         ("a position occurs twice", ScatterAdd(Y, View("twice"), X, unique=True)),
+        ("an element is written twice", Fill(View("y", (Windows((A(2), A(2)), (((0, 1),), ((0, 1),))),)), 0.0)),
         ("an axis of length 4", Loop("k", A(5), (Fill(View("y", (Take((A("k"),)),)), 0.0),))),
     ],
 )

@@ -8,9 +8,10 @@ import pytest
 
 from codegen.errors import CodegenError
 from codegen.passes.table import PASSES
+from families.breaking import Sabotage
 from families.judging import sabotaged
 from families.writing import Drawn, Family
-from sabotage import ROWS, Sabotage
+from sabotage import ROWS
 
 BROKEN = (AssertionError, ArithmeticError, AttributeError, CodegenError, LookupError, NameError, TypeError, ValueError)
 """What a broken pass runs into, if it does not give wrong numbers."""

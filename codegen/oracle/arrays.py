@@ -90,6 +90,13 @@ class Arrays:
             raise PlanError(f"{array.ndim} axes, {len(view.axes)} names for them; the view is {view}")
         return array
 
+    def goal(self, view: View) -> Array:
+        """The elements that a step writes.  Raises PlanError where two places of the view are one element."""
+        array = self.view(view)
+        if _meets_itself(array):
+            raise PlanError(f"an element is written twice through a view of shape {array.shape}: {view}")
+        return array
+
     def _applied(self, array: Array, op: Reshape | Take | Transpose | Windows) -> Array:
         match op:
             case Reshape(shape):
@@ -160,6 +167,17 @@ def _windows(array: Array, shape: tuple[int, ...], steps: Sequence[Sequence[tupl
     if found.size and not first <= low <= high <= last:
         raise PlanError(f"windows reach {first - low} bytes before their storage, {high - last} beyond it")
     return found
+
+
+def _meets_itself(array: Array) -> bool:
+    """Whether two places are the same element."""
+    reach = array.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(array.strides, array.shape, strict=True)):
+        if size > 1 and stride < reach:
+            places = np.tensordot(array.strides, np.indices(array.shape), 1)
+            return len(np.unique(places)) < array.size
+        reach += max(size - 1, 0) * stride
+    return False
 
 
 def _owner(array: Array) -> Array:

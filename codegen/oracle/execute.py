@@ -167,7 +167,7 @@ def _written(steps: Iterable[Step]) -> Iterator[str]:
 
 def _put(out: View, value: Array, arrays: Arrays) -> None:
     """Write a whole value.  Raises PlanError where its shape is another one."""
-    goal = arrays.view(out)
+    goal = arrays.goal(out)
     if goal.shape != np.shape(value):
         raise PlanError(f"a value of shape {np.shape(value)} for one of shape {goal.shape}: {out}")
     goal[...] = value
@@ -175,7 +175,7 @@ def _put(out: View, value: Array, arrays: Arrays) -> None:
 
 def _emptied(out: View, arrays: Arrays) -> None:
     """Spoil what a step is to write: an operand in the same place would be overwritten while it is read."""
-    goal = arrays.view(out)
+    goal = arrays.goal(out)
     goal[...] = np.nan if goal.dtype == np.float64 else 1
 
 
@@ -202,7 +202,7 @@ def argmax(step: ArgMax, arrays: Arrays) -> None:
 
 
 def copy(step: Copy, arrays: Arrays) -> None:
-    goal, source = arrays.view(step.out), arrays.view(step.source)
+    goal, source = arrays.goal(step.out), arrays.view(step.source)
     if np.shares_memory(goal, source):
         _emptied(step.out, arrays)
     try:
@@ -212,7 +212,7 @@ def copy(step: Copy, arrays: Arrays) -> None:
 
 
 def fill(step: Fill, arrays: Arrays) -> None:
-    arrays.view(step.out)[...] = step.value
+    arrays.goal(step.out)[...] = step.value
 
 
 def gather(step: Gather, arrays: Arrays) -> None:

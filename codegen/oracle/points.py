@@ -47,7 +47,7 @@ def run(steps: Sequence[Compute], stored: Sequence[bool], arrays: Arrays) -> Non
         raise PlanError(f"steps over different boxes in one loop: {[s.axes for s in steps]}")
     hand: dict[View, float] = {}
     known: set[View] = set()
-    outs = [_placed(s.out, names, box, arrays) if keep else None for s, keep in zip(steps, stored, strict=True)]
+    outs = [_goal(s.out, names, box, arrays) if keep else None for s, keep in zip(steps, stored, strict=True)]
     written = [out for out in outs if out is not None]
 
     def fetch_of(view: View) -> Fetch:
@@ -96,6 +96,14 @@ def _integer(value: float) -> int:
 KINDS: Mapping[Dtype, Callable[[float], float]] = {"float": float, "int": _integer, "bool": bool}
 
 
+def _goal(view: View, names: Sequence[str], box: tuple[int, ...], arrays: Arrays) -> Array:
+    """The elements that results go to, one for each point of the box."""
+    array = arrays.goal(view)
+    if array.shape != box:
+        raise PlanError(f"results over a box of {box} for places of shape {array.shape}: {view}")
+    return _placed(view, names, box, arrays)
+
+
 def _placed(view: View, names: Sequence[str], box: tuple[int, ...], arrays: Arrays) -> Array:
     """The view over the box: each axis of it is that of an index, or has one place."""
     array = arrays.view(view)
@@ -103,7 +111,7 @@ def _placed(view: View, names: Sequence[str], box: tuple[int, ...], arrays: Arra
     if behind < 0:
         raise PlanError(f"{array.ndim} axes where the box has {len(box)}: {view}")
     for axis, size, name, extent in zip(view.axes, array.shape, names[behind:], box[behind:], strict=False):
-        if axis not in ("", name) or size != (extent if axis else 1):
+        if axis not in ("", name) or size not in ((extent,) if axis else (1, extent) if not name else (1,)):
             raise PlanError(f"axis {axis!r} of {size} places against index {name} below {extent}: {view}")
     return np.broadcast_to(array, box) if array.shape != box else array
 

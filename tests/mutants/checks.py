@@ -20,9 +20,10 @@ from pathlib import Path
 
 import manifest
 import symnet as sn
+from families.breaking import Sabotage
 from families.writing import Drawn
 from mutants.names import group
-from sabotage import ROWS, Sabotage
+from sabotage import ROWS
 from soak.formulas import KIND
 from soak.judging import declared
 from test_sabotage import drawn
