@@ -135,7 +135,7 @@ def axis(subscript: Subscript, size: Affine, extents: Extents) -> Axis:
     offset = inner.without(*extents)
     if isinstance(subscript, Quotient):
         return Axis(size, "quotient", terms, offset, None, None, subscript)
-    low, high = reach(subscript, size, extents)
+    low, high = reach(subscript, size, extents) or (None, None)
     return Axis(size, _form(subscript, size, terms, extents), terms, offset, low, high, subscript)
 
 
@@ -147,11 +147,11 @@ def _form(subscript: Affine, size: Affine, terms: tuple[tuple[str, int], ...], e
     return "window" if split_order(subscript, size, extents) is None else "tile"
 
 
-def reach(subscript: Affine, size: Affine, extents: Extents) -> tuple[int, int] | tuple[None, None]:
+def reach(subscript: Affine, size: Affine, extents: Extents) -> tuple[int, int] | None:
     """How far a subscript reaches below 0 and beyond the end of an axis; None where that depends on a size."""
     low, high = subscript.bounds(extents)
     over = high - (size - 1)
     for bound in (-low, over):
         if not (-bound).is_nonnegative() and not bound.is_constant:
-            return None, None
+            return None
     return (max(0, -low.const) if low.is_constant else 0, max(0, over.const) if over.is_constant else 0)

@@ -12,10 +12,11 @@ from collections.abc import Callable
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import reach
 from codegen.equation import Equation, Read, slot
 from codegen.ir.names import by_number
 from codegen.lower.elementwise import kernel
-from codegen.lower.storage import Storage, affine, extents_of, interior, overhang
+from codegen.lower.storage import Storage, affine, extents_of, interior
 from codegen.plan import Compute, Fill, Loop, Step
 from codegen.view import View, natural, split_order
 
@@ -57,7 +58,7 @@ def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
 def is_sliceable(equation: Equation, storage: Storage) -> bool:
     """Whether the left side is a slice of the target at each point of a few loops of fixed length."""
     at, shape = affine(Read("", equation.at)), storage.shapes[equation.target]
-    return all(overhang(s, size, equation) is not None for s, size in zip(at, shape, strict=True)) and all(
+    return all(reach(s, size, equation.extents) is not None for s, size in zip(at, shape, strict=True)) and all(
         equation.extents[n].is_constant for n in _loop_indices(equation, storage)
     )
 
@@ -137,9 +138,9 @@ def frame_of(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] |
     """The shape of a frame that catches writes outside the target's box (None: there are none), and its low rim."""
     lows, sizes, outside = [], [], False
     for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
-        reach = overhang(subscript, size, equation)
-        assert reach is not None, "sliceable"
-        rim, excess = reach
+        found = reach(subscript, size, equation.extents)
+        assert found is not None, "sliceable"
+        rim, excess = found
         outside |= bool(rim or excess)
         lows.append(rim)
         sizes.append(size + rim + excess)

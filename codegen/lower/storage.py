@@ -14,6 +14,7 @@ from functools import cached_property
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import reach
 from codegen.equation import Dtype, Equation, Program, Read
 from codegen.errors import CodegenError
 from codegen.ir.names import allocate
@@ -161,7 +162,7 @@ class Storage:
         """Whether a read can be seen as a view: affine, and outside its box by a fixed distance at most."""
         shape = self.shapes[read.tensor]
         return all(
-            isinstance(s, Affine) and overhang(s, size, equation) is not None
+            isinstance(s, Affine) and reach(s, size, equation.extents) is not None
             for s, size in zip(read.at, shape, strict=True)
         )
 
@@ -199,7 +200,7 @@ class Storage:
         """How far the subscripts reach below 0 and beyond the end, axis by axis."""
         lows, highs = [], []
         for subscript, size in zip(at, shape, strict=True):
-            outside = overhang(subscript, size, equation)
+            outside = reach(subscript, size, equation.extents)
             if outside is None:
                 raise CodegenError(
                     f"{equation.target}: subscript {subscript} leaves an axis of size {size} by a distance "
@@ -234,16 +235,6 @@ def interior(name: str, low: Sequence[int], shape: Sequence[Affine], framed: Seq
         for lo, size, whole in zip(low, shape, framed, strict=True)
     )
     return View(name).then(Take(tuple(slices)), axes=())
-
-
-def overhang(subscript: Affine, size: Affine, equation: Equation) -> tuple[int, int] | None:
-    """How far a subscript reaches below 0 and beyond the end of an axis; None when that is symbolic."""
-    low, high = subscript.bounds(equation.extents)
-    over = high - (size - 1)
-    for bound in (-low, over):
-        if not (-bound).is_nonnegative() and not bound.is_constant:
-            return None
-    return (max(0, -low.const) if low.is_constant else 0, max(0, over.const) if over.is_constant else 0)
 
 
 def affine(read: Read) -> tuple[Affine, ...]:
