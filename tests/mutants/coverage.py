@@ -24,6 +24,9 @@ import pytest
 MOST_CALLS = 40
 """Of one function, in one check, after which its lines are not looked at any more."""
 
+OFTEN = 25
+"""After so many checks the map is written."""
+
 
 class Tracer:
     """Notes the lines of files in a folder, call by call."""
@@ -142,6 +145,8 @@ def recorded(known: Map, root: Path, kinds: Iterable[str], tests: Iterable[str],
                 known.add(name, commit, tracer.around(lambda name=name: checks.run(name)))
             except Exception as error:  # noqa: BLE001 - what does not pass as it is can kill nothing
                 print(f"left out: {name}: {type(error).__name__} {str(error)[:200]}")
+            if len(known.checks) % OFTEN == 0:
+                known.write()
         known.write()
 
     class Recorder:
@@ -156,6 +161,8 @@ def recorded(known: Map, root: Path, kinds: Iterable[str], tests: Iterable[str],
             lines = {f: f"{sum(1 << n for n in ns):x}" for f, ns in sorted(tracer.lines.items())}
             if outcome.excinfo is None:
                 known.add(item.nodeid.removeprefix("tests/"), commit, (round(time.process_time() - began, 3), lines))
+            if len(known.checks) % OFTEN == 0:
+                known.write()
 
     tests = [str(root / "tests" / name) for name in tests]
     if tests:
