@@ -6,6 +6,7 @@ there are found again.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import subprocess
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -39,8 +41,8 @@ class Tracer:
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code
-        if not code.co_filename.startswith(self.prefix):
-            return None
+        if not code.co_filename.startswith(self.prefix) or not code.co_flags & CO_OPTIMIZED:
+            return None  # of another folder, or what runs at import
         calls = self.calls[code] = self.calls.get(code, 0) + 1
         if calls > MOST_CALLS:
             return None
@@ -96,11 +98,12 @@ class Map:
     def reaching(self, file: str, line: int, source: str) -> list[str]:
         """The checks that reach a line of a file with this text, the fastest first.
 
-        Where none does - a line that runs at import alone - those that reach the file.
+        Where none does, or the line runs at import, those that reach the file.
         """
         whole = [name for name in self.checks if (name, file) in self._bits]
         old = {commit: self._line(file, line, commit, source) for commit in {c for _, _, c in self.checks.values()}}
         exact = [n for n in whole if self._bits[n, file] >> old[self.checks[n][2]] & 1]
+        exact = exact if _is_in_function(line, source) else []
         return sorted(exact or whole, key=lambda name: self.checks[name][0])
 
     def _line(self, file: str, line: int, commit: str, source: str) -> int:
@@ -124,6 +127,12 @@ class Map:
     @cached_property
     def _texts(self) -> dict[tuple[str, str], list[str]]:
         return {}
+
+
+def _is_in_function(line: int, source: str) -> bool:
+    """Whether a line is one of the body of a function."""
+    functions = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef))
+    return any(f.body[0].lineno <= line <= (f.end_lineno or 0) for f in functions)
 
 
 def head(root: Path) -> str:
