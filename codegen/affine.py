@@ -73,6 +73,10 @@ class Affine:
         """The integer value; KeyError when a name has none."""
         return self.const + sum(c * values[name] for name, c in self.terms)
 
+    def assumed(self, size: int) -> int:
+        """The integer value with every name taken for `size`."""
+        return self.const + size * sum(c for _, c in self.terms)
+
     def bounds(self, extents: Mapping[str, Affine]) -> tuple[Affine, Affine]:
         """Least and greatest value while each index in `extents` runs over `0 <= index < extent`."""
         low = high = self.without(*extents)

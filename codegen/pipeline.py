@@ -62,6 +62,7 @@ def generate(
         state.program,
         state.steps,
         target=given.target,
+        machine=given.machine,
         results=given.results,
         attributes=attributes,
         stages=stages,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
 import inspect
-import linecache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -16,12 +14,13 @@ import numpy as np
 
 from codegen.emit.stages import Lines
 from codegen.equation import Program
+from codegen.machine.model import MACHINE, Machine
 from codegen.memory import Memory
 from codegen.passes.state import Given
 from symnet.assemble import assemble
 from symnet.checkpoints.start import Plan, load_params
 from symnet.derive.network import derived, evaluation, network
-from symnet.errors import DefinitionError, border, errors_of, pickled_as_ours
+from symnet.errors import DefinitionError, border, errors_of
 from symnet.explain import notebook
 from symnet.explain.gradients import gradients
 from symnet.explain.latex import document
@@ -30,6 +29,7 @@ from symnet.explain.summary import summary
 from symnet.extras import extra
 from symnet.files import write_atomic
 from symnet.graph import Model
+from symnet.loading import loaded
 from symnet.options import bound, choice, flag, shown, strings
 from symnet.watch.fitting import fit
 from symnet.watch.watching import Watch
@@ -49,6 +49,7 @@ def compile(
     weighted: bool = False,
     recipes: tuple[str, ...] = (),
     remarks: tuple[str, ...] = (),
+    machine: Machine = MACHINE,
 ) -> Network:
     """Derive the gradients of `model` and generate its module.
 
@@ -63,6 +64,7 @@ def compile(
     `sample_weight`; train takes them by class, too, as `class_weight`.
     recipes: of "columns", "shifts" and "stacks" those to prefer for convolutions, whatever the cost model says.
     remarks: lines for the end of the module's docstring.
+    machine: what the code is to be fast on; by default a fixed one, the same everywhere.
     Raises DefinitionError for an unknown dtype, target or recipe, and for hvp or weighted without a loss.
     """
     if not isinstance(model, Model):
@@ -82,7 +84,7 @@ def compile(
         raise DefinitionError(
             f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)"
         )
-    given = Given(target=target, recipes=recipes)
+    given = Given(target=target, machine=machine, recipes=recipes)
     program = network(model, wrt_inputs, given)
     use = evaluation(model, given)
     built = assemble(model, program, use, given, dtype=precision, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
@@ -94,31 +96,6 @@ def _precision(dtype: object) -> str:
         if dtype is getattr(np, name) or (isinstance(dtype, np.dtype) and dtype == np.dtype(name)):
             return name
     return choice("compile(dtype=)", dtype, DTYPES)
-
-
-class Generated(ModuleType):
-    """A generated module.  No import finds it: where it is copied or pickled, its text is."""
-
-    def __init__(self, name: str, source: str, filename: str) -> None:
-        super().__init__(name, source.partition('"""')[2].partition('"""')[0])
-        self._text_, self.__file__ = source, filename
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return loaded, (self.__name__, self._text_)
-
-
-def loaded(name: str, source: str) -> ModuleType:
-    """A generated module from its text, which is run: it must come from `compile`."""
-    lines = source.splitlines(keepends=True)
-    filename, number = f"<symnet generated {name}>", 1
-    while filename in linecache.cache and linecache.getlines(filename) != lines:  # of another model of that name
-        number += 1
-        filename = f"<symnet generated {name}, {number}>"
-    linecache.cache[filename] = (len(source), None, lines, filename)
-    module = Generated(name, source, filename)
-    exec(builtins.compile(source, filename, "exec"), module.__dict__)
-    pickled_as_ours(module)
-    return module
 
 
 @dataclass(frozen=True)

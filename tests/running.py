@@ -10,6 +10,7 @@ import numpy as np
 
 from codegen.emit.stages import Emitted
 from codegen.equation import Program
+from codegen.machine.model import MACHINE, Machine
 from codegen.passes.state import Given
 from codegen.pipeline import generate, rewrite
 
@@ -59,6 +60,7 @@ def load(
     dtype: str = "float64",
     checked: Mapping[str, int] | None = None,
     recipes: tuple[str, ...] = (),
+    machine: Machine = MACHINE,
 ) -> Generated:
     """The generated code of `program`, which keeps `outputs`."""
     program = program.with_equations(e.with_(stage="all") for e in program.equations)
@@ -69,7 +71,7 @@ def load(
     )
     attributes = {f"result_{k}": name for k, name in enumerate(outputs)}
     stages = {"all": "Everything."}
-    given = Given(target=target, checked=checked or {}, recipes=recipes)
+    given = Given(target=target, machine=machine, checked=checked or {}, recipes=recipes)
     emitted = generate(program, given, stages=stages, attributes=attributes)
     imports = "\n".join(["import numpy as np", *emitted.imports, f"DTYPE = np.{dtype}"])
     source = f"{imports}\n\n\n{emitted.source}"

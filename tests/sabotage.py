@@ -14,6 +14,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, slot
 from codegen.functions import Sigmoid
+from codegen.machine.model import MACHINE
 from codegen.plan import Compute
 from codegen.rewrite.gates import HALF
 from families import plans as plan
@@ -28,10 +29,12 @@ def _changed(result: Any, arguments: tuple[Any, ...]) -> bool:
 
 
 R, L = "codegen.rewrite.", "codegen.lower."
-TILED = ((L + "row_blocks", "NEAR", 64), (L + "row_blocks", "CALL", 0.0))
+TILED = MACHINE.changed(caches={"second": 64}, calls={"compiled": 0.0})
 """So that small pictures fall into blocks of rows."""
-SHARED = (("codegen.memory.places", "SMALL", 1),)
+SHARED = MACHINE.changed(limits={"array": 1})
 """So that small arrays share their bytes."""
+FRAMED = MACHINE.changed(limits={"frame": 0})
+"""So that small pictures are written into frames."""
 PASSES: tuple[Sabotage, ...] = (
     # Before the differentiation.
     Sabotage(
@@ -227,7 +230,7 @@ PASSES: tuple[Sabotage, ...] = (
         "rest",
         lambda right: lambda lengths, boxes: (found := right(lengths, boxes)) and found[:-1],
         plan.padded_pictures,
-        Code("codegen.passes.plans", "borders", did=_changed, under=((L + "borders", "DEAREST", 0),)),
+        Code("codegen.passes.plans", "borders", did=_changed, machine=FRAMED),
     ),
     Sabotage(
         "fuse",
@@ -251,7 +254,7 @@ PASSES: tuple[Sabotage, ...] = (
         "fit",
         always(True),
         plan.blocks_of_rows,
-        Code("codegen.passes.plans", "row_blocks", "numba", did=_changed, under=TILED),
+        Code("codegen.passes.plans", "row_blocks", "numba", did=_changed, machine=TILED),
     ),
     Sabotage(
         "regions",
@@ -275,7 +278,7 @@ PASSES: tuple[Sabotage, ...] = (
         "_span",
         lambda right: lambda first, last: right(first, max(first, last - 1)),
         plan.arrays_in_turn,
-        Code("codegen.memory.places", "planned", did=lambda memory, _: bool(memory.places), under=SHARED),
+        Code("codegen.memory.places", "planned", did=lambda memory, _: bool(memory.places), machine=SHARED),
     ),
 )
 ROWS = (*PASSES, *RECIPES)

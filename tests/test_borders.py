@@ -11,6 +11,7 @@ from codegen.affine import Affine
 from codegen.equation import Equation
 from codegen.lower import borders
 from codegen.lower.borders import Box
+from codegen.machine.model import MACHINE
 from codegen.plan import Alias, Block, Buffer, Copy, Fill, Loop, Plan, Step
 from codegen.view import FULL, Op, Slice, Take, View
 
@@ -72,7 +73,7 @@ def fills(plan: Plan) -> list[int]:
 
 
 def test_a_narrow_frame_is_written_at_each_step() -> None:
-    made = borders.borders(framed(Copy(into("y", 1, 10), View("x"))))
+    made = borders.borders(framed(Copy(into("y", 1, 10), View("x"))), MACHINE)
     assert [b.fill for b in made.setup if isinstance(b, Buffer)] == [None, None]
     steps = made.blocks[0].steps
     assert [type(step) for step in steps] == [Fill, Fill, Copy]
@@ -80,7 +81,7 @@ def test_a_narrow_frame_is_written_at_each_step() -> None:
 
 
 def test_an_array_written_whole_needs_no_zeros() -> None:
-    made = borders.borders(framed(Copy(into("y", 0, 12), View("x"))))
+    made = borders.borders(framed(Copy(into("y", 0, 12), View("x"))), MACHINE)
     assert [b.fill for b in made.setup if isinstance(b, Buffer)] == [None, None]
     assert not fills(made)
 
@@ -90,7 +91,7 @@ def test_a_tensor_that_lies_in_its_frame() -> None:
     written = Loop("t", Affine.of(10), (Copy(View("z").then(Take((Affine.of("t"),)), axes=()), View("x")),))
     plan = framed(written, Copy(View("x"), View("z")), alias=into("y", 1, 10).ops)
     plan.setup.append(Alias("before", into("y", 0, 10)))
-    made = borders.borders(plan)
+    made = borders.borders(plan, MACHINE)
     assert [type(step) for step in made.blocks[0].steps] == [Fill, Fill, Loop, Copy]
     assert fills(made) == [0, 11]
 
@@ -107,6 +108,6 @@ def test_a_tensor_that_lies_in_its_frame() -> None:
     ids=["a wide frame", "gaps", "a loop", "read before", "a tensor with gaps"],
 )
 def test_other_frames_keep_their_zeros(plan: Plan) -> None:
-    made = borders.borders(plan)
+    made = borders.borders(plan, MACHINE)
     assert [b.fill for b in made.setup if isinstance(b, Buffer)] == [None, 0.0]
     assert not fills(made)

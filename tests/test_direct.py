@@ -14,9 +14,9 @@ import symnet as sn
 from building import A, program, tensor
 from codegen.emit import native_direct, native_direct_tiles, native_functions
 from codegen.equation import slot
-from codegen.lower import direct_price, row_blocks
 from codegen.lower.direct_price import Sizes, tile_of
 from codegen.lower.row_cuts import Arrays, Rows, fit
+from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Buffer, Compute, Direct, Plan
 from codegen.view import FULL, Slice, Take, View
 
@@ -41,7 +41,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     tiles |= {f"gradient_deep_{k}": f"gradient_deep_{k} = kernel_gradient(1, {k}, 1, 1)\n" for k in (1, 2, 3)}
     imports = ["import math", "from pathlib import Path", "import numpy as np", *native_direct_tiles.IMPORTS]
     path = tmp_path_factory.mktemp("kernels") / "direct_kernels.py"
-    path.write_text("\n".join([*imports, native_functions.HELPERS, *native_direct.helpers(tiles).values()]))
+    path.write_text("\n".join([*imports, native_functions.HELPERS, *native_direct.helpers(tiles, MACHINE).values()]))
     return runpy.run_path(str(path))
 
 
@@ -104,9 +104,11 @@ def _deep() -> sn.Model:
     return sn.Model(x, sn.Dense(3, name="out")(sn.Flatten(name="flat")(h)), loss=sn.CrossEntropy())
 
 
-def _agree(model: sn.Model, shape: tuple[int, ...]) -> str:
+def _agree(model: sn.Model, shape: tuple[int, ...], machine: Machine = MACHINE) -> str:
     """The source for numba, after comparing its numbers with those of NumPy's for two batches."""
-    plain, native = (sn.compile(model, dtype="float64", target=target) for target in ("numpy", "numba"))
+    plain, native = (
+        sn.compile(model, dtype="float64", target=target, machine=machine) for target in ("numpy", "numba")
+    )
     params = plain.module.init_params(3)
     rng = np.random.default_rng(0)
     for batch in (5, 18):
@@ -120,11 +122,10 @@ def _agree(model: sn.Model, shape: tuple[int, ...]) -> str:
     return native.source
 
 
-def test_the_same_numbers_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_numbers_in_blocks_of_rows() -> None:
     """As many blocks as there may be; what goes to the activation alone is no larger than one."""
-    monkeypatch.setattr(row_blocks, "CALL", 0.0)
-    monkeypatch.setattr(row_blocks, "NEAR", 1)
-    source = _agree(_plain(), (3, 9, 8))
+    machine = MACHINE.changed(caches={"second": 1}, calls={"compiled": 0.0})
+    source = _agree(_plain(), (3, 9, 8), machine)
     assert source.count("    convolve_") >= 2 and "gradient_1x3" in source
     assert "for block in range(9)" in source  # the first layer's rows
     assert re.search(r"first_z = .*\(1, 8, 8, N\)", source)
@@ -137,7 +138,7 @@ def test_the_same_numbers_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> 
 def test_blocks_read_what_they_have_written(start: int, step: int, length: int, together: bool) -> None:
     """A step that reads rows of another block of what is being written runs after all of them."""
     made = program([tensor("x", 8, 2, 3, N), tensor("z", 8, 2, 3, N), tensor("y", length, 2, 3, N)])
-    known = Arrays(Plan([Buffer(t.name, t.shape) for t in made.tensors]), made)
+    known = Arrays(Plan([Buffer(t.name, t.shape) for t in made.tensors]), made, MACHINE)
     names = ("i", "c", "j", "n")
     rows = Take((Slice(A(start), step, A(length)), FULL, FULL, FULL))
 
@@ -164,15 +165,15 @@ def test_tiles_fit_the_registers() -> None:
     for outputs, inputs, along in itertools.product((1, 3, 5, 8, 13, 20), (1, 3, 16), (1, 3, 5)):
         for across, gradient in itertools.product((1, 2), (False, True)):
             sizes = Sizes(9, 9, outputs, inputs, 3, along, across, False, gradient)
-            tile = tile_of(sizes)
+            tile = tile_of(sizes, MACHINE)
             assert tile is not None
             if gradient:
                 high, wide, own, other = tile
                 assert wide == along and 3 % high == 0 and inputs % own == 0 and outputs % other == 0
-                assert high * wide * own * other + other < direct_price.REGISTERS + 1
+                assert high * wide * own * other + other < MACHINE.registers.sums + 1
             else:
                 assert outputs % tile[0] == 0 and tile[0] * tile[1] + tile[1] <= 31
 
 
 def test_too_many_taps_have_no_tile() -> None:
-    assert tile_of(Sizes(9, 9, 4, 4, 3, 40, 1, False, True)) is None
+    assert tile_of(Sizes(9, 9, 4, 4, 3, 40, 1, False, True), MACHINE) is None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 
 import symnet as sn
+from codegen.machine.model import MACHINE
 
 
 @pytest.mark.parametrize(("units", "bounds"), [(200, "0, np.inf"), (3, "w.number_0, w.number_inf")])
@@ -30,9 +29,7 @@ def test_limits_on_either_side_and_of_all_kinds() -> None:
 
 
 @pytest.mark.parametrize(("classes", "staged"), [(600, True), (10, False), (601, False)])
-def test_a_maximum_over_many_short_rows_has_two_stages(
-    classes: int, staged: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_maximum_over_many_short_rows_has_two_stages(classes: int, staged: bool) -> None:
     x = sn.Input((4,), name="x")
     model = sn.Model(x, sn.Dense(classes, name="h")(x), loss=sn.CrossEntropy())
     net = sn.compile(model, dtype="float64")
@@ -40,7 +37,7 @@ def test_a_maximum_over_many_short_rows_has_two_stages(
     rng = np.random.default_rng(classes)
     given, labels = rng.normal(size=(5, 4)), rng.integers(0, classes, 5)
     params = net.module.init_params(0)
-    monkeypatch.setattr(import_module("codegen.lower.reduction"), "FEWER", 10**6)
+    whole = MACHINE.changed(limits={"stage": 10**6})
     loss, gradients = net.module.loss_and_grads(params, given, labels)
-    expected, others = sn.compile(model, dtype="float64").module.loss_and_grads(params, given, labels)
+    expected, others = sn.compile(model, dtype="float64", machine=whole).module.loss_and_grads(params, given, labels)
     assert loss == expected and all(np.array_equal(gradients[name], others[name]) for name in others)

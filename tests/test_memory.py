@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from chains import chains
 from codegen.affine import Affine
 from codegen.emit.stages import Emitted
 from codegen.interpret import interpret
+from codegen.machine.model import MACHINE, Machine
 from codegen.memory import Access, Memory, Moment, Overwritten, Polynomial, elements, places, planned, verify
 from codegen.passes.state import Given
 from codegen.plan import Buffer
@@ -39,16 +40,13 @@ MODELS: dict[str, Callable[[], sn.Model]] = {
 }
 
 
-@pytest.fixture
-def everything_shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The smallest arrays lie in places too."""
-    with monkeypatch.context() as patch:
-        patch.setattr(places, "SMALL", 1)
-        yield
+SHARING = MACHINE.changed(limits={"array": 1})
+"""The smallest arrays lie in places too."""
 
 
-def emitted(model: sn.Model) -> Emitted:
-    return numeric(model, derived(model), evaluation(model), Given(target="numpy")).training
+def emitted(model: sn.Model, machine: Machine = MACHINE) -> Emitted:
+    given = Given(target="numpy", machine=machine)
+    return numeric(model, derived(model), evaluation(model), given).training
 
 
 def proved(made: Emitted, sizes: dict[str, int]) -> None:
@@ -58,10 +56,9 @@ def proved(made: Emitted, sizes: dict[str, int]) -> None:
         verify(made.lesser, [m for m in made.moments if m.stage in ("forward", "loss")], made.kept, sizes)
 
 
-@pytest.mark.usefixtures("everything_shared")
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_is_overwritten_that_is_wanted(name: str) -> None:
-    made = emitted(MODELS[name]())
+    made = emitted(MODELS[name](), SHARING)
     for sizes in ({"N": 1, "T": 1}, {"N": 1, "T": 9}, {"N": 3, "T": 2}, {"N": 200, "T": 7}):
         proved(made, sizes)
 
@@ -74,10 +71,9 @@ def test_arrays_that_live_too_short_are_noticed(name: str, monkeypatch: pytest.M
     def shorter(*given: Any) -> dict[str, int | None]:
         return {n: bits and bits ^ 1 << bits.bit_length() - 1 for n, bits in lives(*given).items()}
 
-    monkeypatch.setattr(places, "SMALL", 1)
     monkeypatch.setattr(places, "lives", shorter)
     with pytest.raises(Overwritten):
-        proved(emitted(MODELS[name]()), {"N": 3, "T": 4})
+        proved(emitted(MODELS[name](), SHARING), {"N": 3, "T": 4})
 
 
 @pytest.mark.parametrize("name", ["W3", "W8", "lenet"])
@@ -166,13 +162,12 @@ def poison(workspace: Any, made: Emitted, inputs: set[str]) -> None:
             )
 
 
-@pytest.mark.usefixtures("everything_shared")
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=st.one_of(cases(), cases(differentiable=True), chains()), gradients=st.booleans())
 def test_no_step_reads_what_an_earlier_one_left(case: Case, gradients: bool) -> None:
     case, outputs = differentiated(case) if gradients else (case, (case.result,))
     expected = interpret(case.program, case.arrays, case.sizes)
-    generated = load(case.program, outputs)
+    generated = load(case.program, outputs, machine=SHARING)
     proved(generated.emitted, case.sizes)
     parameters, workspace = generated.parameters(case.arrays), generated.workspace(case.arrays, case.sizes)
     inputs = {t.name for t in case.program.tensors if t.kind == "input"}

@@ -20,7 +20,8 @@ from codegen.affine import Affine
 from codegen.elements import Arrays
 from codegen.equation import slot
 from codegen.lower import lower
-from codegen.lower.region import PRODUCTS, regions
+from codegen.lower.region import regions
+from codegen.machine.model import MACHINE
 from codegen.passes import plans
 from codegen.plan import (
     Block,
@@ -153,7 +154,7 @@ def test_large_products_stay_calls(monkeypatch: pytest.MonkeyPatch) -> None:
         s for b in plan.blocks for r in b.steps if isinstance(r, Region) for s in r.steps if isinstance(s, MatMul)
     ]
     assert inside
-    assert PRODUCTS < 300 * 200 * 32
+    assert MACHINE.limits.region_products < 300 * 200 * 32
     assert all(s.out.base != "d_dense_1.weight" for s in inside)
 
 
@@ -252,7 +253,7 @@ def test_only_what_a_product_does_not_read_comes_after_it(first: str, kinds: lis
     setup = [Buffer("a", (A(300), A(300))), *(Buffer(name, (A(300),)) for name in "cuvwx")]
     made = program([], equation("c", (), [], slot(0)))
     block = Block(made.equations[0], (Loop("t", A(3), (fills[0], product, *fills[1:])),), noted=True)
-    plan = regions(Plan([*setup], [block]), made, lambda _: True)
+    plan = regions(Plan([*setup], [block]), made, lambda _: True, MACHINE)
     (loop,) = plan.blocks[0].steps
     assert isinstance(loop, Loop)
     assert [type(s) for s in loop.steps] == kinds

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
@@ -20,6 +20,7 @@ from codegen.emit.optree import Leaf, Node, Tree
 from codegen.emit.ufuncs import Operand
 from codegen.equation import Dtype
 from codegen.ir.names import allocate
+from codegen.machine.model import Machine
 from codegen.plan import Compute
 from codegen.view import View
 
@@ -29,17 +30,15 @@ def blocks(count, rows):
     return [slice(start, start + rows) for start in range(0, count, rows)]
 '''
 
-BLOCK = 32768
-"""Numbers of a block: four such arrays of float32 fit a second-level cache of half a megabyte."""
-LEAST_CALLS = 4
-LEAST_ROW = 64
-NOMINAL = 64
-"""What a symbolic size is taken for."""
+ARRAYS = 4
+"""So many arrays of a block fit into a core's own cache."""
 
 Scratch = Callable[[tuple[str, ...], Dtype, int], str]
 
 
-def rows_of(step: Compute, tree: Tree, known: Mapping[str, Operand], shared: Collection[View]) -> int | None:
+def rows_of(
+    step: Compute, tree: Tree, known: Mapping[str, Operand], shared: Collection[View], machine: Machine
+) -> int | None:
     """How many rows a block of this kernel has; None where blocks would not pay or not be right.
 
     known: the operands by leaf.  shared: those that lie in the same storage as the result.
@@ -47,15 +46,10 @@ def rows_of(step: Compute, tree: Tree, known: Mapping[str, Operand], shared: Col
     if not step.axes or not step.axes[0][1].names or step.dtype != "float" or step.out.ops:
         return None
     long = [node for node in _calls(tree) if _indices(node, known) == {name for name, _ in step.axes}]
-    if len(long) < LEAST_CALLS or any(view.ops for view in shared):
+    if len(long) < machine.limits.blocked_calls or any(view.ops for view in shared):
         return None
-    row = nominal(extent for _, extent in step.axes[1:])
-    return max(1, BLOCK // row) if row >= LEAST_ROW else None
-
-
-def nominal(extents: Iterable[Affine]) -> int:
-    """How many numbers an array of these extents has, with a nominal value for every symbolic size."""
-    return math.prod(e.evaluate(dict.fromkeys(e.names, NOMINAL)) for e in extents)
+    row = math.prod(extent.assumed(machine.sizes.typical) for _, extent in step.axes[1:])
+    return max(1, machine.caches.second // ARRAYS // row) if row >= machine.limits.blocked_row else None
 
 
 def _calls(tree: Tree) -> set[Node]:

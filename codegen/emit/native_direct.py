@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from codegen.emit.layout import call
 from codegen.emit.native_direct_tiles import TILES
+from codegen.machine.model import Machine
 from codegen.plan import Direct
 from codegen.view import View
 
@@ -120,10 +121,9 @@ def add_run(tile, x, place, steps, z, at, step, run):
         place, at = place + run - rest, at + run - rest
         tile = add_products(tile, x, place, steps, z, at, step, rest)
     return tile
-
-
-NEAR = 1 << 19  # bytes that may stay in a core's own cache
 '''
+FLOAT = 4
+"""Bytes of a number."""
 
 
 def name_of(step: Direct) -> str:
@@ -143,8 +143,15 @@ def statement(step: Direct, text: Callable[[View], str], indent: int) -> list[st
     return call(name_of(step), [*arrays, str(step.stride), str(step.apart), str(int(step.deep))], indent)
 
 
-def helpers(tiles: Mapping[str, str]) -> dict[str, str]:
+def near(machine: Machine) -> str:
+    """The line that says how many rows of a picture are added up at a time."""
+    size = FLOAT * machine.caches.second
+    text = f"1 << {size.bit_length() - 1}" if size & (size - 1) == 0 else f"{size:_}"
+    return f"NEAR = {text}  # bytes that may stay in a core's own cache\n"
+
+
+def helpers(tiles: Mapping[str, str], machine: Machine) -> dict[str, str]:
     """What a module defines for these kernels, and the line of each, by name."""
-    makers = {"convolution": CONVOLUTION, "kernel_gradient": GRADIENT}
+    makers = {"convolution": CONVOLUTION, "kernel_gradient": f"{GRADIENT}\n\n{near(machine)}"}
     used = {name: text for name, text in makers.items() if any(f" = {name}(" in line for line in tiles.values())}
     return {**({"tiles": TILES} if tiles else {}), **used, **tiles}

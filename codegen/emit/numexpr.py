@@ -7,14 +7,15 @@ numexpr lacks (erf), or that compute integers, stay with NumPy.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
-from codegen.affine import Affine
 from codegen.emit.layout import Braced, call
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
 from codegen.emit.ufuncs import Operand
 from codegen.ir.names import KEYWORDS, allocate
+from codegen.machine.model import Machine
 from codegen.plan import Compute
 
 _LITERAL = re.compile(r"-?\d{1,9}")
@@ -47,17 +48,6 @@ WORDS = KEYWORDS.union(
 )
 """What an expression cannot call an array: the functions of numexpr come before arrays of their names."""
 
-# The fixed cost model of "auto", in nanoseconds: a call, and one operation on one element, in each.
-# Measured on float32 arrays of 1e5 to 4e6 elements; numexpr runs through a chain block by block, but
-# without the vectorised functions that NumPy has, and selections cost it as much as functions.
-CALL_NUMEXPR, CALL_UFUNC = 6000, 500
-PLAIN_NUMEXPR, PLAIN_UFUNC = 0.36, 0.10
-FUNCTION_NUMEXPR, FUNCTION_UFUNC = 12.0, 0.20
-MEMORY_UFUNC = 0.17
-"""What an operation costs NumPy on top once its arrays have left the cache."""
-CACHE_ELEMENTS = 2_000_000
-NOMINAL_SIZE = 64
-
 MOST_OPERANDS = 31
 """Arrays and scalars of an expression: with its result as many as every version of NumPy's iterator takes."""
 MOST_OPERATIONS = 180
@@ -65,7 +55,7 @@ MOST_OPERATIONS = 180
 byte; and `maximum` writes its arguments twice."""
 
 
-def chosen(tree: Tree, known: Mapping[str, Operand], step: Compute, target: str) -> bool:
+def chosen(tree: Tree, known: Mapping[str, Operand], step: Compute, target: str, machine: Machine) -> bool:
     """True when this kernel is to be a numexpr expression."""
     if target == "numpy" or step.dtype != "float" or not isinstance(tree, Node) or not _expressible(tree):
         return False
@@ -73,7 +63,7 @@ def chosen(tree: Tree, known: Mapping[str, Operand], step: Compute, target: str)
         return False  # numexpr takes an integer beside a float32 for a reason to compute in float64
     if _operands(tree) > MOST_OPERANDS or _operations(tree) > MOST_OPERATIONS:
         return False
-    return target == "numexpr" or _pays(tree, step)
+    return target == "numexpr" or _pays(tree, step, machine)
 
 
 def _operands(tree: Tree) -> int:
@@ -100,21 +90,16 @@ def _expressible(tree: Tree) -> bool:
     return not isinstance(tree, Scalar) or tree.dtype != "bool"
 
 
-def _pays(tree: Node, step: Compute) -> bool:
-    """The cost model: both targets' time for a nominal batch."""
-    elements = 1
-    for _, extent in step.axes:
-        elements *= _nominal(extent)
+def _pays(tree: Node, step: Compute, machine: Machine) -> bool:
+    """The cost model: both targets' time for a typical batch."""
+    calls, elements = machine.calls, machine.elements
+    numbers = math.prod(extent.assumed(machine.sizes.typical) for _, extent in step.axes)
     plain, functions = _count(tree)
-    memory = MEMORY_UFUNC if elements > CACHE_ELEMENTS else 0.0
-    calls = (plain + functions) * CALL_UFUNC
-    numpy = calls + elements * ((PLAIN_UFUNC + memory) * plain + (FUNCTION_UFUNC + memory) * functions)
-    numexpr = CALL_NUMEXPR + elements * (PLAIN_NUMEXPR * plain + FUNCTION_NUMEXPR * functions)
+    memory = elements.memory if numbers > machine.caches.far else 0.0
+    numpy = (plain + functions) * calls.ufunc
+    numpy += numbers * ((elements.plain + memory) * plain + (elements.function + memory) * functions)
+    numexpr = calls.numexpr + numbers * (elements.numexpr_plain * plain + elements.numexpr_function * functions)
     return numexpr < numpy
-
-
-def _nominal(extent: Affine) -> int:
-    return extent.evaluate(dict.fromkeys(extent.names, NOMINAL_SIZE))
 
 
 def _count(tree: Tree) -> tuple[int, int]:

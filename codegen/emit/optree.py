@@ -226,3 +226,24 @@ _BUILDERS: Mapping[type[sympy.Basic], Callable[[_Builder, sympy.Basic], Tree]] =
     sympy.Mod: lambda self, expr: Node("remainder", tuple(map(self.build, expr.args))),
     sympy.floor: lambda self, expr: Node("floor_divide", tuple(map(self.build, expr.args[0].as_numer_denom()))),
 }
+
+
+def leaves(tree: Tree) -> set[str]:
+    """The symbols of its operands."""
+    if isinstance(tree, Leaf):
+        return {tree.symbol}
+    return set().union(*(leaves(a) for a in tree.args)) if isinstance(tree, Node) else set()
+
+
+def ufuncs(tree: Tree) -> set[str]:
+    """The operations in it."""
+    return {tree.ufunc}.union(*(ufuncs(a) for a in tree.args)) if isinstance(tree, Node) else set()
+
+
+def compared(tree: Tree) -> set[str]:
+    """Index leaves that stand in comparisons, where they are integers."""
+    if not isinstance(tree, Node):
+        return set()
+    if tree.ufunc in ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal"):
+        return {n for n in leaves(tree) if not n.startswith("_")}
+    return set().union(*(compared(a) for a in tree.args))

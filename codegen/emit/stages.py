@@ -17,6 +17,7 @@ from codegen.emit.words import words
 from codegen.emit.workspace import named, workspace
 from codegen.equation import Equation, Program
 from codegen.ir.names import identifier
+from codegen.machine.model import Machine
 from codegen.memory import Access, Memory, Moment, planned
 from codegen.memory.moments import first_seen
 from codegen.notation import show
@@ -93,6 +94,7 @@ def emit(
     plan: Plan,
     *,
     target: str,
+    machine: Machine,
     results: Mapping[str, str],
     attributes: Mapping[str, str],
     stages: Mapping[str, str],
@@ -103,6 +105,7 @@ def emit(
 ) -> Emitted:
     """The workspace's class and the stage functions.
 
+    machine: what the code is to be fast on.
     results: the key of every result tensor.  naming: of class, functions and arguments.
     attributes: the workspace's names of tensors that are read from outside ({"output": "dense_1"}).
     stages: docstring of every stage function, in order.
@@ -113,7 +116,7 @@ def emit(
     _reserve(scope, attributes, orders)
     for item in plan.setup:
         scope.attribute(item.name)
-    writer = StepWriter.for_plan(plan, scope, target, note, turned.values())
+    writer = StepWriter.for_plan(plan, scope, target, note, turned.values(), machine)
     writer.kernels.prefix = naming.prefix[1:]
     indices = {name for e in program.equations for name, _ in e.box}
     writer.kernels.taken |= {*words(), *naming.taken, *naming.defined, *scope.taken, *indices}
@@ -123,7 +126,7 @@ def emit(
         stage: _function(stage, purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, naming, note)
         for stage, purpose in stages.items()
     }
-    workspaces = _Workspaces(scope, plan.storage, functions, attributes, orders)
+    workspaces = _Workspaces(scope, plan.storage, functions, attributes, orders, machine)
     memory, classes = workspaces.made(naming.workspace, tuple(stages))
     lesser: Memory | None = None
     if naming.lesser is not None:
@@ -184,6 +187,7 @@ class _Workspaces:
     functions: Mapping[str, _Function]
     attributes: Mapping[str, str]
     orders: Mapping[str, tuple[int, ...]]
+    machine: Machine
 
     @property
     def kept(self) -> frozenset[str]:
@@ -220,7 +224,7 @@ class _Workspaces:
         used = {*named("w", code), *named("self", "\n".join(own)), *map(scope.attribute, present.values())}
         whole = len(stages) == len(self.functions)
         arrays = [b for b in scope.arrays if whole or b.name in seen or scope.attribute(b.name) in used]
-        memory = planned(arrays, moments, self.kept, inputs | scope.ranges.keys())
+        memory = planned(arrays, moments, self.kept, inputs | scope.ranges.keys(), self.machine)
         return memory, workspace(name, scope, memory, moments, own, "w.scalar" in code, None if whole else used)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,15 +12,16 @@ import sympy
 from codegen.affine import Affine
 from codegen.elements import Arrays
 from codegen.emit import native, numexpr
-from codegen.emit.blocked import Block, nominal, rows_of
+from codegen.emit.blocked import Block, rows_of
 from codegen.emit.contiguous import Layouts, listed, part, slices_of
 from codegen.emit.layout import WIDTH, call, headed, split_arguments
-from codegen.emit.optree import OUT, Leaf, Node, Scalar, Tree, tree_of
+from codegen.emit.optree import OUT, Scalar, compared, leaves, tree_of, ufuncs
 from codegen.emit.scope import Scope, number_text, op_text, size_text
 from codegen.emit.ufuncs import Operand, UfuncWriter
 from codegen.emit.words import stage_words
 from codegen.equation import Dtype, Equation
 from codegen.ir.names import allocate
+from codegen.machine.model import MACHINE, Machine
 from codegen.plan import (
     Alias,
     ArgMax,
@@ -41,11 +43,6 @@ from codegen.plan import (
 )
 from codegen.view import Reshape, View, aligned
 
-FEW = 4096
-"""Numbers of a kernel whose calls take about as long as converting a Python number for them."""
-NEAR = 65536
-"""Numbers of a kernel whose arrays stay in the cache from one call to the next."""
-
 
 @dataclass
 class StepWriter:
@@ -60,6 +57,7 @@ class StepWriter:
     note: Callable[[Equation], str]
     dtypes: Mapping[str, Dtype]
     layouts: Layouts
+    machine: Machine = MACHINE
     roots: dict[str, str] = field(default_factory=dict)
     helpers: set[str] = field(default_factory=set)
     loops: list[str] = field(default_factory=list)
@@ -69,11 +67,16 @@ class StepWriter:
 
     @staticmethod
     def for_plan(
-        plan: Plan, scope: Scope, target: str, note: Callable[[Equation], str], turned: Iterable[str] = ()
+        plan: Plan,
+        scope: Scope,
+        target: str,
+        note: Callable[[Equation], str],
+        turned: Iterable[str] = (),
+        machine: Machine = MACHINE,
     ) -> StepWriter:
         """A writer that knows which names share storage, and the dtype of each.
 
-        turned: tensors that may be stored with their columns first.
+        turned: tensors that may be stored with their columns first.  machine: what the code is to be fast on.
         """
         roots = {item.name: item.view.base for item in plan.setup if isinstance(item, Alias)}
         dtypes = {tensor.name: tensor.dtype for tensor in scope.program.tensors}
@@ -81,9 +84,14 @@ class StepWriter:
             dtypes.setdefault(item.name, item.dtype if isinstance(item, Buffer) else dtypes[item.view.base])
         kernels = native.Kernels(arrays=Arrays.of(plan, scope.program, turned), note=note)
         steps = [step for block in plan.blocks for step in block.steps if isinstance(step, Compute)]
-        short = all(nominal(e for _, e in step.axes) <= NEAR for step in steps)
         layouts = Layouts.of(plan, scope, turned)
-        return StepWriter(scope, target, note, dtypes, layouts, roots, kernels=kernels, short=short)
+        writer = StepWriter(scope, target, note, dtypes, layouts, machine, roots, kernels=kernels)
+        writer.short = all(writer.points(e for _, e in step.axes) <= machine.caches.kept for step in steps)
+        return writer
+
+    def points(self, extents: Iterable[Affine]) -> int:
+        """How many numbers an array of these extents has, at typical sizes."""
+        return math.prod(e.assumed(self.machine.sizes.typical) for e in extents)
 
     def write(self, step: Step, indent: int) -> list[str]:
         """The statements of one step."""
@@ -178,7 +186,8 @@ class StepWriter:
             negative = step.values.could_extract_minus_sign()
             tree = tree_of(-step.values if negative else step.values, lambda _: True)
             assert isinstance(tree, Scalar)
-            few = self.short and step.unique and nominal(self.scope.shapes[step.positions.base]) <= FEW
+            points = self.points(self.scope.shapes[step.positions.base])
+            few = self.short and step.unique and points <= self.machine.limits.converted
             values = self._number(tree.text, self.dtypes[step.out.base]) if few else tree.text
             sign = "-=" if negative else "+="
         if step.unique:
@@ -210,25 +219,25 @@ class StepWriter:
             known[f"_{k}"] = Operand(self.scope.text(view), named, self.dtypes[view.base], self.layouts.is_run(view))
             if self.root(view.base) == self.root(step.out.base):
                 aliases.add(f"_{k}")
-        compared = _compared(tree)
-        for name in sorted(_leaves(tree) - set(known)):
-            dtype: Dtype = "int" if step.dtype == "int" or name in compared else "float"
+        integers = compared(tree)
+        for name in sorted(leaves(tree) - set(known)):
+            dtype: Dtype = "int" if step.dtype == "int" or name in integers else "float"
             values = View("#", (), (name,))
             shaped = aligned(values, axes)
             base = self.scope.index_values(extents[name], dtype)
             known[name] = Operand(
                 base + "".join(op_text(op) for op in shaped.ops), frozenset((name,)), dtype, run=not shaped.ops
             )
-        if "erf" in _ufuncs(tree):
+        if "erf" in ufuncs(tree):
             self.helpers.add("erf")
-        if numexpr.chosen(tree, known, step, self.target):
+        if numexpr.chosen(tree, known, step, self.target, self.machine):
             return numexpr.statement(tree, known, self.scope.text(step.out), step.dtype, indent, self.helpers)
         out, scratch = self.scope.text(step.out), self._scratch(extents)
         shared = [v for v in operands if self.root(v.base) == self.root(step.out.base)]
-        rows = None if self.loops else rows_of(step, tree, known, shared)
-        points = nominal(e for _, e in step.axes)
-        number = self._number if self.short and points <= FEW else None
-        near = rows is not None or points <= NEAR
+        rows = None if self.loops else rows_of(step, tree, known, shared, self.machine)
+        points = self.points(e for _, e in step.axes)
+        number = self._number if self.short and points <= self.machine.limits.converted else None
+        near = rows is not None or points <= self.machine.caches.kept
         head: list[str] = []
         if rows is not None:
             self.helpers.add("blocks")
@@ -277,22 +286,3 @@ def _formatted(line: str, indent: int) -> list[str]:
     if not rest or not line.endswith(")") or "[...] = " in line:
         return [" " * indent + line]
     return call(head, split_arguments(rest[:-1]), indent)
-
-
-def _leaves(tree: Tree) -> set[str]:
-    if isinstance(tree, Leaf):
-        return {tree.symbol}
-    return set().union(*(_leaves(a) for a in tree.args)) if isinstance(tree, Node) else set()
-
-
-def _ufuncs(tree: Tree) -> set[str]:
-    return {tree.ufunc}.union(*(_ufuncs(a) for a in tree.args)) if isinstance(tree, Node) else set()
-
-
-def _compared(tree: Tree) -> set[str]:
-    """Index leaves that stand in comparisons, where they are integers."""
-    if not isinstance(tree, Node):
-        return set()
-    if tree.ufunc in ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal"):
-        return {n for n in _leaves(tree) if not n.startswith("_")}
-    return set().union(*(_compared(a) for a in tree.args))

@@ -20,7 +20,7 @@ def helpers(scope: Scope, writer: StepWriter, places: bool) -> dict[str, str]:
         "arena": (PLACES, places),
         "kernel": (native_functions.HELPERS, writer.kernels.functions or tiles),
     }
-    return {name: text for name, (text, used) in needed.items() if used} | native_direct.helpers(tiles)
+    return {name: text for name, (text, used) in needed.items() if used} | native_direct.helpers(tiles, writer.machine)
 
 
 def imports(scope: Scope, writer: StepWriter) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from codegen.emit.error_function import ERF
 from codegen.emit.workspace import PLACES, WINDOWS
 from codegen.equation import Program
 from codegen.ir.names import WORDS, defined
+from codegen.machine.model import MACHINE
 
 ARGUMENTS = ("p", "w", "g", "s")
 """Of the functions of a stage: parameters, workspace, gradients, state."""
@@ -21,6 +22,7 @@ COMPILED = (
     native_functions.HELPERS,
     native_direct.CONVOLUTION,
     native_direct.GRADIENT,
+    native_direct.near(MACHINE),
     native_direct_tiles.TILES,
     *native_direct_tiles.IMPORTS,
 )

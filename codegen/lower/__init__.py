@@ -32,6 +32,7 @@ from codegen.lower.scatter import is_sliceable, scatter
 from codegen.lower.storage import Storage
 from codegen.lower.sums import sum_of_runs
 from codegen.lower.window import window_product
+from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Alias, Block, Plan, Step
 from codegen.rewrite.parts import in_parts
 from codegen.rewrite.shape import Checked, plain_indices
@@ -46,6 +47,7 @@ def lower(
     keep: frozenset[str] = frozenset(),
     recipes: tuple[str, ...] = (),
     compiled: bool = False,
+    machine: Machine = MACHINE,
 ) -> Plan:
     """The plan of a rewritten program whose equations are in the order in which they run.
 
@@ -54,11 +56,13 @@ def lower(
     keep: tensors that somebody else reads, and so are stored as declared.
     recipes: names of recipes for window products to prefer, whatever they cost.
     compiled: whether the target compiles loops.
+    machine: what the code is to be fast on.
     """
-    rims = wanted(legal, recipes, compiled)
+    rims = wanted(legal, recipes, compiled, machine)
+    masks = masked(program, keep, machine)
     becomes = dict(zip(map(id, program.equations), legal.equations, strict=True))
     while True:
-        storage = Storage(program, checked or {}, masks=masked(program, keep), recipes=recipes, compiled=compiled)
+        storage = Storage(program, checked or {}, machine, masks=dict(masks), recipes=recipes, compiled=compiled)
         plan, frames = _lowered(program, becomes, storage, rims)
         copied = torn(plan, frames, storage)
         if not copied:

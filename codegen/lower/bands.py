@@ -28,14 +28,11 @@ from codegen.ir.edit import without_points
 from codegen.lower.columns import Pattern, columns_of
 from codegen.lower.contraction import product_of
 from codegen.lower.storage import Storage, affine, extents_of
+from codegen.machine.model import Machine
 from codegen.plan import Compute, Copy, MatMul, Reduce, Step
 from codegen.view import FULL, Reshape, Take, View, Windows, natural, transposed
 
 REMARK = "by bands: a few rows of every channel at once, as products with a banded matrix of the taps"
-MOST = 8
-"""The most rows of a band."""
-OVERHEAD = 6
-"""Rows that a product might have besides in the same time."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def depthwise(equation: Equation, storage: Storage) -> list[Step] | None:
     for picture, kernel in ((first, second), (second, first)):
         p = _pattern(equation, picture, kernel, storage)
         if p is not None:
-            bands = _bands(equation, p)
+            bands = _bands(equation, p, storage.machine)
             if bands is None:
                 return None
             steps = (_convolved if p.forward else _gradient)(equation, storage, p, bands, coefficient)
@@ -105,15 +102,15 @@ def _pattern(equation: Equation, picture: Read, kernel: Read, storage: Storage) 
     return Pattern(picture, kernel, i, u, rows.coefficient(i), (u, v), (v,), (j, n), (c,), forward)
 
 
-def _bands(equation: Equation, p: Pattern) -> _Bands | None:
+def _bands(equation: Equation, p: Pattern, machine: Machine) -> _Bands | None:
     """The band that takes least time: a higher one multiplies by more zeros, a lower one has short products."""
     rows, taps = equation.extents[p.position].const, equation.extents[p.tap].const
-    heights = [h for h in range(1, MOST + 1) if rows % h == 0]
+    heights = [h for h in range(1, machine.limits.band + 1) if rows % h == 0]
 
     def reach(h: int) -> int:
         return (h - 1) * p.stride + taps
 
-    best = min(heights, key=lambda h: reach(h) * (h + OVERHEAD) / h)
+    best = min(heights, key=lambda h: reach(h) * (h + machine.gemm.banded) / h)
     return _Bands(best, rows // best, reach(best), equation.extents[p.along[0]].const) if best > 1 else None
 
 

@@ -16,15 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from codegen.affine import Affine
+from codegen.machine.model import Machine
 from codegen.plan import Alias, Buffer, Fill, Loop, Plan, Step, accesses
 from codegen.view import FULL, Slice, Take, Transpose, View
-
-DEAREST = 4
-"""One part in this many of an array may be frame."""
-MOST = 6
-"""The most slices into which a frame may fall."""
-NOMINAL = 64
-"""What symbolic sizes are taken for where a frame is compared with its array."""
 
 Span = tuple[Affine, Affine] | None
 """A range of an axis; None for the whole of it."""
@@ -44,9 +38,9 @@ class _Framed:
     refused: bool = False
 
 
-def borders(plan: Plan) -> Plan:
+def borders(plan: Plan, machine: Machine) -> Plan:
     """`plan` with cheap frames written at each step; the buffers then need no value before the first one."""
-    found = _framed(plan)
+    found, limits = _framed(plan), machine.limits
     _look(plan, found)
     free: dict[str, Buffer] = {}
     added: dict[tuple[int, int], list[Step]] = {}
@@ -55,7 +49,9 @@ def borders(plan: Plan) -> Plan:
         if framed.refused or framed.first is None or not isinstance(buffer.fill, float):
             continue
         frame = rest(buffer.shape, [*framed.boxes, *framed.inside.values()])
-        if frame is None or len(frame) > MOST or _part(frame, buffer.shape) * DEAREST > 1:
+        if frame is None or len(frame) > limits.frame_slices:
+            continue
+        if _part(frame, buffer.shape, machine.sizes.typical) * limits.frame > 1:
             continue
         free[name] = replace(buffer, fill=None)
         fills = [Fill(View(name).then(Take(_items(box)), axes=()), buffer.fill) for box in frame]
@@ -175,19 +171,15 @@ def _order(a: Affine, b: Affine) -> int:
     raise _Undecided
 
 
-def _part(frame: Sequence[Box], shape: Sequence[Affine]) -> float:
-    """The share of an array that a frame takes, at nominal sizes."""
+def _part(frame: Sequence[Box], shape: Sequence[Affine], size: int) -> float:
+    """The share of an array that a frame takes, every symbolic size being `size`."""
     total = 0.0
     for box in frame:
         share = 1.0
         for span, extent in zip(box, shape, strict=True):
-            share *= _nominal(span[1] - span[0]) / _nominal(extent) if span is not None else 1.0
+            share *= (span[1] - span[0]).assumed(size) / extent.assumed(size) if span is not None else 1.0
         total += share
     return total
-
-
-def _nominal(extent: Affine) -> int:
-    return extent.evaluate(dict.fromkeys(extent.names, NOMINAL))
 
 
 def _items(box: Box) -> tuple[Affine | Slice, ...]:

@@ -23,13 +23,9 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of, slots_of
 from codegen.lower.operands import Group, column_key, in_place, operand_of, product_steps
 from codegen.lower.storage import Storage, affine
+from codegen.machine.model import Machine
 from codegen.plan import Step
 from codegen.view import Reshape, natural
-
-COPY_OF_VALUE, COPY_OF_PARAMETER = 10, 1
-UNPACKED, MOST_PARTS, NOMINAL = 1_000_000, 8, 32
-"""Up to this many multiplications, BLAS libraries read the factors of a product where they lie instead of packing
-them first; assumed for sizes that are not numbers."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ def _cheapest(
         trial = Roles(roles.batch, roles.rows, order, roles.columns)
         candidates.append((_cost(equation, storage, left, right, trial), len(candidates), trial, ()))
         outer = order[:1]
-        small = storage.looped and not roles.batch and _need_not_pack(equation, outer)
+        small = storage.looped and not roles.batch and _need_not_pack(equation, outer, storage.machine)
         if len(order) > 1 and (small or all(o[:1] == outer for o in natural_orders)):
             trial = Roles((*outer, *roles.batch), roles.rows, order[1:], roles.columns)
             price = _cost(equation, storage, left, right, trial) + (-1 if small else 1)
@@ -176,11 +172,11 @@ def _cheapest(
     return best, partial
 
 
-def _need_not_pack(equation: Equation, outer: tuple[str, ...]) -> bool:
+def _need_not_pack(equation: Equation, outer: tuple[str, ...], machine: Machine) -> bool:
     """True when a product for each value of `outer` need not be packed, and one for all of them would be."""
-    sizes = {n: e.evaluate(dict.fromkeys(e.names, NOMINAL)) for n, e in equation.box}
+    sizes = {n: e.assumed(machine.sizes.looped) for n, e in equation.box}
     volume, count = prod(sizes.values()), prod(sizes[n] for n in outer)
-    return volume // count <= UNPACKED < volume and count <= MOST_PARTS
+    return volume // count <= machine.gemm.unpacked < volume and count <= machine.limits.parts
 
 
 def _order(equation: Equation, storage: Storage, read: Read) -> tuple[str, ...]:
@@ -188,11 +184,11 @@ def _order(equation: Equation, storage: Storage, read: Read) -> tuple[str, ...]:
 
 
 def _cost(equation: Equation, storage: Storage, left: Read, right: Read, roles: Roles) -> int:
-    total = 0
+    total, limits = 0, storage.machine.limits
     for read, groups in ((left, _left_groups(roles, left)), (right, _right_groups(roles, right))):
         if in_place(equation, storage, read, groups) is None:
             kind = storage.program.table[read.tensor].kind if read.tensor in storage.program.table else "value"
-            total += COPY_OF_PARAMETER if kind == "parameter" else COPY_OF_VALUE
+            total += limits.copy_of_parameter if kind == "parameter" else limits.copy_of_value
     return total
 
 

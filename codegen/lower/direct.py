@@ -111,14 +111,14 @@ def _chosen(equation: Equation, storage: Storage) -> tuple[Roles, tuple[int, ...
     if roles is None or reach is None:
         return None
     sizes = _sizes(roles)
-    tile = tile_of(sizes)
+    tile = tile_of(sizes, storage.machine)
     pattern = window_pattern(equation, storage)
     if tile is None:
         return None
     if pattern is None or "direct" in storage.recipes:
         return roles, tile, reach
     other = ranked(equation, storage, pattern[0])[0].cost or math.inf
-    return (roles, tile, reach) if cost(sizes, tile) <= other else None
+    return (roles, tile, reach) if cost(sizes, tile, storage.machine) <= other else None
 
 
 def roles_of(equation: Equation, storage: Storage) -> Roles | None:

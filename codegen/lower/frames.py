@@ -19,6 +19,7 @@ from codegen.lower.columns import band_of
 from codegen.lower.direct import reach_of
 from codegen.lower.storage import Storage
 from codegen.lower.window import choices, window_pattern
+from codegen.machine.model import Machine
 from codegen.plan import Alias, Gather, Loop, Note, Plan, ScatterAdd, Step, views_of
 from codegen.view import Reshape, Slice, Take, Transpose, View
 
@@ -31,12 +32,12 @@ SAMPLES = 2
 """A size to try reshapes with."""
 
 
-def wanted(program: Program, recipes: tuple[str, ...], compiled: bool = False) -> dict[str, Rims]:
+def wanted(program: Program, recipes: tuple[str, ...], compiled: bool, machine: Machine) -> dict[str, Rims]:
     """The frames that would save a copy: those of computed tensors whose window is read where it is.
 
     program: with nothing implicit in its equations.
     """
-    storage = Storage(program, recipes=recipes, compiled=compiled)
+    storage = Storage(program, machine=machine, recipes=recipes, compiled=compiled)
     found: dict[str, Rims] = {}
     for equation in program.equations:
         directly = reach_of(equation, storage)

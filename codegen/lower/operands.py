@@ -17,8 +17,6 @@ from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.plan import Alias, Compute, Copy, MatMul, Reduce, Step
 from codegen.view import FULL, Reshape, Take, Transpose, View, natural, transposed
 
-FEW = 4
-"""In a loop, where arrays are small, adding up so many takes less time than a reduction."""
 Group = tuple[str, ...] | None
 """Indices merged into one axis; None for a batch axis the factor does not have."""
 
@@ -136,7 +134,7 @@ def product_steps(
     steps = [MatMul(into, *factors)]
     result = View(name, (), whole)
     count = equation.extents[partial[0]] if partial else None
-    if count is not None and storage.looped and count.is_constant and count.const <= FEW:
+    if count is not None and storage.looped and count.is_constant and count.const <= storage.machine.limits.parts_added:
         parts = tuple(_part_of(name, k, order, storage) for k in range(count.const))
         total = sympy.Add(*map(slot, range(len(parts)))) * coefficient
         return [*steps, Compute(arranged, total, parts, axes, accumulate=equation.accumulate)]

@@ -20,11 +20,6 @@ from codegen.plan import Compute, MatMul, Reduce, Step
 from codegen.rewrite.shape import plain_indices
 from codegen.view import Reshape, Transpose, View, natural
 
-NOMINAL = 16
-"""What a symbolic size is taken for."""
-LONG = 4
-"""How many numbers a row must have for each channel."""
-
 
 def pointwise(equation: Equation, storage: Storage) -> list[Step] | None:
     """The steps of a convolution of one point or of its kernel's gradient; None for anything else."""
@@ -53,12 +48,14 @@ def _agree(equation: Equation, storage: Storage, first: Read, second: Read) -> b
     (d, *positions), (p, *same) = (names or () for names in places)
     if positions != same or d == p or set(box) != {d, p, *positions}:
         return False
-    sizes = [box[n].evaluate(dict.fromkeys(box[n].names, NOMINAL)) for n in (d, p, *positions[1:])]
+    machine = storage.machine
+    sizes = [box[n].assumed(machine.sizes.small) for n in (d, p, *positions[1:])]
     whole = all(
         storage.shapes[read.tensor] == extents_of(names or (), box)
         for read, names in zip((first, second), places, strict=True)
     )
-    return whole and box[positions[0]].is_constant and sizes[2] * sizes[3] >= LONG * max(sizes[:2])
+    long = sizes[2] * sizes[3] >= machine.limits.channel * max(sizes[:2])
+    return whole and box[positions[0]].is_constant and long
 
 
 def _rows(view: View, equation: Equation, turned: bool = False) -> View:

@@ -25,19 +25,17 @@ from codegen.ir.names import by_number
 from codegen.lower.outside import fill_outside
 from codegen.lower.scatter import frame_of, tiles
 from codegen.lower.storage import Storage, affine, interior
+from codegen.machine.model import Machine
 from codegen.plan import Compute, Fill, Step
-from codegen.rewrite.shape import NOTHING, plain_indices
+from codegen.rewrite.shape import plain_indices
 from codegen.view import Slice, Take, View, aligned, natural
-
-MOST_POINTS = 8
-"""Longer windows are loops."""
 
 
 def pooling(equation: Equation, storage: Storage) -> list[Step] | None:
     """The steps of a maximum over one axis of a window, of its arg max or of its gradient; None for anything else."""
     if equation.target in storage.masks:
         return _masks(equation, storage)
-    if equation.reduce == "max" and _is_window(equation) and not equation.accumulate:
+    if equation.reduce == "max" and _is_window(equation, storage.machine) and not equation.accumulate:
         return _maximum(equation, storage)
     if len(equation.guards) == 1 and equation.guards[0].reads:
         name = equation.guards[0].reads[0][1].tensor
@@ -45,7 +43,7 @@ def pooling(equation: Equation, storage: Storage) -> list[Step] | None:
     return None
 
 
-def masked(program: Program, keep: frozenset[str] = NOTHING) -> dict[str, int]:
+def masked(program: Program, keep: frozenset[str], machine: Machine) -> dict[str, int]:
     """Every arg max that is stored as masks, and its number of points; those in `keep` are numbers."""
     readers: dict[str, list[Equation]] = {}
     for equation in program.equations:
@@ -55,7 +53,7 @@ def masked(program: Program, keep: frozenset[str] = NOTHING) -> dict[str, int]:
         e.target: e.extents[e.over[0]].const
         for e in program.equations
         if e.reduce == "argmax"
-        and _is_window(e)
+        and _is_window(e, machine)
         and program.table[e.target].kind == "value"
         and len(program.defining(e.target)) == 1
         and e.target not in keep
@@ -73,13 +71,13 @@ def mask(argmax: str, point: int, storage: Storage) -> str:
     return storage.prepared[key]
 
 
-def _is_window(equation: Equation) -> bool:
+def _is_window(equation: Equation, machine: Machine) -> bool:
     """The one read is reduced over one index of few points, which shares its subscript with a position."""
     if len(equation.over) != 1 or equation.body != slot(0) or equation.guards or not equation.reads:
         return False
     (tap,) = equation.over
     size = equation.extents[tap]
-    if not size.is_constant or not 2 <= size.const <= MOST_POINTS or plain_indices(equation.at) is None:
+    if not size.is_constant or not 2 <= size.const <= machine.limits.pool or plain_indices(equation.at) is None:
         return False
     at = equation.reads[0].at
     if not all(isinstance(s, Affine) for s in at):

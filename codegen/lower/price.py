@@ -1,14 +1,10 @@
-"""What the recipes for a window product should cost, from shapes alone.
+"""What the recipes for a window product should cost, in nanoseconds, from shapes and a model of the machine alone.
 
-The constants are nanoseconds on one core of a recent x86 server with OpenBLAS, fitted to
-measurements of every recipe over a grid of shapes (`benchmarks/regret.py` prints how far off
-the choices are).  They are fixed, so that the same network gives the same code everywhere; the
-order of the recipes depends on their ratios, and these change less from machine to machine than
-they do.  A symbolic size, such as that of a batch, is tried at a few values.
+A symbolic size, such as that of a batch, is tried at a few values.
 
 A product of (m, k) and (k, n) costs its multiplications, of n rounded up to whole vectors, and
 something for each number that it reads, packs and writes.  OpenBLAS packs nothing where
-m*k*n <= SMALL: blocks of columns that keep below it pay off.  A factor that lies across, as what
+m*k*n is small: blocks of columns that keep below it pay off.  A factor that lies across, as what
 reaches a row does in a kernel's gradient, it packs always, and slowly, unless the result is tiny;
 turned once before, it counts like any other.
 """
@@ -17,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from types import MappingProxyType
 
 from codegen.affine import Affine
@@ -25,41 +22,7 @@ from codegen.lower.columns import ONE, Band, Pattern, band_of, columns_ready
 from codegen.lower.pairs import pairs_apply, sums_ready
 from codegen.lower.storage import Storage
 from codegen.lower.targets import rows_of, target_order
-
-NOMINAL = (6, 8, 12, 16, 24, 32, 48, 64, 128)
-"""What a symbolic size may be; recipes are compared by their mean cost for each unit of it."""
-SMALL = 1_000_000
-FLOP = 1 / 255
-"""A multiplication or addition of a product whose rows are whole vectors."""
-VECTOR, LANES = 16, (0, 23, 34, 55, 64)
-"""Numbers in a vector; what 0 to 4 of them take, in numbers: four at once are the fastest."""
-THIN = 1.5
-"""With this many rows a product loses half of its rate."""
-ACROSS, TINY = 1 / 210, 1200
-"""A multiplication where a factor lies across; the most numbers of a result that is computed so without packing."""
-THIN_LEFT, THIN_RIGHT = 2.0, 4.0
-"""With this many rows or columns such a product loses half of its rate."""
-STREAMED, STREAMED_NEAR, NEAREST = 0.05, 0.015, 12_000
-"""A number of the picture that a product reads, which may take longer than its work; where it reads few."""
-ALIASED, PAGE, WAYS, REPACKED = 0.05, 1024, 12, 2.0
-"""The same besides, where more than WAYS rows of the factor lie whole pages apart and evict each other; REPACKED times
-as much for a factor that lies across."""
-STRETCHED, LONG = 0.04, 1 << 14
-"""A number of the first factor of the latter, where both factors have more than LONG."""
-PACKED, PACKED_ACROSS, PACKED_LEFT = 0.17, 0.35, 0.05
-"""A number that a product packs: of its second factor; of one that lies across; of the first factor."""
-WRITTEN = 0.03
-"""A number that a product writes."""
-PRODUCT, PACKING, CALL = 40.0, 500.0, 700.0
-"""A product; one that packs besides; a statement."""
-TURNED = 0.4
-"""A number copied to another order of axes."""
-COPIED, ADDED, NEAR = (0.1, 0.2), (0.07, 0.12), 1 << 17
-"""A number copied, or added to another: in an array of at most NEAR, and in a larger one."""
-WORTH = 1.05
-"""By how much `pairs`, which take memory and round more, have to be faster than the rest."""
-STACKED, STACK = 0.16, 1 << 17
-"""A number of a stack added to another; the most numbers in one, so that it stays in a core's own cache."""
+from codegen.machine.model import Machine
 
 
 @dataclass(frozen=True)
@@ -96,7 +59,8 @@ def ranked(equation: Equation, storage: Storage, p: Pattern) -> list[Choice]:
     band = band_of(equation, storage, p)
     if p.groups or len(p.places) != 2 or (p.forward and target_order(equation)[:1] != (p.position,)):
         return [Choice("columns")]
-    trials = [_sizes(equation, storage, p, band, n) for n in NOMINAL]
+    machine = storage.machine
+    trials = [_sizes(equation, storage, p, band, n) for n in machine.sizes.ranked]
     single = trials[0].across == 1  # a column of the kernel is all of it: there is nothing to shift or copy
     copied = single or columns_ready(equation, storage, p)
     framed = band is not None and (
@@ -109,103 +73,115 @@ def ranked(equation: Equation, storage: Storage, p: Pattern) -> list[Choice]:
     recipes = [r for r in recipes if r != "stacks" and (paired or r != "pairs")]
     choices = {Choice(r, b) for r in recipes for b in _blocks(trials[0])}
     if p.forward and shifting:
-        choices |= {Choice("stacks", _rows(s)) for s in trials}
+        choices |= {Choice("stacks", _rows(s, machine)) for s in trials}
     found = []
     for choice in choices:
         ready = copied if choice.recipe in BY_COLUMNS else summed if choice.recipe == "pairs" else framed
-        cost = sum(_COSTS[choice.recipe](s, choice, ready) / s.batch for s in trials)
+        cost = sum(_COSTS[choice.recipe](s, choice, ready, machine) / s.batch for s in trials)
         found.append(replace(choice, cost=cost / len(trials)))
     return sorted(found, key=lambda c: (c.cost, c.recipe, c.block))
 
 
-def product_cost(m: int, k: int, n: int, across: bool = False) -> float:
+def product_cost(m: int, k: int, n: int, machine: Machine, across: bool = False) -> float:
     """A product of (m, k) and (k, n); across: the second factor is stored as (n, k)."""
-    if across and m * n <= TINY:
-        return (
-            PRODUCT
-            + 2 * (m + THIN_LEFT) * k * (n + THIN_RIGHT) * ACROSS
-            + (STRETCHED * m * k if (m + n) * k > LONG else 0)
-        )
-    vectors = -(-n // VECTOR)
-    work = 2 * k * (m + THIN) * (vectors // 4 * LANES[4] + LANES[vectors % 4]) * FLOP
-    if not across and m * k * n <= SMALL:
-        return PRODUCT + work
-    return PACKING + work + k * n * (PACKED_ACROSS if across else PACKED) + m * k * PACKED_LEFT
+    gemm = machine.gemm
+    if across and m * n <= gemm.tiny:
+        work = 2 * (m + gemm.across_rows) * k * (n + gemm.across_columns) * gemm.across
+        return gemm.call + work + (gemm.stretched * m * k if (m + n) * k > gemm.long else 0)
+    vectors = -(-n // machine.registers.lanes)
+    work = 2 * k * (m + gemm.thin) * (vectors // 4 * gemm.tails[4] + gemm.tails[vectors % 4]) * gemm.flop
+    if not across and m * k * n <= gemm.unpacked:
+        return gemm.call + work
+    return gemm.packing + work + k * n * (gemm.packed_across if across else gemm.packed) + m * k * gemm.packed_left
 
 
-def picture_cost(m: int, k: int, n: int, stride: int) -> float:
+def picture_cost(m: int, k: int, n: int, stride: int, machine: Machine) -> float:
     """A product of m output channels: (m, k) and (k, n); stride: from one row of the picture's factor to the next."""
-    read = k * n * ((STREAMED if k * n > NEAREST else STREAMED_NEAR) + _aliased(k, stride))
-    return max(product_cost(m, k, n), read) + WRITTEN * m * n
+    gemm = machine.gemm
+    read = k * n * (gemm.streamed[k * n > machine.caches.first] + _aliased(k, stride, machine))
+    return max(product_cost(m, k, n, machine), read) + gemm.written * m * n
 
 
-def gradient_cost(m: int, k: int, n: int, stride: int, beyond: int, turned: bool) -> float:
+def gradient_cost(m: int, k: int, n: int, stride: int, beyond: int, turned: bool, machine: Machine) -> float:
     """A product of a kernel's gradient: m taps, n output channels, k places; beyond: from channel to channel."""
-    read = m * k * _aliased(m, stride) + (0 if turned else k * n * REPACKED * _aliased(n, beyond))
-    return product_cost(m, k, n, across=not turned) + read + WRITTEN * m * n
+    gemm = machine.gemm
+    read = m * k * _aliased(m, stride, machine)
+    read += 0 if turned else k * n * gemm.repacked * _aliased(n, beyond, machine)
+    return product_cost(m, k, n, machine, across=not turned) + read + gemm.written * m * n
 
 
-def _aliased(rows: int, stride: int) -> float:
-    return ALIASED if rows > WAYS and stride % PAGE == 0 else 0.0
+def _aliased(rows: int, stride: int, machine: Machine) -> float:
+    caches = machine.caches
+    return machine.gemm.aliased if rows > caches.ways and stride % caches.page == 0 else 0.0
 
 
-def _moved(count: float, each: tuple[float, float]) -> float:
-    return CALL + count * each[count > NEAR]
+def _copied(count: float, machine: Machine) -> float:
+    return machine.calls.statement + count * machine.moves.copied[count > machine.caches.second]
 
 
-def _columns(s: _Sizes, choice: Choice, copied: bool) -> float:
+def _added(count: float, machine: Machine) -> float:
+    return machine.calls.statement + count * machine.moves.added[count > machine.caches.second]
+
+
+def _columns(s: _Sizes, choice: Choice, copied: bool, machine: Machine) -> float:
     taps = s.down * s.across * s.inputs
-    cost = CALL + _products(s, choice, taps, s.width * s.batch) + _turned(s, choice)
+    cost = machine.calls.statement + _products(s, choice, taps, s.width * s.batch, machine)
+    cost += _turned(s, choice, machine)
     if not copied:
-        cost += s.across * _moved(s.rows * s.width * s.inputs * s.batch, COPIED)
+        cost += s.across * _copied(s.rows * s.width * s.inputs * s.batch, machine)
     return cost
 
 
-def _shifts(s: _Sizes, choice: Choice, framed: bool) -> float:
+def _shifts(s: _Sizes, choice: Choice, framed: bool, machine: Machine) -> float:
     taps = s.down * s.inputs
-    cost = s.across * (CALL + _products(s, choice, taps, s.whole * s.batch)) + _turned(s, choice)
+    cost = s.across * (machine.calls.statement + _products(s, choice, taps, s.whole * s.batch, machine))
+    cost += _turned(s, choice, machine)
     if s.forward:
-        cost += (s.across - 1) * _moved(s.height * s.width * s.outputs * s.batch, ADDED)
-    return cost + (0 if framed else _moved(s.picture, COPIED))
+        cost += (s.across - 1) * _added(s.height * s.width * s.outputs * s.batch, machine)
+    return cost + (0 if framed else _copied(s.picture, machine))
 
 
-def _stacks(s: _Sizes, choice: Choice, framed: bool) -> float:
+def _stacks(s: _Sizes, choice: Choice, framed: bool, machine: Machine) -> float:
     row = s.whole * s.batch
-    cost = s.height * picture_cost(s.across * s.outputs, s.down * s.inputs, row, row)
-    adding = s.height / choice.block * s.across * CALL
-    cost += (s.across - 1) * s.height * s.width * s.outputs * s.batch * STACKED + adding
-    return cost + (0 if framed else _moved(s.picture, COPIED))
+    cost = s.height * picture_cost(s.across * s.outputs, s.down * s.inputs, row, row, machine)
+    adding = s.height / choice.block * s.across * machine.calls.statement
+    cost += (s.across - 1) * s.height * s.width * s.outputs * s.batch * machine.moves.stacked + adding
+    return cost + (0 if framed else _copied(s.picture, machine))
 
 
-def _pairs(s: _Sizes, choice: Choice, summed: bool) -> float:
+def _pairs(s: _Sizes, choice: Choice, summed: bool, machine: Machine) -> float:
+    statement, moves = machine.calls.statement, machine.moves
     result = s.height * s.width * s.batch * s.outputs
     numbers = (choice.block or s.width) * s.batch
     count = 2 * s.height * s.width * s.batch // numbers
     weights = s.across * s.inputs * s.outputs
-    cost = 0 if summed else 4 * CALL + 2 * s.picture * ADDED[s.picture > NEAR]
+    cost = 0 if summed else 4 * statement + 2 * s.picture * moves.added[s.picture > machine.caches.second]
     if s.forward:
-        each = picture_cost(s.outputs, s.inputs, numbers, s.whole * s.batch)
-        cost += 3 * weights * TURNED + 4 * _moved(weights, ADDED)
-        cost += (s.across - 1) * _moved(2 * result, ADDED) + 4 * _moved(result // 2, ADDED)
+        each = picture_cost(s.outputs, s.inputs, numbers, s.whole * s.batch, machine)
+        cost += 3 * weights * moves.transposed + 4 * _added(weights, machine)
+        cost += (s.across - 1) * _added(2 * result, machine) + 4 * _added(result // 2, machine)
     else:
-        each = gradient_cost(s.inputs, numbers, s.outputs, s.whole * s.batch, s.width * s.batch, True)
-        cost += 2 * CALL + result * TURNED + 2 * _moved(result // 2, ADDED)
-        cost += s.across * _moved(count * s.inputs * s.outputs, ADDED) + 4 * _moved(weights, ADDED)
-    return WORTH * (cost + s.across * (CALL + count * each))
+        each = gradient_cost(s.inputs, numbers, s.outputs, s.whole * s.batch, s.width * s.batch, True, machine)
+        cost += 2 * statement + result * moves.transposed + 2 * _added(result // 2, machine)
+        cost += s.across * _added(count * s.inputs * s.outputs, machine) + 4 * _added(weights, machine)
+    return machine.limits.pairs * (cost + s.across * (statement + count * each))
 
 
-def _products(s: _Sizes, choice: Choice, taps: int, stride: int) -> float:
+def _products(s: _Sizes, choice: Choice, taps: int, stride: int, machine: Machine) -> float:
     """A product for each row and block; those of a kernel's gradient added up."""
     numbers = (choice.block or s.width) * s.batch
     count = s.height * s.width * s.batch // numbers
     if s.forward:
-        return count * picture_cost(s.outputs, taps, numbers, stride)
-    each = gradient_cost(taps, numbers, s.outputs, stride, s.width * s.batch, choice.recipe in TURNING)
-    return count * each + _moved(count * taps * s.outputs, ADDED)
+        return count * picture_cost(s.outputs, taps, numbers, stride, machine)
+    turned = choice.recipe in TURNING
+    each = gradient_cost(taps, numbers, s.outputs, stride, s.width * s.batch, turned, machine)
+    return count * each + _added(count * taps * s.outputs, machine)
 
 
-def _turned(s: _Sizes, choice: Choice) -> float:
-    return CALL + TURNED * s.height * s.width * s.batch * s.outputs if choice.recipe in TURNING else 0
+def _turned(s: _Sizes, choice: Choice, machine: Machine) -> float:
+    if choice.recipe not in TURNING:
+        return 0
+    return machine.calls.statement + machine.moves.transposed * s.height * s.width * s.batch * s.outputs
 
 
 _COSTS = MappingProxyType(
@@ -222,10 +198,10 @@ BY_COLUMNS = ("columns", "turned columns")
 TURNING = ("turned columns", "turned shifts")
 
 
-def _rows(s: _Sizes) -> int:
+def _rows(s: _Sizes, machine: Machine) -> int:
     """The most rows whose products fit into a stack, a divisor of all rows."""
     row = s.across * s.outputs * s.whole * s.batch
-    return max(b for b in range(1, s.height + 1) if s.height % b == 0 and (b * row <= STACK or b == 1))
+    return max(b for b in range(1, s.height + 1) if s.height % b == 0 and (b * row <= machine.caches.second or b == 1))
 
 
 def _blocks(s: _Sizes) -> Iterator[int]:
@@ -238,10 +214,7 @@ def _sizes(equation: Equation, storage: Storage, p: Pattern, band: Band | None, 
     box = equation.extents
 
     def count(*extents: Affine) -> int:
-        product = 1
-        for extent in extents:
-            product *= extent.const + nominal * sum(c for _, c in extent.terms)
-        return product
+        return prod(extent.assumed(nominal) for extent in extents)
 
     shape = storage.shapes[p.picture.tensor]
     if band is not None:

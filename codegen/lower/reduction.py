@@ -7,6 +7,7 @@ window it is a loop of few shifted slices (taps), each as long as the output:
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal
 
 import sympy
@@ -27,13 +28,6 @@ SMALLEST = sympy.Rational(1, 10**30)
 """Less than any sum of exponentials one of which is 1, and a normal number in float32."""
 LEAST = -sympy.Integer(3) * 10**38
 """Nearly the least number of float32."""
-MOST_TAPS = 64
-LONG_ROW = 1024
-"""Numbers of a row whose maximum with another one takes longer than to begin with it."""
-FEWER = 4
-"""A stage more pays where it divides the number of rows by this."""
-NOMINAL = 64
-"""What a symbolic size is taken for."""
 UFUNC: dict[str, Literal["add", "maximum", "multiply"]] = {"sum": "add", "max": "maximum", "prod": "multiply"}
 
 
@@ -53,14 +47,14 @@ def reduction(equation: Equation, storage: Storage) -> list[Step]:
         return _logsumexp(equation, storage)
     if (steps := weighted_sum(equation, storage)) is not None:
         return steps
-    taps = tap_indices(equation)
+    taps = tap_indices(equation, storage.machine.limits.taps)
     if taps and equation.reduce in ("sum", "max", "argmax"):
         return _tapped(equation, storage, taps)
     return _whole(equation, storage)
 
 
-def tap_indices(equation: Equation) -> tuple[str, ...]:
-    """The reduced indices when each shares a subscript with another index and their points are few."""
+def tap_indices(equation: Equation, most: int) -> tuple[str, ...]:
+    """The reduced indices when each shares a subscript with another index and their points are at most so many."""
     shared = {
         n
         for read in equation.reads
@@ -74,7 +68,7 @@ def tap_indices(equation: Equation) -> tuple[str, ...]:
     points = 1
     for e in sizes:
         points *= e.const
-    return equation.over if points <= MOST_TAPS else ()
+    return equation.over if points <= most else ()
 
 
 def _accumulated(equation: Equation, storage: Storage) -> list[Step]:
@@ -131,12 +125,10 @@ def _shortened(equation: Equation, source: View, storage: Storage, steps: list[S
     rows, row = equation.extents[first], product(extents_of(tuple(others), equation.extents))
     if first not in equation.over or source.ops or not rows.is_constant or len(equation.over) > 1:
         return source
-    long = 1
-    for extent in row:
-        long *= extent.evaluate(dict.fromkeys(extent.names, NOMINAL))
-    count = rows.const
+    machine, count = storage.machine, rows.const
+    long = prod(extent.assumed(machine.sizes.typical) for extent in row)
     side = min((r for r in range(1, count + 1) if count % r == 0), key=lambda r: r + count // r)
-    if long > LONG_ROW or FEWER * (side + count // side) > count:
+    if long > machine.limits.stage_row or machine.limits.stage * (side + count // side) > count:
         return source
     rest = extents_of(tuple(others), equation.extents)
     part = storage.buffer(f"{equation.target}.part", (Affine.of(side), *rest))

@@ -4,8 +4,7 @@ A call of NumPy costs half a microsecond to one whatever it does; inside of a co
 what it computes.  So runs of steps that are small, or as fast as loops, become regions; large products, copies and
 reductions stay calls, and end a region.
 
-The limits are operations where a call of NumPy and a loop take the same time, on one core of a recent x86 server, with
-every symbolic size NOMINAL.  They are fixed, so that the same network gives the same code everywhere.
+The limits are operations where a call of NumPy and a loop take the same time.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from codegen.elements import Arrays, count
 from codegen.equation import Program
+from codegen.machine.model import Machine
 from codegen.plan import (
     ArgMax,
     Block,
@@ -35,21 +35,12 @@ from codegen.plan import (
 )
 from codegen.view import View
 
-NOMINAL = 32
-"""What a symbolic size is taken to be."""
-PRODUCTS = 40_000
-"""Multiplications of a product: a loop does 30 in a nanosecond, a call of BLAS 60, and costs a microsecond itself."""
-MOVED = 16_384
-"""Numbers that a copy, a fill, a reduction or a gather moves."""
-RANK = 2
-"""Axes of what small steps work on, one more in a recurrence: deeper nests take the compiler long and gain little."""
-
 Takes = Callable[[Compute], bool]
 
 
-def regions(plan: Plan, program: Program, takes: Takes) -> Plan:
+def regions(plan: Plan, program: Program, takes: Takes, machine: Machine) -> Plan:
     """`plan` with runs of steps as regions.  takes: the elementwise steps that the target can write as a loop."""
-    price = _Price(Arrays.of(plan, program), takes, plan.storage)
+    price = _Price(Arrays.of(plan, program), takes, plan.storage, machine)
     found: list[Block] = []
     waiting: list[Block] = []
     for block in plan.blocks:
@@ -80,11 +71,10 @@ def _inside(steps: Sequence[Step], price: _Price) -> Iterable[Step]:
     run: list[Step] = []
     for step in steps:
         if isinstance(step, Loop):
-            deeper = replace(price, rank=RANK + 1)
-            step = replace(step, steps=tuple(_inside(step.steps, deeper)))
+            step = replace(step, steps=tuple(_inside(step.steps, replace(price, looped=True))))
         if price.is_cheap(step) or (run and isinstance(step, Note)):
             run.append(step)
-        elif run and price.rank > RANK and not isinstance(run[-1], Note) and price.is_apart(step, run):
+        elif run and price.looped and not isinstance(run[-1], Note) and price.is_apart(step, run):
             yield step
         else:
             yield from _closed(run)
@@ -119,18 +109,22 @@ class _Price:
     arrays: Arrays
     takes: Takes
     storage: Mapping[str, str]
-    rank: int = RANK
+    machine: Machine
+    looped: bool = False
 
     def is_cheap(self, step: Step) -> bool:
         """True for a step that is as fast within a compiled function, and soon compiled."""
+        limits = self.machine.limits
         match step:
             case Kernel():
                 return len(step.steps) > 1 or self.is_cheap(step.steps[0])
             case Compute():
                 return self.takes(step) and self._is_flat(step.out)
             case MatMul():
-                flat = all(len(self.arrays.shape(view)) <= RANK for view in (step.left, step.right, step.out))
-                return flat and self._multiplications(step) <= PRODUCTS
+                flat = all(
+                    len(self.arrays.shape(view)) <= limits.region_axes for view in (step.left, step.right, step.out)
+                )
+                return flat and self._multiplications(step) <= limits.region_products
             case Copy() | Fill() | Gather():
                 return self._is_small(step.out)
             case Reduce() | ArgMax():
@@ -150,11 +144,12 @@ class _Price:
         return {name for name, _ in found}, {name for name, wrote in found if wrote}
 
     def _is_small(self, view: View) -> bool:
-        return self._is_flat(view) and self.arrays.count(view, NOMINAL) <= MOVED
+        numbers = self.arrays.count(view, self.machine.sizes.looped)
+        return self._is_flat(view) and numbers <= self.machine.limits.region_numbers
 
     def _is_flat(self, view: View) -> bool:
-        return len(self.arrays.shape(view)) <= self.rank
+        return len(self.arrays.shape(view)) <= self.machine.limits.region_axes + self.looped
 
     def _multiplications(self, step: MatMul) -> int:
-        summed = count(self.arrays.shape(step.left)[-1], NOMINAL)
-        return self.arrays.count(step.out, NOMINAL) * summed
+        size = self.machine.sizes.looped
+        return self.arrays.count(step.out, size) * count(self.arrays.shape(step.left)[-1], size)

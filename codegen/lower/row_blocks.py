@@ -19,13 +19,10 @@ from codegen.affine import Affine
 from codegen.equation import Program
 from codegen.ir.names import allocate
 from codegen.lower.row_cuts import Arrays, Rows, cut_view, cuts, fit, is_free, place_of, shorter
+from codegen.machine.model import Machine
 from codegen.plan import Block, Buffer, Compute, Copy, Direct, Fill, Kernel, Loop, Note, Plan, Step, accesses, mapped
 from codegen.view import View
 
-NEAR = 1 << 17
-"""Numbers of a block, so that a core's own cache holds them."""
-SAVED, CALL = 0.1, 1500.0
-"""Nanoseconds that a number takes less where it is written near; that a call takes."""
 INDEX = "block"
 
 
@@ -40,12 +37,12 @@ class _Group:
     """With the notes between them."""
 
 
-def row_blocks(plan: Plan, program: Program, keep: frozenset[str]) -> Plan:
+def row_blocks(plan: Plan, program: Program, keep: frozenset[str], machine: Machine) -> Plan:
     """`plan` with groups of steps over pictures in loops over blocks of rows.
 
     keep: tensors that are read from outside.
     """
-    known = Arrays(plan, program)
+    known = Arrays(plan, program, machine)
     found: list[Block] = []
     shrunk: dict[str, tuple[Affine, ...]] = {}
     outside = {known.root(name) for name in keep} | {t.name for t in program.tensors if t.kind != "value"}
@@ -112,9 +109,11 @@ def _count(group: _Group, known: Arrays) -> int:
     used = {known.root(v.base) for cut in group.rows for v, _ in accesses(cut.step)}
     written = {known.root(v.base) for cut in group.rows for v, wrote in accesses(cut.step) if wrote}
     numbers = sum(known.count(name) for name in used)
-    count = next((b for b in range(1, length + 1) if length % b == 0 and numbers <= NEAR * b), length)
-    saved = sum(known.count(name) for name in written) * SAVED
-    return count if saved > count * len(group.rows) * CALL else 1
+    machine = known.machine
+    near, far = machine.moves.copied
+    count = next((b for b in range(1, length + 1) if length % b == 0 and numbers <= machine.caches.second * b), length)
+    saved = sum(known.count(name) for name in written) * (far - near)
+    return count if saved > count * len(group.rows) * machine.calls.compiled else 1
 
 
 def _looped(group: _Group, known: Arrays, used: set[str], shrunk: dict[str, tuple[Affine, ...]]) -> Block:

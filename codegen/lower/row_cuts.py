@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
 from codegen.equation import Program
+from codegen.machine.model import Machine
 from codegen.plan import Alias, Buffer, Compute, Direct, Kernel, Plan, Step, accesses
 from codegen.view import FULL, Slice, Take, Transpose, View
-
-NOMINAL = 32
-"""What a symbolic size is taken to be."""
 
 Place = tuple[int, int, int] | None
 """(axis of the array, first position, step) of an axis of a view; None where it is none of the array's."""
@@ -34,7 +32,8 @@ class Rows:
 class Arrays:
     """Shapes and storage of what a plan names."""
 
-    def __init__(self, plan: Plan, program: Program) -> None:
+    def __init__(self, plan: Plan, program: Program, machine: Machine) -> None:
+        self.machine = machine
         self.shapes = {t.name: t.shape for t in program.tensors}
         self.shapes |= {item.name: item.shape for item in plan.setup if isinstance(item, Buffer)}
         self.filled = {item.name for item in plan.setup if isinstance(item, Buffer) and item.fill is not None}
@@ -67,7 +66,8 @@ class Arrays:
         return found
 
     def count(self, name: str) -> int:
-        return math.prod(e.evaluate(dict.fromkeys(e.names, NOMINAL)) for e in self.shapes[name])
+        """The numbers of an array, at assumed sizes."""
+        return math.prod(e.assumed(self.machine.sizes.looped) for e in self.shapes[name])
 
 
 def _taken(places: Sequence[Place], op: Take) -> Iterator[Place]:

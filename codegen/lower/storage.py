@@ -18,6 +18,7 @@ from codegen.analysis.access import reach
 from codegen.equation import Dtype, Equation, Program, Read
 from codegen.errors import CodegenError
 from codegen.ir.names import allocate
+from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Alias, Buffer, Copy, Step
 from codegen.rewrite.shape import NOTHING, Checked
 from codegen.rewrite.unbounded import minus_infinite
@@ -29,6 +30,7 @@ class Storage:
     """Mutable state of one lowering.
 
     checked: what is known of the values of integer tensors.
+    machine: what the code is to be fast on.
     looped: whether the equation at hand is one step of a loop, before which the prelude's fixed part runs once.
     prelude: steps that prepare operands of the equation at hand (padding, columns, gathers).
     shapes, dtypes: of everything that has storage: tensors and invented buffers.
@@ -36,6 +38,7 @@ class Storage:
 
     program: Program
     checked: Checked = field(default_factory=dict)
+    machine: Machine = MACHINE
     setup: list[Buffer | Alias] = field(default_factory=list)
     prelude: list[Step] = field(default_factory=list)
     looped: bool = False

@@ -12,6 +12,7 @@ axis does not.  The reduced indices must lie side by side in storage.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import sympy
 
@@ -23,9 +24,6 @@ from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, affine, extents_of, product, shaped
 from codegen.plan import Compute, MatMul, Step
 from codegen.view import Reshape, View, aligned, natural
-
-LEAST_ROW = 32
-"""Numbers in a row for which a call of its own is worth it."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +137,10 @@ def _contiguous(view: View) -> bool:
 
 def _row_factors(parts: _Parts, equation: Equation, storage: Storage) -> tuple[View, View] | None:
     """Two factors to be multiplied row by row, where the sum runs over long rows and nothing else is to be done."""
-    last = parts.order[-len(parts.run) :] == parts.run
+    least, last = storage.machine.limits.row, parts.order[-len(parts.run) :] == parts.run
     long = (
         all(not e.is_constant for e in (equation.extents[n] for n in parts.run))
-        or _points(parts, equation) >= LEAST_ROW
+        or _points(parts, equation, least) >= least
     )
     if not last or not long or parts.vector is not None or len(parts.order) == len(parts.run):
         return None
@@ -157,11 +155,9 @@ def _row_factors(parts: _Parts, equation: Equation, storage: Storage) -> tuple[V
     return views[0], views[1]  # type: ignore[return-value]
 
 
-def _points(parts: _Parts, equation: Equation) -> int:
-    points = 1
-    for n in parts.run:
-        points *= equation.extents[n].const if equation.extents[n].is_constant else LEAST_ROW
-    return points
+def _points(parts: _Parts, equation: Equation, size: int) -> int:
+    extents = (equation.extents[n] for n in parts.run)
+    return prod(e.const if e.is_constant else size for e in extents)
 
 
 def _values(parts: _Parts, equation: Equation, storage: Storage, steps: list[Step]) -> View:

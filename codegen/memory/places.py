@@ -17,14 +17,11 @@ from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
 from codegen.equation import Dtype
+from codegen.machine.model import MACHINE, Machine
 from codegen.memory.moments import Moment, lives
 from codegen.memory.polynomial import Polynomial, elements
 from codegen.plan import Buffer
 
-NOMINAL = 64
-"""The value of every symbolic size where two polynomials have to be compared and neither is always larger."""
-SMALL = 1024
-"""Arrays of fewer numbers than this at nominal sizes have storage of their own."""
 SLACK = 16
 """Numbers by which a place is longer, so that it can begin at a multiple of 64 bytes."""
 
@@ -99,25 +96,35 @@ def needed(buffer: Buffer) -> Polynomial:
 
 
 def planned(
-    arrays: Sequence[Buffer], moments: Sequence[Moment], kept: Collection[str], fixed: Collection[str] = ()
+    arrays: Sequence[Buffer],
+    moments: Sequence[Moment],
+    kept: Collection[str],
+    fixed: Collection[str] = (),
+    machine: Machine = MACHINE,
 ) -> Memory:
     """The memory plan of a workspace that holds `arrays`.
 
     kept: arrays that are read from outside after their stage.  fixed: arrays that are written from
-    outside, or hold the same numbers for ever.
+    outside, or hold the same numbers for ever.  machine: which arrays are too small to share, and what sizes are
+    assumed where two polynomials have to be compared and neither is always larger.
     """
-    alive = lives(moments, kept)
+    alive, typical = lives(moments, kept), machine.sizes.typical
     shared: dict[Polynomial, list[_Asking]] = {}
     own: list[Buffer] = []
     for buffer in arrays:
         bits = alive.get(buffer.name)
         room = needed(buffer)
-        if bits is None or buffer.fill is not None or buffer.name in fixed or _nominal(room) < SMALL:
+        if (
+            bits is None
+            or buffer.fill is not None
+            or buffer.name in fixed
+            or _assumed(room, typical) < machine.limits.array
+        ):
             own.append(buffer)
             continue
         count, unit = room.primitive()
         shared.setdefault(unit, []).append(_Asking(buffer, bits, _rounded(count), unit))
-    weights = {unit: sum(a.length for a in group) * _nominal(unit) for unit, group in shared.items()}
+    weights = {unit: sum(a.length for a in group) * _assumed(unit, typical) for unit, group in shared.items()}
     opened: list[_Opened] = []
     for unit in sorted(shared, key=lambda u: (-weights[u], u)):
         place = _Opened(unit)
@@ -130,8 +137,8 @@ def planned(
     return Memory(tuple(p.closed(n) for p, n in zip(opened, numbered, strict=False)), tuple(own))
 
 
-def _nominal(room: Polynomial) -> int:
-    return room.evaluate({name: NOMINAL for monomial, _ in room.terms for name in monomial})
+def _assumed(room: Polynomial, size: int) -> int:
+    return room.evaluate({name: size for monomial, _ in room.terms for name in monomial})
 
 
 def _rounded(count: int) -> int:

@@ -27,8 +27,8 @@ def _plan(change: Callable[[State, Given], Plan]) -> Callable[[State, Given], St
 
 def _lowered(state: State, given: Given) -> Plan:
     assert state.legal is not None, "what is lowered is legalized before"
-    compiled = given.target in COMPILED
-    return lower(state.program, state.legal, given.checked, given.keep, given.recipes, compiled=compiled)
+    program, legal, compiled = state.program, state.legal, given.target in COMPILED
+    return lower(program, legal, given.checked, given.keep, given.recipes, compiled=compiled, machine=given.machine)
 
 
 PLAN = (
@@ -43,7 +43,7 @@ PLAN = (
     Pass(
         "borders",
         "plan",
-        _plan(lambda state, given: borders(state.steps)),
+        _plan(lambda state, given: borders(state.steps, given.machine)),
         "cheap frames of zeros written at each step, so that their buffers can share memory",
         proves="plan",
     ),
@@ -65,7 +65,7 @@ PLAN = (
     Pass(
         "row-blocks",
         "plan",
-        _plan(lambda state, given: row_blocks(state.steps, state.program, given.keep)),
+        _plan(lambda state, given: row_blocks(state.steps, state.program, given.keep, given.machine)),
         "groups of steps over pictures in a loop over blocks of rows, which stay in the cache",
         proves="plan",
         targets=COMPILED,
@@ -73,7 +73,7 @@ PLAN = (
     Pass(
         "regions",
         "plan",
-        _plan(lambda state, given: regions(state.steps, state.program, expressible)),
+        _plan(lambda state, given: regions(state.steps, state.program, expressible, given.machine)),
         "runs of steps on small arrays as one compiled function",
         proves="plan",
         targets=COMPILED,

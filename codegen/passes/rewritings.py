@@ -93,7 +93,7 @@ DECLARED = (
     Pass(
         "table-first",
         "declared",
-        _program(lambda program, given: tables_first(program, given.checked, given.keep)),
+        _program(lambda program, given: tables_first(program, given.checked, given.keep, given.machine)),
         "a product of a small table's rows, looked up, as looked-up rows of a product with the table",
         proves="kept",
     ),
@@ -182,7 +182,7 @@ COMPUTED = (
     Pass(
         "one-hot",
         "computed",
-        _program(lambda program, given: one_hot_products(program, given.checked)),
+        _program(lambda program, given: one_hot_products(program, given.checked, given.machine)),
         "the gradient of a small table as a product with one-hot columns",
     ),
     Pass(

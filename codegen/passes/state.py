@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from codegen.equation import Program
+from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Plan
 from codegen.rewrite.layout import Orders
 from codegen.rewrite.renamed import Renaming
@@ -27,7 +28,8 @@ class Given:
     checked: of integer tensors whose values the caller has checked, the number that they lie below, from 0; a read
     at values that may be outside of its tensor is guarded, and 0 there.
     results: key by result tensor.  taken: names that no size may have.
-    target: "numpy", "numexpr", "numba" or "auto".  recipes: those to prefer for window products, whatever they cost.
+    target: "numpy", "numexpr", "numba" or "auto".  machine: what the code is to be fast on.
+    recipes: those to prefer for window products, whatever they cost.
     without: names of passes that are switched off; with them go the passes that need them.
     title: which program it is.  trace: where the driver writes down what each pass did.
     """
@@ -37,6 +39,7 @@ class Given:
     results: Mapping[str, str] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
     target: str = "auto"
+    machine: Machine = MACHINE
     recipes: tuple[str, ...] = ()
     without: frozenset[str] = frozenset()
     title: str = ""

@@ -16,26 +16,24 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Read, Tensor, index_symbol, indices_of, slot
 from codegen.ir.names import LETTERS, allocate, indices
+from codegen.machine.model import MACHINE, Machine
 from codegen.rewrite.shape import Checked, is_valid, plain_indices
 
-MOST_ROWS = 256
-"""Of a table whose gradient is a product: 2*rows operations at 1e11 a second against 1e-8 s for each number added."""
 
-
-def one_hot_products(program: Program, checked: Checked) -> Program:
+def one_hot_products(program: Program, checked: Checked, machine: Machine = MACHINE) -> Program:
     """`program` with the scatters to rows of small tables as products.
 
-    checked: what is known of the values of integer tensors.
+    checked: what is known of the values of integer tensors.  machine: up to how many rows a table is small.
     """
     columns: dict[object, Tensor] = {}
     equations: list[Equation] = []
     for equation in program.equations:
-        axis = _token_axis(equation, program, checked)
+        axis = _token_axis(equation, program, checked, machine)
         equations += [equation] if axis is None else _as_product(equation, axis, program, columns)
     return replace(program, tensors=(*program.tensors, *columns.values()), equations=tuple(equations))
 
 
-def _token_axis(equation: Equation, program: Program, checked: Checked) -> int | None:
+def _token_axis(equation: Equation, program: Program, checked: Checked, machine: Machine) -> int | None:
     """The one axis of the left side that is a token's, where a product would do better; None otherwise."""
     axes = [k for k, s in enumerate(equation.at) if isinstance(s, Read)]
     if len(axes) != 1 or equation.reduce != "sum" or equation.guards:
@@ -46,7 +44,7 @@ def _token_axis(equation: Equation, program: Program, checked: Checked) -> int |
     names = plain_indices(token.at)
     if not rest or not names or set(rest) & set(names) or not is_valid(token, size, checked):
         return None
-    small = size.is_constant and size.const <= MOST_ROWS
+    small = size.is_constant and size.const <= machine.limits.table
     wide = any(set(names) < set(indices_of(r.at)) for r in equation.reads)
     return axes[0] if small and wide and program.table[equation.target].dtype == "float" else None
 

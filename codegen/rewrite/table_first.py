@@ -21,12 +21,8 @@ from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, indices_of, slot
 from codegen.ir.edit import renamed, substitute_read
 from codegen.ir.names import LETTERS, allocate, indices
+from codegen.machine.model import MACHINE, Machine
 from codegen.rewrite.shape import Checked, is_valid, plain_indices
-
-NOMINAL = 32
-"""Assumed for every size that is not a number."""
-SCATTER = 500
-"""Products that cost as much as adding one number at a token: 2e-11 s and 1e-8 s."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +51,19 @@ class _Lookup:
         return tuple(n for n in plain_indices(self.product.at) or () if n not in self.positions)
 
 
-def tables_first(program: Program, checked: Checked | None = None, keep: Iterable[str] = ()) -> Program:
+def tables_first(
+    program: Program, checked: Checked | None = None, keep: Iterable[str] = (), machine: Machine = MACHINE
+) -> Program:
     """`program` with its products of looked-up rows as looked-up rows of products, where that takes fewer operations.
 
     checked: what is known of the values of integer tensors.  keep: tensors that must stay defined.
+    machine: what decides which takes fewer.
     """
     tensors: list[Tensor] = []
     made: dict[int, Sequence[Equation]] = {}
     for equation in program.equations:
         found = None if id(equation) in made else _lookup(equation, program)
-        if found is None or not _pays(found, program):
+        if found is None or not _pays(found, program, machine):
             continue
         name = allocate(f"{equation.target}.rows", {*program.table, *(t.name for t in tensors)})
         row = next(indices(("v", *LETTERS), {*equation.extents, *program.sizes}))
@@ -129,18 +128,18 @@ def _lookup(product: Equation, program: Program) -> _Lookup | None:
     return lookup if positions <= set(product.free) and not positions & others else None
 
 
-def _pays(lookup: _Lookup, program: Program) -> bool:
+def _pays(lookup: _Lookup, program: Program, machine: Machine) -> bool:
     """Fewer multiplications forward, and fewer in all with those of the gradients."""
 
     def count(sizes: Iterable[Affine]) -> int:
-        return prod(s.evaluate(dict.fromkeys(s.names, NOMINAL)) for s in sizes)
+        return prod(s.assumed(machine.sizes.looped) for s in sizes)
 
     extents = lookup.product.extents
     rows = count([program.table[lookup.row.tensor].shape[lookup.axis]])
     positions, columns, summed = (
         count(extents[n] for n in names) for names in (lookup.positions, lookup.rest, lookup.product.over)
     )
-    scatter = min(rows, SCATTER)
+    scatter = min(rows, machine.elements.scattered / machine.gemm.product)
     before = 3 * positions * columns * summed + scatter * positions * summed
     after = 3 * rows * columns * summed + scatter * positions * columns
     return rows <= positions and after < before

@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, validation
 
 from symnet.arrays import unmasked
-from symnet.compile import loaded
 from symnet.errors import DataError, errors_of
+from symnet.loading import loaded
 from symnet.losses import Loss
 from symnet.sklearn.networks import Definition, Layers, network
 from symnet.sklearn.training import BATCH, Samples, Scale, Settings, merged, one_pass, outputs, trained

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 
 from codegen.interpret import interpret
+from codegen.machine.model import MACHINE, Machine
 from codegen.passes.state import Given, State
 from codegen.passes.table import PASSES
 from codegen.rewrite.layout import Orders
@@ -86,15 +87,15 @@ class Declared:
 class Code:
     """What is generated for a target, by way of the function `entry` of `module`.
 
-    used: whether a call of it, of this result and these arguments, did what it is for.  under: constants set otherwise,
-    so that small programs meet what is made for large ones.
+    used: whether a call of it, of this result and these arguments, did what it is for.  machine: one on which small
+    programs meet what is made for large ones.
     """
 
     module: str
     entry: str
     target: str = "numpy"
     did: Callable[[Any, tuple[Any, ...]], bool] = lambda result, _: result is not None
-    under: tuple[tuple[str, str, Any], ...] = ()
+    machine: Machine = MACHINE
 
     def used(self, drawn: Drawn) -> bool:
         """Whether the entry was of use; raises Wrong where the code does not compute what the equations say."""
@@ -108,11 +109,8 @@ class Code:
 
             return call
 
-        with ExitStack() as stack:
-            for module, name, value in self.under:
-                stack.enter_context(sabotaged(module, name, lambda _, value=value: value))
-            stack.enter_context(sabotaged(self.module, self.entry, watched))
-            found = computed(drawn, self.target)
+        with sabotaged(self.module, self.entry, watched):
+            found = computed(drawn, self.target, self.machine)
         agree(found, interpret(drawn.program, drawn.arrays, drawn.sizes), drawn.results)
         return any(seen)
 
@@ -120,13 +118,14 @@ class Code:
 Way = Rewriting | Declared | Code
 
 
-def computed(drawn: Drawn, target: str = "numpy") -> Values:
+def computed(drawn: Drawn, target: str = "numpy", machine: Machine = MACHINE) -> Values:
     """The results as the code of a target computes them, on the second of two calls; kernels are not compiled.
 
     Numbers that nobody wrote are not 0 by chance.
     """
     with uncompiled(target):
-        made = load(drawn.program, drawn.results, target, checked=drawn.checked, recipes=drawn.recipes)
+        options = {"checked": drawn.checked, "recipes": drawn.recipes, "machine": machine}
+        made = load(drawn.program, drawn.results, target, **options)
         plain(made.names, target)
         with mock.patch("numpy.empty", _poisoned):
             workspace = made.workspace(drawn.arrays, drawn.sizes)

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from symnet.compile import Network
-from symnet.compile import loaded as load
+from symnet.loading import loaded as load
 
 
 def loaded(net: Network, plain: bool) -> ModuleType:
