@@ -23,14 +23,15 @@ from dataclasses import dataclass
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, slot
+from codegen.equation import Equation, Read
 from codegen.ir.edit import without_points
 from codegen.lower.columns import Pattern, columns_of
 from codegen.lower.contraction import product_of
 from codegen.lower.storage import Storage, affine, extents_of
+from codegen.lower.targets import finished, whole_result
 from codegen.machine.model import Machine
-from codegen.plan import Compute, Copy, MatMul, Reduce, Step
-from codegen.view import FULL, Reshape, Take, View, Windows, natural, transposed
+from codegen.plan import Copy, MatMul, Reduce, Step
+from codegen.view import FULL, Reshape, Take, View, Windows, transposed
 
 REMARK = "by bands: a few rows of every channel at once, as products with a banded matrix of the taps"
 
@@ -162,7 +163,7 @@ def _convolved(
     equation: Equation, storage: Storage, p: Pattern, bands: _Bands, coefficient: sympy.Expr
 ) -> list[Step] | None:
     order = (*p.groups, p.position, *p.places)
-    target = natural(equation.target, storage.shapes[equation.target], affine(_target(equation)), equation.extents)
+    target = storage.target(equation)
     if target.axes != order or target.ops:
         return None
     box = equation.extents
@@ -172,16 +173,9 @@ def _convolved(
     band = _band(storage, f"{p.kernel.tensor}.band", channels, bands, 0.0)
     filled = Copy(_diagonals(band, equation, p, bands), taps.then(Take((FULL, FULL, FULL, None)), axes=()))
     left = _merged(band, channels, bands).then(Take((FULL, None)), axes=())
-    direct = coefficient == 1 and not equation.accumulate
-    out = target if direct else View(storage.buffer(f"{equation.target}.product", extents_of(order, box)), (), order)
-    steps: list[Step] = [
-        filled,
-        MatMul(_banded(out, equation, p, bands), left, _columns(equation, storage, p, bands)),
-    ]
-    if not direct:
-        axes = tuple((n, box[n]) for n in order)
-        steps.append(Compute(target, slot(0) * coefficient, (out,), axes, equation.accumulate))
-    return steps
+    out = whole_result(equation, storage, target, coefficient, "product")
+    product = MatMul(_banded(out, equation, p, bands), left, _columns(equation, storage, p, bands))
+    return [filled, product, *finished(equation, target, out, coefficient)]
 
 
 def _gradient(
@@ -193,23 +187,15 @@ def _gradient(
     if error.axes != (*p.groups, p.position, *p.places) or error.ops:
         return None
     order = (*p.groups, p.tap, *p.along)
-    target = natural(equation.target, storage.shapes[equation.target], affine(_target(equation)), box)
+    target = storage.target(equation)
     target = transposed(target, tuple(target.axes.index(n) for n in order), order)
     shape = (channels, *map(Affine.of, (bands.count, bands.height, bands.reach * bands.across)))
     parts = View(storage.buffer(f"{equation.target}.parts", shape), (), ("",) * 4)
     total = _band(storage, f"{equation.target}.band", channels, bands, None)
-    direct = coefficient == 1 and not equation.accumulate
-    out = target if direct else View(storage.buffer(f"{equation.target}.sum", extents_of(order, box)), (), order)
-    steps: list[Step] = [
+    out = whole_result(equation, storage, target, coefficient, "sum")
+    return [
         MatMul(parts, _banded(error, equation, p, bands), _columns(equation, storage, p, bands, turned=True)),
         Reduce("add", _merged(total, channels, bands), parts, (1,)),
         Reduce("add", out, _diagonals(total, equation, p, bands), (3,)),
+        *finished(equation, target, out, coefficient),
     ]
-    if not direct:
-        axes = tuple((n, box[n]) for n in order)
-        steps.append(Compute(target, slot(0) * coefficient, (out,), axes, equation.accumulate))
-    return steps
-
-
-def _target(equation: Equation) -> Read:
-    return Read(equation.target, equation.at)

@@ -25,7 +25,7 @@ from codegen.lower.operands import Group, column_key, in_place, operand_of, prod
 from codegen.lower.storage import Storage, affine
 from codegen.machine.model import Machine
 from codegen.plan import Step
-from codegen.view import Reshape, natural
+from codegen.view import Reshape
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,7 @@ def is_product(equation: Equation, storage: Storage) -> bool:
 
 def writes_whole(equation: Equation, storage: Storage) -> bool:
     """True when the left side writes every point of the target once."""
-    shape = storage.shapes[equation.target]
-    target = natural(equation.target, shape, affine(Read(equation.target, equation.at)), equation.extents)
+    shape, target = storage.shapes[equation.target], storage.target(equation)
     inside = all(
         (size - 1 - s.bounds(equation.extents)[1]).is_nonnegative()
         for s, size in zip(affine(Read("", equation.at)), shape, strict=True)
@@ -180,7 +179,7 @@ def _need_not_pack(equation: Equation, outer: tuple[str, ...], machine: Machine)
 
 
 def _order(equation: Equation, storage: Storage, read: Read) -> tuple[str, ...]:
-    return natural(read.tensor, storage.shapes[read.tensor], affine(read), equation.extents).axes
+    return storage.seen(read, equation).axes
 
 
 def _cost(equation: Equation, storage: Storage, left: Read, right: Read, roles: Roles) -> int:

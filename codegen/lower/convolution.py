@@ -52,7 +52,7 @@ def by_columns(
     left = operand_of(equation, storage, p.kernel, groups)
     out = result_of(equation, storage)
     into = blocks_of(out, equation, [*((n,) for n in outer), rows], p, block)
-    return [MatMul(into, left, factor), *finished(equation, storage, out, coefficient)]
+    return [MatMul(into, left, factor), *finished(equation, storage.target(equation), out, coefficient)]
 
 
 def by_shifts(
@@ -76,7 +76,7 @@ def by_shifts(
         steps.append(MatMul(into, _one(kernel, v), factor))
         if v:
             steps.append(Compute(out, slot(0) + slot(1), (out, again), box))
-    return [*steps, *finished(equation, storage, out, coefficient)]
+    return [*steps, *finished(equation, storage.target(equation), out, coefficient)]
 
 
 def by_stacks(
@@ -127,7 +127,7 @@ def by_stacks(
         steps += some(Affine(), block)
     if rest:
         steps += some(Affine.of(turns * block), rest)
-    return [*steps, *finished(equation, storage, out, coefficient)]
+    return [*steps, *finished(equation, storage.target(equation), out, coefficient)]
 
 
 def blocks_of(

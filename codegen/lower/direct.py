@@ -18,15 +18,16 @@ from dataclasses import dataclass, replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of, slot
+from codegen.equation import Equation, Read, indices_of
 from codegen.ir.edit import substitute_read, without_points
 from codegen.ir.names import allocate
 from codegen.lower.contraction import two_factors, writes_whole
 from codegen.lower.direct_price import Sizes, cost, tile_of
 from codegen.lower.price import ranked
 from codegen.lower.storage import Storage, affine
+from codegen.lower.targets import finished
 from codegen.lower.window import window_pattern
-from codegen.plan import Alias, Compute, Copy, Direct, Step
+from codegen.plan import Alias, Copy, Direct, Step
 from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, natural, transposed
 
 Reach = tuple[tuple[int, ...], tuple[int, ...]]
@@ -73,8 +74,8 @@ def direct(equation: Equation, storage: Storage) -> list[Step] | None:
         return None
     roles, tile, reach = found
     own = equation.target
-    finished = roles.coefficient == 1 and not equation.accumulate
-    base = own if finished else storage.buffer(f"{own}.product", storage.shapes[own])
+    done = roles.coefficient == 1 and not equation.accumulate
+    base = own if done else storage.buffer(f"{own}.product", storage.shapes[own])
     picture = _picture(roles, storage, *reach)
     if roles.gradient:
         out = _whole(_natural(roles.kernel, base, roles, storage), (roles.p, roles.d, roles.u, roles.v))
@@ -85,14 +86,9 @@ def direct(equation: Equation, storage: Storage) -> list[Step] | None:
     steps: list[Step] = [
         Direct(out, factor, picture, tile, roles.stride, roles.apart, roles.deep, roles.gradient),
     ]
-    if not finished:
-        target = Read(own, roles.kernel.at if roles.gradient else roles.map.at)
-        whole = _natural(target, own, roles, storage)
-        axes = tuple((n, roles.equation.extents[n]) for n in whole.axes)
-        product = _natural(target, base, roles, storage)
-        steps.append(Compute(whole, slot(0) * roles.coefficient, (product,), axes, equation.accumulate))
+    target, product = storage.target(roles.equation), _natural(Read(own, roles.equation.at), base, roles, storage)
     storage.remark = REMARK
-    return steps
+    return [*steps, *finished(roles.equation, target, product, roles.coefficient)]
 
 
 def reach_of(equation: Equation, storage: Storage) -> tuple[str, Reach] | None:

@@ -17,10 +17,10 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Read, slot, slots_of
 from codegen.ir.edit import compact, substitute
 from codegen.lower.outside import fill_outside, guarded
-from codegen.lower.storage import Storage, affine
+from codegen.lower.storage import Storage
 from codegen.plan import Compute, Fill, Step
 from codegen.rewrite.shape import plain_indices
-from codegen.view import Reshape, View, aligned, natural
+from codegen.view import Reshape, View, aligned
 
 ZERO = sympy.Integer(0)
 
@@ -43,13 +43,7 @@ def elementwise(equation: Equation, storage: Storage) -> list[Step]:
 
 def compute(equation: Equation, storage: Storage, loops: frozenset[str] = frozenset()) -> Compute:
     """One kernel for an equation whose left side is injective and without overlap."""
-    target = natural(
-        equation.target,
-        storage.shapes[equation.target],
-        affine(Read(equation.target, equation.at)),
-        equation.extents,
-        loops,
-    )
+    target = storage.target(equation, loops)
     return kernel(equation, storage, target, target.axes, loops)
 
 
@@ -92,8 +86,7 @@ def alias_of(equation: Equation, storage: Storage) -> View | None:
     if storage.program.table[source.tensor].kind != "value":
         return None
     shape = storage.shapes[equation.target]
-    read = natural(source.tensor, storage.shapes[source.tensor], affine(source), equation.extents)
-    written = natural(equation.target, shape, affine(Read(equation.target, equation.at)), equation.extents)
+    read, written = storage.seen(source, equation), storage.target(equation)
     reshapes = all(isinstance(op, Reshape) for op in (*read.ops, *written.ops))
     if not reshapes or read.axes != written.axes:
         return None

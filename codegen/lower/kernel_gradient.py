@@ -21,14 +21,14 @@ from types import MappingProxyType
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, slot
+from codegen.equation import Equation
 from codegen.lower.columns import Pattern, band_of, columns_factor, shifted_factor
 from codegen.lower.convolution import Recipe, blocks_of
 from codegen.lower.operands import Group, operand_of
 from codegen.lower.pairs import gradient_by_pairs
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.lower.targets import target_order, target_view
-from codegen.plan import Compute, Copy, MatMul, Reduce, Step
+from codegen.lower.targets import finished, target_order
+from codegen.plan import Copy, MatMul, Reduce, Step
 from codegen.view import Reshape, Take, View, natural, transposed
 
 
@@ -90,7 +90,7 @@ def _added_up(
     rows = [(box[p.position],)] + ([(Affine.of(box[p.places[0]].const // block),)] if block else [])
     shape = (*rows, *((box[n],) for n in batch), product(extents_of(taps, box)), product(extents_of(columns, box)))
     into = View(parts).then(Reshape(shape), axes=())
-    target = target_view(equation, storage)
+    target = storage.target(equation)
     arranged = transposed(target, tuple(target.axes.index(n) for n in order), order)
     direct = coefficient == 1 and not equation.accumulate and target.axes == order and not target.ops
     total = target if direct else View(storage.buffer(f"{equation.target}.sum", extents_of(order, box)), (), order)
@@ -98,10 +98,7 @@ def _added_up(
     for v, factor in enumerate(factors):
         result = total if order == inner else total.then(Take((Affine.of(v),)), axes=order[1:])
         steps += [MatMul(into, *factor), Reduce("add", result, View(parts, (), ("", *inner)), (0,))]
-    if not direct:
-        axes = tuple((n, box[n]) for n in order)
-        steps.append(Compute(arranged, slot(0) * coefficient, (total,), axes, equation.accumulate))
-    return steps
+    return [*steps, *finished(equation, arranged, total, coefficient)]
 
 
 def _error(

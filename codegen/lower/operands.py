@@ -14,6 +14,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of, slot
 from codegen.lower.storage import Storage, affine, extents_of, product
+from codegen.lower.targets import array_like, finished
 from codegen.plan import Alias, Compute, Copy, MatMul, Reduce, Step
 from codegen.view import FULL, Reshape, Take, Transpose, View, natural, transposed
 
@@ -115,37 +116,33 @@ def product_steps(
     groups: the axes of the product.  order: the left-hand indices as they lie in it.
     partial: the index whose products are added up afterwards, the first of the batch.
     """
-    target = natural(
-        equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
-    )
+    target = storage.target(equation)
     arranged = transposed(target, tuple(target.axes.index(n) for n in order), order) if target.axes else target
-    axes = tuple((n, equation.extents[n]) for n in order)
     direct = None
     if not partial and not equation.accumulate:
         direct = grouped(target, groups, equation) if target.axes else target
     if direct is not None:
-        steps: list[Step] = [MatMul(direct, *factors)]
-        return steps if coefficient == 1 else [*steps, Compute(arranged, slot(0) * coefficient, (arranged,), axes)]
+        return [MatMul(direct, *factors), *finished(equation, arranged, arranged, coefficient)]
     whole = (*partial, *order)
     stem = f"{equation.target}.{'parts' if partial else 'product'}"
     name = storage.buffer(stem, extents_of(whole, equation.extents))
     into = grouped(View(name, (), whole), groups, equation)
     assert into is not None
-    steps = [MatMul(into, *factors)]
+    steps: list[Step] = [MatMul(into, *factors)]
     result = View(name, (), whole)
     count = equation.extents[partial[0]] if partial else None
     if count is not None and storage.looped and count.is_constant and count.const <= storage.machine.limits.parts_added:
         parts = tuple(_part_of(name, k, order, storage) for k in range(count.const))
         total = sympy.Add(*map(slot, range(len(parts)))) * coefficient
+        axes = tuple((n, equation.extents[n]) for n in order)
         return [*steps, Compute(arranged, total, parts, axes, accumulate=equation.accumulate)]
     if partial and not equation.accumulate:
-        steps.append(Reduce("add", arranged, result, (0,)))
-        return steps if coefficient == 1 else [*steps, Compute(arranged, slot(0) * coefficient, (arranged,), axes)]
+        return [*steps, Reduce("add", arranged, result, (0,)), *finished(equation, arranged, arranged, coefficient)]
     if partial:
-        total = View(storage.buffer(f"{equation.target}.product", extents_of(order, equation.extents)), (), order)
+        total = array_like(arranged, "product", equation, storage)
         steps.append(Reduce("add", total, result, (0,)))
         result = total
-    return [*steps, Compute(arranged, slot(0) * coefficient, (result,), axes, accumulate=equation.accumulate)]
+    return [*steps, *finished(equation, arranged, result, coefficient)]
 
 
 def _part_of(name: str, position: int, order: tuple[str, ...], storage: Storage) -> View:

@@ -34,7 +34,7 @@ from codegen.affine import Affine
 from codegen.equation import Equation, slot
 from codegen.lower.columns import Band, Pattern, band_of
 from codegen.lower.storage import Storage, extents_of
-from codegen.lower.targets import finished, result_of, rows_of, target_order, target_view
+from codegen.lower.targets import finished, result_of, rows_of, target_order
 from codegen.plan import Compute, Copy, MatMul, Reduce, Step
 from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, Windows, transposed
 
@@ -94,7 +94,7 @@ def by_pairs(
         Compute(lower, slot(0) - slot(1), (m1, m2), axes),
         Compute(lower, slot(0) - slot(1), (lower, m3), axes),
     ]
-    return [*steps, *finished(equation, storage, out, coefficient)]
+    return [*steps, *finished(equation, storage.target(equation), out, coefficient)]
 
 
 def gradient_by_pairs(
@@ -144,12 +144,9 @@ def gradient_by_pairs(
         Compute(g2, slot(0) - slot(1), (g1, u3), axes),
         Compute(g1, slot(0) - slot(1), (g1, u2), axes),
     ]
-    target = target_view(equation, storage)
+    target = storage.target(equation)
     arranged = transposed(target, tuple(target.axes.index(n) for n in order), order)
-    steps.append(
-        Compute(arranged, slot(0) * coefficient, (taps,), tuple((n, box[n]) for n in order), equation.accumulate)
-    )
-    return steps
+    return [*steps, *finished(equation, arranged, taps, coefficient)]
 
 
 def _at(view: View, k: int) -> View:

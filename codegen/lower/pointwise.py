@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import sympy
 
-from codegen.equation import Equation, Read, slot
+from codegen.equation import Equation, Read
 from codegen.ir.edit import without_points
 from codegen.lower.contraction import product_of
-from codegen.lower.storage import Storage, affine, extents_of
-from codegen.lower.targets import finished, result_of, target_view
-from codegen.plan import Compute, MatMul, Reduce, Step
+from codegen.lower.storage import Storage, extents_of
+from codegen.lower.targets import finished, result_of, whole_result
+from codegen.plan import MatMul, Reduce, Step
 from codegen.rewrite.shape import plain_indices
-from codegen.view import Reshape, Transpose, View, natural
+from codegen.view import Reshape, Transpose, View
 
 
 def pointwise(equation: Equation, storage: Storage) -> list[Step] | None:
@@ -65,28 +65,24 @@ def _rows(view: View, equation: Equation, turned: bool = False) -> View:
     return View(view.base, view.ops).then(Reshape(((c,), (i,), tuple(places))), Transpose(order), axes=())
 
 
-def _seen(read: Read, equation: Equation, storage: Storage) -> View:
-    return natural(read.tensor, storage.shapes[read.tensor], affine(read), equation.extents)
-
-
 def _mixed(
     equation: Equation, storage: Storage, picture: Read, kernel: Read, coefficient: sympy.Expr
 ) -> list[Step] | None:
-    seen, weights = _seen(picture, equation, storage), storage.view(kernel, equation)
-    out = result_of(equation, storage)
+    seen, weights = storage.seen(picture, equation), storage.view(kernel, equation)
+    target, out = storage.target(equation), result_of(equation, storage)
     order = (out.axes[0], seen.axes[0])
-    if seen.ops or set(weights.axes) != set(order) or target_view(equation, storage).ops:
+    if seen.ops or set(weights.axes) != set(order) or target.ops:
         return None
     left = weights if weights.axes == order else weights.then(Transpose((1, 0)), axes=order)
     steps: list[Step] = [MatMul(_rows(out, equation), left, _rows(seen, equation))]
-    return [*steps, *finished(equation, storage, out, coefficient)]
+    return [*steps, *finished(equation, target, out, coefficient)]
 
 
 def _gradient(
     equation: Equation, storage: Storage, picture: Read, error: Read, coefficient: sympy.Expr
 ) -> list[Step] | None:
-    left, right = (_seen(read, equation, storage) for read in (error, picture))
-    target = target_view(equation, storage)
+    left, right = (storage.seen(read, equation) for read in (error, picture))
+    target = storage.target(equation)
     order = (left.axes[0], right.axes[0])
     if left.ops or right.ops or set(target.axes) != set(order):
         return None
@@ -94,13 +90,9 @@ def _gradient(
         left, right, order = right, left, (order[1], order[0])
     box = equation.extents
     parts = View(storage.buffer(f"{equation.target}.parts", extents_of((left.axes[1], *order), box)), (), ("", *order))
-    direct = coefficient == 1 and not equation.accumulate
-    out = target if direct else View(storage.buffer(f"{equation.target}.sum", extents_of(order, box)), (), order)
-    steps: list[Step] = [
+    out = whole_result(equation, storage, target, coefficient, "sum")
+    return [
         MatMul(View(parts.base), _rows(left, equation), _rows(right, equation, turned=True)),
         Reduce("add", out, parts, (0,)),
+        *finished(equation, target, out, coefficient),
     ]
-    if not direct:
-        axes = tuple((n, box[n]) for n in order)
-        steps.append(Compute(target, slot(0) * coefficient, (out,), axes, equation.accumulate))
-    return steps

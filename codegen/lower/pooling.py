@@ -140,8 +140,7 @@ def at_point(view: View, index: str, value: int) -> View:
 
 
 def _maximum(equation: Equation, storage: Storage) -> list[Step] | None:
-    at = affine(Read(equation.target, equation.at))
-    target = natural(equation.target, storage.shapes[equation.target], at, equation.extents)
+    target = storage.target(equation)
     if target.ops or not storage.is_regular(equation.reads[0], equation):
         return None
     box = tuple((n, equation.extents[n]) for n in target.axes)

@@ -13,16 +13,16 @@ from typing import Literal
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Dtype, Equation, Read, infinite_slot, number, slot, slots_of, with_slots
+from codegen.equation import Dtype, Equation, infinite_slot, number, slot, slots_of, with_slots
 from codegen.errors import CodegenError
 from codegen.functions import Maximum
 from codegen.lower.elementwise import kernel, values
 from codegen.lower.outside import escapes, fill_outside, may_be_empty, neutral
-from codegen.lower.storage import Storage, affine, extents_of, product
+from codegen.lower.storage import Storage, extents_of, product
 from codegen.lower.weighted import weighted_sum
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
 from codegen.rewrite.shape import plain_indices
-from codegen.view import Reshape, View, aligned, natural
+from codegen.view import Reshape, View, aligned
 
 SMALLEST = sympy.Rational(1, 10**30)
 """Less than any sum of exponentials one of which is 1, and a normal number in float32."""
@@ -77,17 +77,13 @@ def _accumulated(equation: Equation, storage: Storage) -> list[Step]:
     dtype = storage.dtypes[equation.target]
     part = storage.buffer(f"{equation.target}.part", extents_of(names, equation.extents), dtype)
     steps = reduction(equation.with_(target=part, at=tuple(map(Affine.of, names)), accumulate=False), storage)
-    target = natural(
-        equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
-    )
+    target = storage.target(equation)
     axes = tuple((n, equation.extents[n]) for n in target.axes)
     return [*steps, Compute(target, slot(0), (aligned(View(part, (), names), target.axes),), axes, True, dtype)]
 
 
 def _target(equation: Equation, storage: Storage) -> tuple[list[Step], View, tuple[str, ...]]:
-    target = natural(
-        equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
-    )
+    target = storage.target(equation)
     steps: list[Step] = [] if not target.ops else [Fill(View(equation.target), 0.0)]
     return steps, target, target.axes
 

@@ -181,6 +181,14 @@ class Storage:
         shifted = tuple(a + lo for a, lo in zip(at, low, strict=True))
         return natural(name, self.shapes[name], shifted, equation.extents, loops)
 
+    def seen(self, read: Read, equation: Equation, loops: frozenset[str] = NOTHING) -> View:
+        """The natural view of an affine read that stays inside its tensor."""
+        return natural(read.tensor, self.shapes[read.tensor], affine(read), equation.extents, loops)
+
+    def target(self, equation: Equation, loops: frozenset[str] = NOTHING) -> View:
+        """The left side as a view, with its indices as axes."""
+        return self.seen(Read(equation.target, equation.at), equation, loops)
+
     def overhang(self, read: Read, equation: Equation) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """How far a read reaches below 0 and beyond the end of each axis; None where that is symbolic."""
         return (

@@ -7,9 +7,10 @@ BLAS adds up a contiguous run several times faster than a ufunc's reduction over
 
 from __future__ import annotations
 
-from codegen.equation import Equation, Read, slot
-from codegen.lower.storage import Storage, affine, extents_of
-from codegen.plan import Compute, MatMul, Reduce, Step
+from codegen.equation import Equation, slot
+from codegen.lower.storage import Storage, extents_of
+from codegen.lower.targets import finished
+from codegen.plan import MatMul, Reduce, Step
 from codegen.rewrite.shape import plain_indices
 from codegen.view import Reshape, View, natural
 
@@ -27,8 +28,7 @@ def sum_of_runs(equation: Equation, storage: Storage) -> list[Step] | None:
     if names[0] not in order:
         return None
     seen = natural(source[0], storage.shapes[source[0]], source[1], equation.extents)
-    target_at = affine(Read(equation.target, equation.at))
-    target = natural(equation.target, storage.shapes[equation.target], target_at, equation.extents)
+    target = storage.target(equation)
     first = order.index(names[0])
     lead, kept, run = order[:first], order[first : first + len(names)], order[first + len(names) :]
     if seen.ops or target.ops or kept != names or not lead or not run:
@@ -38,10 +38,8 @@ def sum_of_runs(equation: Equation, storage: Storage) -> list[Step] | None:
     rows = View(seen.base, seen.ops).then(Reshape((extents_of((*lead, *kept), box), extents_of(run, box))), axes=())
     parts = storage.buffer(f"{equation.target}.parts", extents_of((*lead, *kept), box))
     into = View(parts).then(Reshape((extents_of((*lead, *kept), box),)), axes=())
-    steps: list[Step] = [
+    return [
         MatMul(into, rows, flat),
         Reduce("add", target, View(parts, (), (*lead, *kept)), tuple(range(len(lead)))),
+        *finished(equation, target, target, coefficient),
     ]
-    if coefficient != 1:
-        steps.append(Compute(target, slot(0) * coefficient, (target,), tuple((n, box[n]) for n in names)))
-    return steps

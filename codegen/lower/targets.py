@@ -1,4 +1,4 @@
-"""The left side of a window product: its indices in storage order, and where its products go."""
+"""The left side of a product: its indices in storage order, and where its products go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from codegen.equation import Equation, Read, slot
 from codegen.lower.columns import Pattern
 from codegen.lower.storage import Storage, affine, extents_of
 from codegen.plan import Compute, Step
-from codegen.view import View, natural
+from codegen.view import View
 
 
 def target_order(equation: Equation) -> tuple[str, ...]:
@@ -21,30 +21,32 @@ def target_order(equation: Equation) -> tuple[str, ...]:
     )
 
 
-def target_view(equation: Equation, storage: Storage) -> View:
-    """The target with the left-hand indices as axes."""
-    at = affine(Read(equation.target, equation.at))
-    return natural(equation.target, storage.shapes[equation.target], at, equation.extents)
-
-
 def rows_of(equation: Equation, p: Pattern) -> tuple[str, ...]:
     """The indices of the kernel's output channels."""
     return tuple(n for n in target_order(equation) if n != p.position and n not in (*p.groups, *p.places, *p.taps))
 
 
 def result_of(equation: Equation, storage: Storage) -> View:
-    """The target, or an array like it where something is still to be done to the products."""
-    target = target_view(equation, storage)
-    if not equation.accumulate:
-        return target
-    name = storage.buffer(f"{equation.target}.product", extents_of(target.axes, equation.extents))
+    """Where products may go: the target, or an array like it where they are to be added."""
+    target = storage.target(equation)
+    return array_like(target, "product", equation, storage) if equation.accumulate else target
+
+
+def whole_result(equation: Equation, storage: Storage, target: View, coefficient: sympy.Expr, stem: str) -> View:
+    """`target`, or an array like it where products are to be added to it, or multiplied by a number on the way."""
+    done = coefficient == 1 and not equation.accumulate
+    return target if done else array_like(target, stem, equation, storage)
+
+
+def array_like(target: View, stem: str, equation: Equation, storage: Storage) -> View:
+    """A new array with the axes of a view of the target."""
+    name = storage.buffer(f"{equation.target}.{stem}", extents_of(target.axes, equation.extents))
     return View(name, (), target.axes)
 
 
-def finished(equation: Equation, storage: Storage, out: View, coefficient: sympy.Expr) -> list[Step]:
-    """The steps from the products to the target."""
-    target = target_view(equation, storage)
-    if coefficient == 1 and not equation.accumulate:
+def finished(equation: Equation, target: View, out: View, coefficient: sympy.Expr) -> list[Step]:
+    """The steps from `out`, which holds products over the axes of `target`, to the target; none where all is done."""
+    if out == target and coefficient == 1 and not equation.accumulate:
         return []
     axes = tuple((n, equation.extents[n]) for n in target.axes)
     return [Compute(target, slot(0) * coefficient, (out,), axes, equation.accumulate)]

@@ -17,12 +17,13 @@ from math import prod
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of, slot, slots_of
+from codegen.equation import Equation, Read, indices_of, slots_of
 from codegen.evaluate import evaluator
 from codegen.ir.edit import compact
 from codegen.lower.elementwise import kernel
-from codegen.lower.storage import Storage, affine, extents_of, product, shaped
-from codegen.plan import Compute, MatMul, Step
+from codegen.lower.storage import Storage, extents_of, product, shaped
+from codegen.lower.targets import finished
+from codegen.plan import MatMul, Step
 from codegen.view import Reshape, View, aligned, natural
 
 
@@ -40,9 +41,7 @@ class _Parts:
 
 def weighted_sum(equation: Equation, storage: Storage) -> list[Step] | None:
     """The steps of a sum as a product with a vector; None where it is no such sum."""
-    target = natural(
-        equation.target, storage.shapes[equation.target], affine(Read(equation.target, equation.at)), equation.extents
-    )
+    target = storage.target(equation)
     plain = equation.reduce == "sum" and equation.over and not equation.guards and not equation.accumulate
     floats = all(storage.dtypes[r.tensor] == "float" for r in equation.reads)
     if not plain or not floats or storage.dtypes[equation.target] != "float" or not _contiguous(target):
@@ -52,7 +51,7 @@ def weighted_sum(equation: Equation, storage: Storage) -> list[Step] | None:
         return None
     steps: list[Step] = []
     kept = tuple(n for n in parts.order if n not in parts.run)
-    result, result_axes = target, target.axes
+    result = target
     if kept != target.axes:
         # The sums lie as the summands do; they are few, so they are put in order afterwards.
         name = storage.buffer(f"{equation.target}.sums", extents_of(kept, equation.extents))
@@ -77,10 +76,7 @@ def weighted_sum(equation: Equation, storage: Storage) -> list[Step] | None:
         matrix = _as(source, dims)
         steps.append(MatMul(out, *((vector, matrix) if shapes[2] or not shapes[0] else (matrix, vector))))
         scale = parts.coefficient * parts.number / constant
-    if scale != 1 or result is not target:
-        axes = tuple((n, equation.extents[n]) for n in result_axes)
-        steps.append(Compute(result, slot(0) * scale, (aligned(target, result_axes),), axes))
-    return steps
+    return [*steps, *finished(equation, result, aligned(target, result.axes), scale)]
 
 
 def _parts(equation: Equation, outer: tuple[str, ...], storage: Storage) -> _Parts | None:
