@@ -12,6 +12,7 @@ from building import A, equation, i, n, plan_of, program, read, tensor
 from codegen.emit import blocked
 from codegen.equation import Read
 from codegen.interpret import interpret
+from codegen.machine.model import MACHINE
 from codegen.plan import Compute, Loop, MatMul, Reduce, Step
 from running import run
 from test_compute_less import SIZES, N, arrays, elman, perceptron, transformer
@@ -83,19 +84,18 @@ def test_a_value_stays_until_its_last_use() -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 5])
-def test_blocks_of_rows_cover_every_row(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocked, "BLOCK", 2 * 64)
+def test_blocks_of_rows_cover_every_row(samples: int) -> None:
+    small = MACHINE.changed(caches={"second": 2 * 64 * blocked.ARRAYS})
     x = sn.Input((64,), name="x")
     h = sn.Dense(64, activation="gelu_tanh", name="hidden")(x)
     model = sn.Model(x, sn.Dense(3)(h), loss=sn.CrossEntropy())
-    net = sn.compile(model, dtype="float64")
+    net = sn.compile(model, dtype="float64", machine=small)
     assert "for rows in blocks(N, 2):" in net.source
     params = net.module.init_params(0)
     rng = np.random.default_rng(0)
     given, labels = rng.normal(size=(samples, 64)), rng.integers(0, 3, samples)
     loss, gradients = net.module.loss_and_grads(params, given, labels)
-    monkeypatch.setattr(blocked, "LEAST_CALLS", 10**6)
-    plain = sn.compile(model, dtype="float64")
+    plain = sn.compile(model, dtype="float64", machine=small.changed(limits={"blocked_calls": 10**6}))
     assert "for rows in blocks(" not in plain.source
     expected, others = plain.module.loss_and_grads(params, given, labels)
     assert loss == expected
