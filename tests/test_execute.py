@@ -159,10 +159,15 @@ def cut(name: str, start: int, length: int, step: int = 1) -> View:
     return View(name, (Take((Slice(A(start), step, A(length)),)),), ("i",))
 
 
-def test_a_loop_sees_what_it_has_written() -> None:
+@pytest.mark.parametrize(("start", "into"), [(0, 1), (1, 0)])
+def test_a_loop_must_not_read_what_it_writes_at_another_point(start: int, into: int) -> None:
     frame = Buffer("f", (A(5),), fill=1.0)
-    after = Compute(cut("f", 1, 4), slot(0) + 1, (cut("f", 0, 4),), BOX)
-    assert ran(after, Copy(Y, cut("f", 1, 4)), setup=[frame]) == [2, 3, 4, 5]
+    along = Compute(cut("f", into, 4), slot(0) + 1, (cut("f", start, 4),), BOX)
+    with pytest.raises(PlanError, match="what it writes at another point"):
+        ran(along, setup=[frame])
+    in_place = Compute(cut("f", 1, 4), slot(0) + 1, (cut("f", 1, 4),), BOX)
+    other_half = Compute(cut("f", 0, 2, 2), slot(0) + 1, (cut("f", 1, 2, 2),), (("i", A(2)),))
+    assert ran(Fill(View("f"), 1.0), in_place, other_half, Copy(Y, cut("f", 0, 4)), setup=[frame]) == [3, 2, 3, 2]
 
 
 def test_what_nobody_wrote_shows() -> None:

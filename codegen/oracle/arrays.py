@@ -174,10 +174,24 @@ def _meets_itself(array: Array) -> bool:
     reach = array.itemsize
     for stride, size in sorted((abs(stride), size) for stride, size in zip(array.strides, array.shape, strict=True)):
         if size > 1 and stride < reach:
-            places = np.tensordot(array.strides, np.indices(array.shape), 1)
-            return len(np.unique(places)) < array.size
+            return len(np.unique(_places(array))) < array.size
         reach += max(size - 1, 0) * stride
     return False
+
+
+def crosses(first: Array, second: Array) -> bool:
+    """Whether two arrays of one shape have an element in common, but not each in the same place."""
+    steps = [(a, b) for a, b, size in zip(first.strides, second.strides, first.shape, strict=True) if size > 1]
+    if all(a == b for a, b in steps) and bounds(first) == bounds(second):
+        return False
+    return bool(np.may_share_memory(first, second) and np.isin(_places(first), _places(second)).any())
+
+
+def _places(array: Array) -> Array:
+    """The address of each element."""
+    start = array.__array_interface__["data"][0]
+    found: Array = start + np.tensordot(array.strides, np.indices(array.shape), 1)
+    return found
 
 
 def _owner(array: Array) -> Array:

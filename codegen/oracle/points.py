@@ -15,7 +15,7 @@ import sympy
 
 from codegen.equation import Dtype
 from codegen.evaluate import condition, evaluator
-from codegen.oracle.arrays import Array, Arrays, PlanError
+from codegen.oracle.arrays import Array, Arrays, PlanError, crosses
 from codegen.plan import Compute
 from codegen.view import View
 
@@ -39,7 +39,8 @@ def run(steps: Sequence[Compute], stored: Sequence[bool], arrays: Arrays) -> Non
     """All steps at the first point, then all at the next one.
 
     stored: which results go to their arrays; a step that follows reads the value at hand.
-    Raises PlanError for boxes that differ, and for operands that do not fit them.
+    Raises PlanError for boxes that differ, for operands that do not fit them, and for what is written at one point
+    and read at another: targets may compute in another order, or operation by operation.
     """
     names = [name for name, _ in steps[0].axes]
     box = arrays.shape([extent for _, extent in steps[0].axes])
@@ -53,7 +54,10 @@ def run(steps: Sequence[Compute], stored: Sequence[bool], arrays: Arrays) -> Non
     def fetch_of(view: View) -> Fetch:
         if view in known:
             return lambda k, point: hand[view]
-        return _fetch(_placed(view, names, box, arrays), written)
+        array = _placed(view, names, box, arrays)
+        if any(crosses(array, out) for out in written):
+            raise PlanError(f"a loop reads through {view} what it writes at another point")
+        return _fetch(array, written)
 
     parts = []
     for step, out in zip(steps, outs, strict=True):
