@@ -18,6 +18,7 @@ from codegen.notation import elaborate
 from codegen.plan import Direct, views_of
 from codegen.rewrite.share import share_equal
 from running import load
+from symnet.derive.reverse import zero_equation
 
 N = A("N")
 EVERYWHERE = equation(
@@ -134,3 +135,4 @@ def test_a_size_may_be_called_like_an_index_that_a_copy_makes() -> None:
     squares = [equation(name, (n,), [read("x", n)], slot(0) ** 2, n="i0") for name in ("y", "z")]
     copied = share_equal(program(tensors, *squares), keep=("z",)).equations[1]
     assert copied == equation("z", ("i1",), [read("y", "i1")], i1="i0")
+    assert zero_equation(tensor("W", 2, "i0"), "d_W").extents == {"i1": A(2), "i2": A("i0")}

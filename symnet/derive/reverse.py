@@ -14,6 +14,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, Tensor
+from codegen.ir.names import by_number
 from symnet.derive.adjoint import contribution, reductions_alone, weight_of
 from symnet.derive.order import complete_first
 from symnet.errors import located
@@ -109,7 +110,6 @@ def _reaching(program: Program, loss: str) -> set[str]:
 
 def zero_equation(tensor: Tensor, bar: str) -> Equation:
     """`bar = 0` over the shape of `tensor`."""
-    indices = tuple(f"i{k}" for k in range(len(tensor.shape)))
-    return Equation(
-        bar, tuple(Affine.of(i) for i in indices), sympy.Integer(0), box=tuple(zip(indices, tensor.shape, strict=True))
-    )
+    names = by_number(len(tensor.shape), {size for extent in tensor.shape for size in extent.names})
+    box = tuple(zip(names, tensor.shape, strict=True))
+    return Equation(bar, tuple(map(Affine.of, names)), sympy.Integer(0), box=box)
