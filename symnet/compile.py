@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,8 @@ from codegen.emit.stages import Lines
 from codegen.equation import Program
 from codegen.machine.model import MACHINE, Machine
 from codegen.memory import Memory
-from codegen.passes.state import Given
+from codegen.passes.state import Given, Traced
+from codegen.passes.table import OPTIONAL
 from symnet.assemble import assemble
 from symnet.checkpoints.start import Plan, load_params
 from symnet.derive.network import derived, evaluation, network
@@ -49,6 +50,7 @@ def compile(
     weighted: bool = False,
     recipes: tuple[str, ...] = (),
     remarks: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
     machine: Machine = MACHINE,
 ) -> Network:
     """Derive the gradients of `model` and generate its module.
@@ -64,8 +66,9 @@ def compile(
     `sample_weight`; train takes them by class, too, as `class_weight`.
     recipes: of "columns", "shifts" and "stacks" those to prefer for convolutions, whatever the cost model says.
     remarks: lines for the end of the module's docstring.
+    without: names of passes of the compiler to leave out, and with them those that need one of these.
     machine: what the code is to be fast on; by default a fixed one, the same everywhere.
-    Raises DefinitionError for an unknown dtype, target or recipe, and for hvp or weighted without a loss.
+    Raises DefinitionError for an unknown dtype, target, recipe or pass, and for hvp or weighted without a loss.
     """
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
@@ -77,6 +80,8 @@ def compile(
         # They become part of the source, which is run.
         if not remark.isprintable() or '"""' in remark or "\\" in remark:
             raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
+    for name in strings("compile(without=)", without):
+        choice("compile(without=)", name, OPTIONAL)
     flag("compile(wrt_inputs=)", wrt_inputs)
     flag("compile(hvp=)", hvp)
     model = model.weighted() if flag("compile(weighted=)", weighted) else model
@@ -84,11 +89,13 @@ def compile(
         raise DefinitionError(
             f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)"
         )
-    given = Given(target=target, machine=machine, recipes=recipes)
+    trace: list[Traced] = []
+    given = Given(target=target, machine=machine, recipes=recipes, without=frozenset(without), trace=trace)
     program = network(model, wrt_inputs, given)
     use = evaluation(model, given)
     built = assemble(model, program, use, given, dtype=precision, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
-    return Network(model, program, built.source, built.blocks, built.memory, built.evaluation, precision, wrt_inputs)
+    plans = built.memory, built.evaluation
+    return Network(model, program, built.source, built.blocks, *plans, precision, wrt_inputs, tuple(trace))
 
 
 def _precision(dtype: object) -> str:
@@ -107,6 +114,7 @@ class Network:
     workspace, evaluation: what a workspace of the module allocates for training, and for use.
     dtype: of every float array.
     wrt_inputs: whether there are gradients by the inputs.
+    trace: what each pass of the compiler did.
     """
 
     model: Model
@@ -117,6 +125,7 @@ class Network:
     evaluation: Memory
     dtype: str
     wrt_inputs: bool = False
+    trace: tuple[Traced, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def module(self) -> ModuleType:

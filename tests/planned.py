@@ -39,7 +39,7 @@ class Lowered:
         """The plan after each pass, with the name of the pass."""
         trace: list[Traced] = []
         run(self.state, replace(self.given, trace=trace), "plan")
-        return ((each.row.name, each.after.steps) for each in trace)
+        return ((each.name, each.after.steps) for each in trace)
 
     def arrays(self, sizes: Mapping[str, int], seed: int = 0) -> dict[str, np.ndarray]:
         """Random arrays for inputs and parameters, away from the poles of logarithms and roots; integers are 0 or 1."""

@@ -100,7 +100,13 @@ DECLARED = (
 )
 
 DERIVED = (
-    Pass("gather", "derived", _program(_gathered), "scatters solved for their target, over the integers"),
+    Pass(
+        "gather",
+        "derived",
+        _program(_gathered),
+        "scatters solved for their target, over the integers",
+        optional=False,  # the gradient of a recurrence is one only afterwards
+    ),
     Pass(
         "merge",
         "derived",
@@ -175,6 +181,7 @@ LAYOUT = (
         "layout",
         _layout(time_major),
         "what a recurrence computes: the axis of the steps before the batch; parts one after the other",
+        optional=False,  # the lowering of a loop counts on it
     ),
 )
 

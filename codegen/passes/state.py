@@ -98,7 +98,8 @@ class Traced:
     """What one pass did: to which program, in how many seconds, and the states before and after."""
 
     title: str
-    row: Pass
+    name: str
+    phase: Phase
     seconds: float
     before: State
     after: State

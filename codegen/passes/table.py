@@ -11,6 +11,8 @@ from codegen.passes.rewritings import COMPUTED, DECLARED, DERIVED, LAYOUT, LEGAL
 from codegen.passes.state import Given, Pass, Phase, State, Traced
 
 PASSES: tuple[Pass, ...] = (*DECLARED, *DERIVED, *NAMED, *LAYOUT, *COMPUTED, *LEGAL, *PLAN)
+OPTIONAL = tuple(row.name for row in PASSES if row.optional)
+"""The passes that may be switched off."""
 
 
 def run(state: State, given: Given, *phases: Phase) -> State:
@@ -27,7 +29,7 @@ def _applied(row: Pass, state: State, given: Given) -> State:
     start = perf_counter()
     after = row.run(state, given)
     if given.trace is not None:
-        given.trace.append(Traced(given.title, row, perf_counter() - start, state, after))
+        given.trace.append(Traced(given.title, row.name, row.phase, perf_counter() - start, state, after))
     watch(row, state, after, given)
     return after
 

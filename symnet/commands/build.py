@@ -10,6 +10,7 @@ from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, 
 from symnet.commands.network import compiled, load_model
 from symnet.commands.progress import working
 from symnet.commands.table import show
+from symnet.commands.trace import HEADER, page, rows
 from symnet.files import check_output, write_atomic
 from symnet.tune import Tuned, tune
 
@@ -22,14 +23,22 @@ def declare(parser: Parser) -> None:
         "--tune", action="store_true", help="measure the ways to compile it here, take the fastest, say so in the file"
     )
     parser.option("--batch-size", type=whole(1), metavar="N", help="of --tune (default: 32)")
+    parser.option("--trace", action="store_true", help="say what each pass of the compiler did, and how long it took")
+    parser.option("--trace-page", metavar="FILE.html", help="write a page that steps through the passes")
+    parser.option(
+        "--without", action="append", metavar="PASS", help="leave a pass out, and what needs it; may be repeated"
+    )
     add_target(parser)
     add_dtype(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compile, then write or print the module."""
-    if args.output is not None:
-        check_output(args.output, [args.model])
+    for path in (args.output, args.trace_page):
+        if path is not None:
+            check_output(path, [args.model])
+    if args.tune and args.without:
+        raise UsageError("symnet compile: --tune and --without do not go together; leave one out")
     if args.tune and args.target != "auto":
         raise UsageError("symnet compile: --tune chooses the target itself; leave out --target")
     if args.batch_size is not None and not args.tune:
@@ -42,7 +51,11 @@ def run(args: argparse.Namespace) -> int:
         _show(tuned, args.output is None)
         net, way = tuned.net, tuned.best.name
     else:
-        net = compiled(model, dtype=args.dtype, target=args.target)
+        net = compiled(model, dtype=args.dtype, target=args.target, without=tuple(args.without or ()))
+    if args.trace:
+        show(HEADER, rows(net.trace), left=2, file=sys.stderr if args.output is None else None)
+    if args.trace_page is not None:
+        write_atomic(args.trace_page, page(model.name, net.trace))
     if args.output is None:
         print(net.source, end="")
         return 0

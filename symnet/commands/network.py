@@ -30,10 +30,12 @@ def load_model(path: str, *, needs_loss: bool = False) -> Model:
     return model
 
 
-def compiled(model: Model, *, dtype: str, target: str, weighted: bool = False) -> Network:
+def compiled(
+    model: Model, *, dtype: str, target: str, weighted: bool = False, without: tuple[str, ...] = ()
+) -> Network:
     """The compiled network; says on a terminal that it is being made."""
     with working(f"deriving and compiling {model.name}"):
-        return compile_model(model, dtype=dtype, target=target, weighted=weighted)
+        return compile_model(model, dtype=dtype, target=target, weighted=weighted, without=without)
 
 
 def signature(module: ModuleType) -> Signature:

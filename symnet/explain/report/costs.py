@@ -16,10 +16,9 @@ import sympy
 from codegen.affine import Affine
 from codegen.equation import Dtype, Equation, Program, Tensor, all_reads, size_symbol, slot
 from codegen.memory import Polynomial
-from codegen.passes.rewritings import DERIVED
-from codegen.passes.state import Given, State
+from codegen.passes.state import Traced
 from symnet.compile import Network
-from symnet.derive.network import derived, pooled_first, surviving
+from symnet.derive.network import derived
 from symnet.explain.flops import extent, total
 from symnet.explain.memory import bytes_of
 
@@ -87,8 +86,7 @@ def costs(net: Network) -> Costs:
         alive,
         where,
     )
-    first = pooled_first(net.model)
-    return Costs(stages, tuple(_passes(before, first, surviving(net.model, first))), memory)
+    return Costs(stages, tuple(_passes(before, net.trace)), memory)
 
 
 def size(array: Tensor, widths: Mapping[Dtype, int]) -> sympy.Expr:
@@ -121,14 +119,17 @@ def _stage(name: str, before: Program, after: Program, widths: Mapping[Dtype, in
     return Stage(name, total(first), total(last), (len(first), len(last)), moved)
 
 
-def _passes(before: Program, program: Program, keep: frozenset[str]) -> Iterable[Pass]:
+def _passes(before: Program, trace: Iterable[Traced]) -> Iterable[Pass]:
+    """What was derived, what is differentiated where that was another program, and what each pass left of it."""
     yield Pass("as derived", len(before.equations), total(before.equations))
-    if program != before:
-        yield Pass("pool first", len(program.equations), total(program.equations))
-    state, given = State(program), Given(keep=keep)
-    for row in DERIVED:
-        state = row.run(state, given)
-        yield Pass(row.name, len(state.program.equations), total(state.program.equations))
+    passes = [each for each in trace if each.title == "training"]
+    rewritten = [each for each in passes if each.phase == "derived"]
+    if rewritten and any(each.phase == "declared" and each.after.program != each.before.program for each in passes):
+        program = rewritten[0].before.program
+        yield Pass("before differentiation", len(program.equations), total(program.equations))
+    for each in rewritten:
+        program = each.after.program
+        yield Pass(each.name, len(program.equations), total(program.equations))
 
 
 def _moved(equation: Equation, program: Program, widths: Mapping[Dtype, int]) -> sympy.Expr:

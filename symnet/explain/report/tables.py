@@ -7,6 +7,7 @@ from html import escape
 
 import sympy
 
+from codegen.passes.rewritings import DECLARED, DERIVED
 from symnet.explain.report.content import Report
 from symnet.explain.report.costs import Costs, at
 from symnet.explain.report.layers import LayerRow
@@ -17,16 +18,10 @@ BATCHES = (1, 32, 256)
 
 PURPOSES = {
     "as derived": "every adjoint as the rule gives it",
-    "pool first": "maxima over windows in front of biases and activations, one axis after the other",
-    "gather": "scatters solved for their target",
-    "merge": "contributions to one gradient added in one equation",
-    "inline": "elementwise equations put into those that read them",
-    "dead": "what nothing reads left out",
-    "share": "equal right sides computed once",
-    "simplify": "bodies in their cheapest form",
-    "stabilise": "forms that neither overflow nor cancel",
+    "before differentiation": f"{DECLARED[0].what}; {DECLARED[1].what}",
+    **{row.name: row.what for row in DERIVED},
 }
-"""What each pass of `codegen.pipeline` is for."""
+"""What each row of the table of passes is for."""
 
 
 def layer_table(report: Report) -> str:
