@@ -150,6 +150,11 @@ class Structure:
         """The window that the equation moves over an image; None where there is none."""
         return window(self)
 
+    @cached_property
+    def literal(self) -> Structure:
+        """The reading that keeps indices of one point, for what is written in all of them: a kernel of one tap."""
+        return Structure(self.stated, self.stated, (), self.tensors) if self.units else self
+
     def slots(self) -> tuple[int, ...] | None:
         """The accesses that the body multiplies, when it is a number times one or two reads; None otherwise."""
         reads = [f.read for f in self.factors]

@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import sympy
 
-from codegen.affine import Affine
-from codegen.equation import SKIPPING, Equation, slot, slots_of
+from codegen.analysis.structure import structure
+from codegen.equation import SKIPPING, Equation
 from symnet.export.onnx.bodies import BodyWriter
 from symnet.export.onnx.graph import ONNX_TYPES, Array, Graph
 from symnet.export.onnx.reads import Reader
@@ -30,20 +29,19 @@ def write(equation: Equation, reader: Reader) -> str:
 
 def _product(equation: Equation, reader: Reader, name: str) -> Array | None:
     """A sum of products of reads: Gemm for a dense layer, MatMul or Einsum for the rest."""
-    if equation.reduce != "sum" or not equation.over or equation.guards:
+    s = structure(equation, reader.tensors).literal
+    slots = [factor.read for factor in s.factors]
+    if equation.reduce != "sum" or not equation.over or equation.guards or not s.number.is_number:
         return None
-    slots = slots_of(equation.body)
-    product = math.prod((slot(k) for k in slots), start=sympy.Integer(1))
-    coefficient = sympy.cancel(equation.body / product) if slots else equation.body
-    if not coefficient.is_number or len(slots) < 2:
+    if None in slots or len(set(slots)) < max(len(slots), 2):
         return None
-    arrays = [reader.read(equation.reads[k], equation, name)[0] for k in slots]
+    arrays = [reader.read(equation.reads[k], equation, name)[0] for k in slots if k is not None]
     if {a for array in arrays for a in array.axes} != set(equation.extents):
         return None
     graph = reader.graph
     made = _linear(arrays, equation, graph, name) or _einsum(arrays, equation, graph, name)
-    if coefficient != 1:
-        scaled = graph.node("Mul", [made.name, graph.constant(float(coefficient), "float")], f"{name}/scaled")
+    if s.number != 1:
+        scaled = graph.node("Mul", [made.name, graph.constant(float(s.number), "float")], f"{name}/scaled")
         made = Array(scaled, made.axes)
     return made
 
@@ -81,7 +79,7 @@ def _pointwise(equation: Equation, reader: Reader, name: str) -> Array:
             if symbol.startswith("_"):
                 read = equation.reads[int(symbol[1:])]
                 array, inside = reader.read(read, equation, name)
-                if reader.dtypes[read.tensor] != "float":
+                if reader.tensors[read.tensor].dtype != "float":
                     array = Array(graph.node("Cast", [array.name], f"{name}/cast", to=ONNX_TYPES["float"]), array.axes)
                 if inside is not None and equation.reduce in SKIPPING:
                     insides.append(inside)
@@ -132,40 +130,20 @@ def _logsumexp(body: str, axes: str, graph: Graph, name: str) -> str:
 
 def _placed(array: Array, equation: Equation, reader: Reader, name: str) -> str:
     """The array in the target's axes."""
-    graph, shape = reader.graph, reader.shapes[name]
+    graph, shape = reader.graph, reader.tensors[name].shape
     keys = tuple(map(str, equation.at))
     if set(keys) == set(array.axes) and all(equation.extents.get(k, e) == e for k, e in zip(keys, shape, strict=True)):
         return graph.aligned(array, keys, name)
-    order = _mixed_radix(equation, shape)
-    if order is None:
+    left = structure(equation, reader.tensors).literal.left
+    if not left.covers or sorted(left.order) != sorted(equation.free):
         return _scattered(array, equation, reader, name)
-    value = graph.aligned(array, order, name)
+    value = graph.aligned(array, left.order, name)
     return graph.reshaped(value, [reader.size(e) for e in shape], name)
-
-
-def _mixed_radix(equation: Equation, shape: tuple[Affine, ...]) -> tuple[str, ...] | None:
-    """The free indices in the order in which they count through the target; None where they leave gaps."""
-    order: list[str] = []
-    for subscript, size in zip(equation.at, shape, strict=True):
-        if not isinstance(subscript, Affine) or subscript.const or not subscript.names:
-            return None
-        names = sorted(subscript.names, key=lambda n: -subscript.coefficient(n))
-        step = Affine.of(1)
-        for n in reversed(names):
-            if Affine.of(subscript.coefficient(n)) != step or n not in equation.extents:
-                return None
-            if not step.is_constant:
-                return None
-            step = equation.extents[n] * step.const
-        if step != size:
-            return None
-        order += names
-    return tuple(order) if sorted(order) == sorted(equation.free) else None
 
 
 def _scattered(array: Array, equation: Equation, reader: Reader, name: str) -> str:
     """Added up at computed positions of the flattened target; what falls outside goes to one place more."""
-    graph, shape = reader.graph, reader.shapes[name]
+    graph, shape = reader.graph, reader.tensors[name].shape
     sizes = [reader.size(e) for e in shape]
     total = graph.constant(1)
     position = inside = None

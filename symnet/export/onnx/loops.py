@@ -9,7 +9,7 @@ import onnx
 from onnx import helper
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read
+from codegen.equation import Equation, Read, Tensor
 from codegen.schedule import Recurrence
 from symnet.export.onnx.equations import write
 from symnet.export.onnx.graph import ONNX_TYPES, Graph
@@ -29,8 +29,7 @@ class _Loop:
         self.loop, self.outer = loop, reader
         self.graph = Graph(outer=reader.graph)
         self.sign = 1 if loop.backward else -1
-        self.shapes = dict(reader.shapes)
-        self.dtypes = dict(reader.dtypes)
+        self.tensors = dict(reader.tensors)
         self.values = dict(reader.values)
         self.scanned: dict[str, tuple[str, int]] = {}  # x@ -> (value outside, axis)
         self.depth: dict[str, int] = dict.fromkeys(loop.axes, 0)
@@ -39,9 +38,8 @@ class _Loop:
     def write(self) -> dict[str, str]:
         steps = [self._at_one_step(e) for e in self.loop.equations]
         for name, axis in self.loop.axes.items():
-            shape = self.outer.shapes[name]
             for k in range(self.depth[name] + 1):
-                self._declare(f"{name}@{k}", (*shape[:axis], *shape[axis + 1 :]), "float")
+                self._declare(f"{name}@{k}", self.outer.tensors[name], axis)
         states = [f"{name}@{k}" for name, depth in self.depth.items() for k in range(1, depth + 1)]
         for state in states:
             self.values[state] = self.graph.unique(state)
@@ -49,15 +47,16 @@ class _Loop:
             self._run(equation, index)
         return self._scan(states)
 
-    def _declare(self, name: str, shape: tuple[Affine, ...], dtype: str) -> None:
-        self.shapes[name], self.dtypes[name] = shape, dtype
+    def _declare(self, name: str, tensor: Tensor, axis: int) -> None:
+        """One step of a tensor."""
+        self.tensors[name] = replace(tensor, name=name, shape=(*tensor.shape[:axis], *tensor.shape[axis + 1 :]))
 
     def _run(self, equation: Equation, index: str) -> None:
         if equation.accumulate and equation.target not in self.values:  # what stood there before the loop
             name = equation.target.removesuffix("@0")
             self.values[equation.target] = self.values[self._scanned(name, self.loop.axes[name])]
         scalars = {**self.outer.scalars, index: self.step}
-        reader = Reader(self.graph, self.shapes, self.values, self.dtypes, scalars)
+        reader = Reader(self.graph, self.tensors, self.values, scalars)
         self.values[equation.target] = write(equation, reader)
 
     def _at_one_step(self, equation: Equation) -> tuple[Equation, str]:
@@ -84,7 +83,7 @@ class _Loop:
             name = f"{read.tensor}@{back}"
         elif len(axes) == 1 and read.at[axes[0]] == Affine.of(index):
             (axis,) = axes
-            if self.outer.shapes[read.tensor][axis] != self.loop.extent:
+            if self.outer.tensors[read.tensor].shape[axis] != self.loop.extent:
                 return read
             name = self._scanned(read.tensor, axis)
         else:
@@ -96,8 +95,7 @@ class _Loop:
         name = f"{tensor}@" if axis == 1 else f"{tensor}@axis{axis}"
         if name not in self.scanned:
             self.scanned[name] = (self.outer.values[tensor], axis)
-            shape = self.outer.shapes[tensor]
-            self._declare(name, (*shape[:axis], *shape[axis + 1 :]), self.outer.dtypes[tensor])
+            self._declare(name, self.outer.tensors[tensor], axis)
             self.values[name] = self.graph.unique(name)
         return name
 
@@ -109,7 +107,7 @@ class _Loop:
         counter = outer.node("Range", [zero, length, one], f"{first}/steps")
         starts = []
         for state in states:
-            shape = outer.shape([self.outer.size(e) for e in self.shapes[state]])
+            shape = outer.shape([self.outer.size(e) for e in self.tensors[state].shape])
             starts.append(outer.node("Expand", [outer.constant(0, "float"), shape], f"{state}/start"))
         after = [f"{s.rpartition('@')[0]}@{int(s.rpartition('@')[2]) - 1}" for s in states]
         results = [f"{name}@0" for name in self.loop.axes]
@@ -120,7 +118,7 @@ class _Loop:
             [
                 *(self._info(self.values[s], "float") for s in states),
                 self._info(self.step, "int"),
-                *(self._info(self.values[s], self.dtypes[s]) for s in self.scanned),
+                *(self._info(self.values[s], self.tensors[s].dtype) for s in self.scanned),
             ],
             [self._info(o, "float") for o in outputs],
         )

@@ -50,9 +50,7 @@ def onnx_model(model: Model, params: Mapping[str, np.ndarray]) -> onnx.ModelProt
             if tensor.name not in params:
                 raise DefinitionError(f"onnx: the parameter '{tensor.name}' of '{model.name}' has no value")
             values[tensor.name] = graph.weight(tensor.name, np.asarray(params[tensor.name], np.float32))
-    shapes = {t.name: t.shape for t in program.tensors}
-    dtypes = {t.name: t.dtype for t in program.tensors}
-    reader = Reader(graph, shapes, values, dtypes, _sizes(program.sizes, inputs, graph))
+    reader = Reader(graph, program.table, values, _sizes(program.sizes, inputs, graph))
     for item in schedule(program):
         if isinstance(item, Recurrence):
             values.update(write_loop(item, reader))

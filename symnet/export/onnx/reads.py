@@ -14,7 +14,8 @@ from functools import reduce
 import numpy as np
 
 from codegen.affine import Affine
-from codegen.equation import SKIPPING, Equation, Guard, Quotient, Read, Subscript, indices_of
+from codegen.analysis.access import Axis, access
+from codegen.equation import SKIPPING, Equation, Guard, Quotient, Read, Subscript, Tensor, indices_of
 from symnet.export.onnx.graph import ONNX_TYPES, Array, Graph
 
 
@@ -32,14 +33,13 @@ class Place:
 class Reader:
     """Reads for the equations of one graph.
 
-    shapes: the extents of each tensor.  values: the current value of each tensor, by name.
+    tensors: by name.  values: the current value of each of them.
     scalars: the value of each size, and of a loop's index, as an integer scalar of the graph.
     """
 
     graph: Graph
-    shapes: Mapping[str, tuple[Affine, ...]]
+    tensors: Mapping[str, Tensor]
     values: Mapping[str, str]
-    dtypes: Mapping[str, str]
     scalars: Mapping[str, str]
 
     def read(self, read: Read, equation: Equation, name: str) -> tuple[Array, Array | None]:
@@ -54,7 +54,7 @@ class Reader:
         for coefficient, read in guard.reads:
             value, within = self.read(read, equation, name)
             number = value.name
-            if self.dtypes[read.tensor] == "bool":
+            if self.tensors[read.tensor].dtype == "bool":
                 number = self.graph.node("Cast", [number], f"{name}/guard", to=ONNX_TYPES["int"])
             if coefficient != 1:
                 number = self.graph.node("Mul", [number, self.graph.constant(coefficient)], f"{name}/guard")
@@ -88,52 +88,36 @@ class Reader:
     # -- by axes
 
     def _by_axes(self, read: Read, equation: Equation, name: str) -> Array | None:
-        box, shape = equation.extents, self.shapes[read.tensor]
-        skipping = equation.reduce in SKIPPING
-        used = [n for s in read.at for n in indices_of([s]) if n in box]
-        if len(used) != len(set(used)):
-            return None
-        plan = [self._axis(s, size, box, skipping) for s, size in zip(read.at, shape, strict=True)]
-        if any(step is None for step in plan):
+        axes = access(read, self.tensors, equation).axes
+        used = [n for axis in axes for n in indices_of([axis.subscript]) if n in equation.extents]
+        if len(used) != len(set(used)) or not all(self._is_readable(axis, equation) for axis in axes):
             return None
         value = self.values[read.tensor]
-        axes: list[str] = []
-        position = 0
-        for k, (subscript, size, step) in enumerate(zip(read.at, shape, plan, strict=True)):
-            if step == "keep":
-                names = indices_of([subscript])
-            elif step == "fetch":
-                assert isinstance(subscript, Read)
-                where = self._by_axes(subscript, equation, name)
+        names: list[str] = []
+        for k, axis in enumerate(axes):
+            found = axis.indices
+            if isinstance(axis.subscript, Read):
+                where = self._by_axes(axis.subscript, equation, name)
                 if where is None:
                     return None
-                value = self.graph.node("Gather", [value, where.name], f"{name}/gather", axis=position)
-                names = where.axes
-            else:
-                assert isinstance(subscript, Affine)
-                names = tuple(sorted(subscript.names, key=lambda n: -subscript.coefficient(n)))
-                place = Place(position, len(shape) - 1 - k, size.const, self.dtypes[read.tensor])
-                value = self._gathered(value, subscript, names, place, equation, name)
-            axes += names
-            position += len(names)
-        return Array(value, tuple(axes))
+                value = self.graph.node("Gather", [value, where.name], f"{name}/gather", axis=len(names))
+                found = where.axes
+            elif isinstance(axis.subscript, Affine) and axis.form != "whole":
+                place = Place(len(names), len(axes) - 1 - k, axis.size.const, self.tensors[read.tensor].dtype)
+                value = self._gathered(value, axis.subscript, found, place, equation, name)
+            names += found
+        return Array(value, tuple(names))
 
-    def _axis(self, subscript: Subscript, size: Affine, box: Mapping[str, Affine], skipping: bool) -> str | None:
-        """How one axis is read: "keep", "fetch", "gather", or None for neither.
+    def _is_readable(self, axis: Axis, equation: Equation) -> bool:
+        """Whether an axis is read as it is, at fixed positions, or where another tensor read as it is says.
 
-        skipping: a point outside is left out, so that a zero there will not do.
+        Where a point outside is left out, a zero there will not do.
         """
-        if isinstance(subscript, Read):
-            inner = zip(subscript.at, self.shapes[subscript.tensor], strict=True)
-            return "fetch" if all(self._axis(s, e, box, skipping) == "keep" for s, e in inner) else None
-        if not isinstance(subscript, Affine):
-            return None
-        if subscript.plain is not None and box.get(subscript.plain) == size:
-            return "keep"
-        if not size.is_constant or not all(n in box and box[n].is_constant for n in subscript.names):
-            return None
-        low, high = subscript.bounds(box)
-        return None if skipping and (low.const < 0 or high.const >= size.const) else "gather"
+        if isinstance(axis.subscript, Read):
+            return all(inner.form == "whole" for inner in access(axis.subscript, self.tensors, equation).axes)
+        extents = (axis.size, axis.offset, *(equation.extents[n] for n in axis.indices))
+        fixed = axis.form != "quotient" and all(extent.is_constant for extent in extents)
+        return axis.form == "whole" or (fixed and (equation.reduce not in SKIPPING or axis.low == axis.high == 0))
 
     def _gathered(
         self, value: str, subscript: Affine, names: tuple[str, ...], place: Place, equation: Equation, name: str
@@ -156,7 +140,7 @@ class Reader:
 
     def _by_position(self, read: Read, equation: Equation, name: str) -> tuple[Array, Array]:
         """The flattened tensor at computed positions."""
-        graph, shape = self.graph, self.shapes[read.tensor]
+        graph, shape = self.graph, self.tensors[read.tensor].shape
         position: Array | None = None
         inside: Array | None = None
         for subscript, extent in zip(read.at, shape, strict=True):
@@ -177,7 +161,7 @@ class Reader:
         place = graph.node("Where", [holds, where, graph.constant(0)], f"{name}/position")
         flat = graph.node("Reshape", [self.values[read.tensor], graph.constant([-1])], f"{name}/flat")
         value = graph.node("Gather", [flat, place], f"{name}/gather", axis=0)
-        zero = graph.constant(0, self.dtypes[read.tensor])
+        zero = graph.constant(0, self.tensors[read.tensor].dtype)
         return Array(graph.node("Where", [holds, value, zero], f"{name}/value"), axes), Array(holds, axes)
 
     def subscript(self, subscript: Subscript, equation: Equation, name: str) -> Array:

@@ -1,210 +1,178 @@
 """Equations that are a convolution, its transpose or a pool: the operators that every runtime is fastest at.
 
-Their results have axes named as the subscripts of the equation's left side (`3*g + q` for channels in groups).
+    map, a kernel        Conv             y[n,p,i] = sum[d,u](W[p,d,u]*x[n,d,s*i+u-P])
+    image, a kernel      ConvTranspose    y[n,p,s*i+u-P] = sum[d](W[d,p,u]*x[n,d,i])
+    map, no kernel       MaxPool, AveragePool
 
-A window reads a picture's axis at `stride * position + dilation * tap - padding`.  The equations are recognised
-by these subscripts alone, whatever layer wrote them.
+Their results have axes named as the subscripts of the equation's left side (`3*g + q` for channels in groups).
+An equation is read as it stands: a kernel of one point is a kernel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import sympy
+from math import prod
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, Subscript, slot
+from codegen.analysis.access import Axis
+from codegen.analysis.structure import Structure, structure
+from codegen.analysis.window import Span, Window
+from codegen.equation import Equation
 from symnet.export.onnx.graph import Array
 from symnet.export.onnx.reads import Reader
 
 
-@dataclass(frozen=True)
-class Along:
-    """One axis of a window: its two indices, and how they make the subscript."""
-
-    position: str
-    tap: str
-    stride: int
-    dilation: int
-    padding: int
-
-
 def windowed(equation: Equation, reader: Reader, name: str) -> Array | None:
     """The equation by an operator for windows; None where it is none."""
-    if equation.guards or not all(isinstance(s, Affine) for r in equation.reads for s in r.at):
+    s = structure(equation, reader.tensors).literal
+    w = s.window
+    if w is None or equation.guards or not equation.over or not all(_is_plain(span, s) for span in w.spans):
         return None
-    if equation.reduce == "max" and equation.body == slot(0):
-        return _pool(equation, reader, name, None)
-    if equation.reduce != "sum" or not equation.over:
+    if w.kernel is None:
+        return _pool(s, w, reader, name) if w.way == "map" else None
+    if equation.reduce != "sum" or s.number != 1 or w.way == "kernel":
         return None
-    if len(equation.reads) == 1 and (equation.body / slot(0)).is_number:
-        return _pool(equation, reader, name, equation.body / slot(0))
-    if len(equation.reads) == 2 and equation.body == slot(0) * slot(1):
-        for picture, kernel in (equation.reads, equation.reads[::-1]):
-            found = _convolution(equation, picture, kernel, reader, name)
-            found = found or _transposed(equation, picture, kernel, reader, name)
-            if found is not None:
-                return found
-    return None
+    return (_convolution if w.way == "map" else _transposed)(s, w, w.kernel, reader, name)
 
 
-def _convolution(equation: Equation, picture: Read, kernel: Read, reader: Reader, name: str) -> Array | None:
-    """`y[n,p,i] = sum[d,u](W[p,d,u] * x[n,d,s*i+u-P])`, also with channels in groups and pictures of any rank."""
-    if len(kernel.at) != len(picture.at) or len(kernel.at) < 3:
+def _is_plain(span: Span, s: Structure) -> bool:
+    """Read forward, by a number of taps, from a fixed position on."""
+    known = span.offset.is_constant and s.indices[span.tap].extent.is_constant
+    return known and span.stride >= 1 and span.dilation >= 1
+
+
+def _convolution(s: Structure, w: Window, kernel: int, reader: Reader, name: str) -> Array | None:
+    """Channels may be in groups; pictures of any rank, stored in any order."""
+    picture, weights = s.accesses[w.image], s.accesses[kernel]
+    along = {span.tap: span for span in w.spans}
+    taps = tuple(axis.plain or "" for axis in weights.axes[2:])
+    if len(weights.axes) != len(picture.axes) or sorted(taps) != sorted(along) or len(w.batch) != 1:
         return None
-    channel, depth, *taps = kernel.at[0], *(_plain(s) or "" for s in kernel.at[1:])
-    rows = [k for k, s in enumerate(picture.at) if any(t in _names(s) for t in taps)]
-    spatial = [next((k for k in rows if tap in _names(picture.at[k])), None) for tap in taps]
-    if not depth or "" in taps or len(rows) != len(taps) or None in spatial:
-        return None
-    along = [_along(picture.at[k], tap, equation) for k, tap in zip(spatial, taps, strict=True)]  # type: ignore[index]
-    deep = [k for k, s in enumerate(picture.at) if depth in _names(s)]
-    batch = [k for k in range(len(picture.at)) if k not in (*rows, *deep)]
-    if any(a is None for a in along) or len(deep) != 1 or len(batch) != 1 or rows[0] == 0:
-        return None
-    windows = [a for a in along if a is not None]
-    n = _plain(picture.at[batch[0]])
-    groups = _groups(equation, channel, picture.at[deep[0]], depth)
-    if n is None or groups is None or set(equation.over) != {depth, *(a.tap for a in windows)}:
-        return None
-    positions = tuple(a.position for a in windows)
-    channels = tuple(sorted(_names(channel), key=lambda i: -channel.coefficient(i)))  # type: ignore[union-attr]
-    pads = _pads(equation, reader, picture, spatial, windows)  # type: ignore[arg-type]
-    if pads is None or set(equation.free) != {n, *channels, *positions}:
+    channel, depth = weights.axes[:2]
+    deep = [k for k, axis in enumerate(picture.axes) if depth.plain in axis.indices]
+    batch = [k for k, axis in enumerate(picture.axes) if axis.plain == w.batch[0]]
+    groups = _groups(channel, picture.axes[deep[0]], s, w) if len(deep) == len(batch) == 1 else None
+    spans = [along[tap] for tap in taps]
+    pads = _pads(spans, s, w)
+    if groups is None or pads is None or set(s.equation.over) != {*w.inputs, *taps} or w.inputs != (depth.plain,):
         return None
     graph = reader.graph
-    order = [batch[0], deep[0], *spatial]
-    value = reader.values[picture.tensor]
-    if order != sorted(order):  # type: ignore[type-var]
-        value = graph.node("Transpose", [value], f"{name}/channels_first", perm=order)
     made = graph.node(
         "Conv",
-        [value, reader.values[kernel.tensor]],
+        [
+            _channels_first([batch[0], deep[0], *(span.axis for span in spans)], s, w, reader, name),
+            reader.values[weights.tensor],
+        ],
         f"{name}/conv",
-        kernel_shape=[equation.extents[a.tap].const for a in windows],
-        strides=[a.stride for a in windows],
-        dilations=[a.dilation for a in windows],
+        kernel_shape=_sizes(spans, s),
+        strides=[span.stride for span in spans],
+        dilations=[span.dilation for span in spans],
         pads=pads,
         group=groups,
     )
-    return Array(made, (n, str(channel), *positions))
+    return Array(made, (*w.batch, str(channel.subscript), *(span.place for span in spans)))
 
 
-def _transposed(equation: Equation, picture: Read, kernel: Read, reader: Reader, name: str) -> Array | None:
-    """`y[n,p,s*i+u-P] = sum[d](W[d,p,u] * x[n,d,i])`: what a convolution's input gradient is."""
-    if len(kernel.at) < 3 or len(kernel.at) != len(picture.at) or len(equation.at) != len(kernel.at):
+def _transposed(s: Structure, w: Window, kernel: int, reader: Reader, name: str) -> Array | None:
+    """What a convolution's input gradient is."""
+    weights, given = s.accesses[kernel], s.accesses[w.map]
+    if len(w.batch) != 1 or w.groups or len(w.inputs) != 1 or s.equation.over != w.outputs or len(w.outputs) != 1:
         return None
-    names = [_plain(s) for s in (*kernel.at, *picture.at)]
-    depth, channel, *taps = names[: len(kernel.at)]
-    n, deep, *positions = names[len(kernel.at) :]
-    if None in names or deep != depth or equation.over != (depth,):
-        return None
-    if [_plain(s) for s in equation.at[:2]] != [n, channel]:
-        return None
-    along = [_along(s, t, equation) for s, t in zip(equation.at[2:], taps, strict=True)]  # type: ignore[arg-type]
-    if any(a is None or a.position != p for a, p in zip(along, positions, strict=True)):
+    stored = tuple(axis.plain for axis in s.left.axes[:2]) == (*w.batch, *w.inputs) and w.order[2:].strip("s") == ""
+    ordered = weights.plain == (*w.outputs, *w.inputs, *w.taps) and given.plain == (*w.batch, *w.outputs, *w.places)
+    if not stored or not ordered:
         return None
     begin, end, extra = [], [], []
-    for a, size in zip(along, reader.shapes[equation.target][2:], strict=True):
-        assert a is not None
-        full = (equation.extents[a.position] - 1) * a.stride + (equation.extents[a.tap] - 1) * a.dilation + 1
-        rest = full - size - a.padding
-        if not rest.is_constant or a.padding < 0 or not -a.stride < rest.const:
+    for span in w.spans:
+        padding, beyond = -span.offset.const, _last(span, s) - (s.left.axes[span.axis].size - 1)
+        if not beyond.is_constant or padding < 0 or not -span.stride < beyond.const:
             return None
-        begin.append(a.padding)
-        end.append(max(rest.const, 0))
-        extra.append(max(-rest.const, 0))
+        begin.append(padding)
+        end.append(max(beyond.const, 0))
+        extra.append(max(-beyond.const, 0))
     made = reader.graph.node(
         "ConvTranspose",
-        [reader.values[picture.tensor], reader.values[kernel.tensor]],
+        [reader.values[given.tensor], reader.values[weights.tensor]],
         f"{name}/conv_transpose",
-        kernel_shape=[equation.extents[a.tap].const for a in along if a],
-        strides=[a.stride for a in along if a],
-        dilations=[a.dilation for a in along if a],
+        kernel_shape=_sizes(w.spans, s),
+        strides=[span.stride for span in w.spans],
+        dilations=[span.dilation for span in w.spans],
         pads=[*begin, *end],
         output_padding=extra,
     )
-    return Array(made, tuple(map(str, equation.at)))
+    return Array(made, tuple(map(str, s.equation.at)))
 
 
-def _pool(equation: Equation, reader: Reader, name: str, factor: sympy.Expr | None) -> Array | None:
-    """`y[n,c,i] = max[u](x[n,c,s*i+u-P])`, or the sum of `factor * x`."""
-    (read,) = equation.reads
-    moving = [k for k, s in enumerate(read.at) if any(o in _names(s) for o in equation.over)]
-    taps = [next(o for o in equation.over if o in _names(read.at[k])) for k in moving]
-    along = [_along(read.at[k], tap, equation) for k, tap in zip(moving, taps, strict=True)]
-    still = [k for k in range(len(read.at)) if k not in moving]
-    kept = [_plain(read.at[k]) for k in still]
-    if not moving or any(a is None for a in along) or len(still) != 2 or None in kept or len(taps) < len(equation.over):
-        return None
-    windows = [a for a in along if a is not None]
-    pads = _pads(equation, reader, read, moving, windows)
-    if pads is None or (factor is not None and any(a.dilation != 1 for a in windows)):
+def _pool(s: Structure, w: Window, reader: Reader, name: str) -> Array | None:
+    """`y[n,c,i] = max[u](x[n,c,s*i+u-P])`, or a number times the sum."""
+    dilations = [span.dilation for span in w.spans]
+    still = [k for k in range(len(w.order)) if k not in {span.axis for span in w.spans}]
+    kept = [s.accesses[w.image].axes[k].plain for k in still]
+    pads = _pads(w.spans, s, w)
+    if pads is None or len(kept) != 2 or None in kept or set(s.equation.over) != set(w.taps):
         return None
     graph = reader.graph
-    value = reader.values[read.tensor]
-    order = [*still, *moving]
-    if order != sorted(order):
-        value = graph.node("Transpose", [value], f"{name}/channels_first", perm=order)
-    kernel = [equation.extents[a.tap].const for a in windows]
-    options = {"kernel_shape": kernel, "strides": [a.stride for a in windows], "pads": pads}
-    if factor is None:
-        made = graph.node("MaxPool", [value], f"{name}/max_pool", dilations=[a.dilation for a in windows], **options)
-    else:
+    size = _sizes(w.spans, s)
+    options = {"kernel_shape": size, "strides": [span.stride for span in w.spans], "pads": pads}
+    if s.equation.reduce == "max" and s.number == 1:
+        value = _channels_first([*still, *(span.axis for span in w.spans)], s, w, reader, name)
+        made = graph.node("MaxPool", [value], f"{name}/max_pool", dilations=dilations, **options)
+    elif s.equation.reduce == "sum" and s.number.is_number and set(dilations) == {1}:
+        value = _channels_first([*still, *(span.axis for span in w.spans)], s, w, reader, name)
         made = graph.node("AveragePool", [value], f"{name}/average_pool", count_include_pad=1, **options)
-        area = sympy.Integer(1)
-        for extent in kernel:
-            area *= extent
-        if factor * area != 1:
-            made = graph.node("Mul", [made, graph.constant(float(factor * area), "float")], f"{name}/scaled")
-    return Array(made, (*(str(k) for k in kept), *(a.position for a in windows)))
-
-
-def _along(subscript: Subscript, tap: str, equation: Equation) -> Along | None:
-    if not isinstance(subscript, Affine) or len(subscript.names) != 2 or tap not in subscript.names:
+        if s.number * prod(size) != 1:
+            made = graph.node("Mul", [made, graph.constant(float(s.number * prod(size)), "float")], f"{name}/scaled")
+    else:
         return None
-    position = next(n for n in subscript.names if n != tap)
-    stride, dilation = subscript.coefficient(position), subscript.coefficient(tap)
-    if position not in equation.free or stride < 1 or dilation < 1 or not equation.extents[tap].is_constant:
-        return None
-    return Along(position, tap, stride, dilation, -subscript.const)
+    return Array(made, (*map(str, kept), *w.places))
 
 
-def _pads(
-    equation: Equation, reader: Reader, read: Read, axes: Sequence[int], windows: Sequence[Along]
-) -> list[int] | None:
+def _channels_first(order: list[int], s: Structure, w: Window, reader: Reader, name: str) -> str:
+    """The image with its axes in this order."""
+    value = reader.values[s.accesses[w.image].tensor]
+    return (
+        value
+        if order == sorted(order)
+        else reader.graph.node("Transpose", [value], f"{name}/channels_first", perm=order)
+    )
+
+
+def _sizes(spans: Sequence[Span], s: Structure) -> list[int]:
+    """The number of taps along each axis."""
+    return [s.indices[span.tap].extent.const for span in spans]
+
+
+def _last(span: Span, s: Structure) -> Affine:
+    """The last position that the window reaches."""
+    place, tap = (s.indices[n].extent - 1 for n in (span.place, span.tap))
+    return place * span.stride + tap * span.dilation + span.offset
+
+
+def _pads(spans: Sequence[Span], s: Structure, w: Window) -> list[int] | None:
     """What the operator pads before and after each axis; None where no padding gives these positions."""
     before, after = [], []
-    for k, a in zip(axes, windows, strict=True):
-        size, count = reader.shapes[read.tensor][k], equation.extents[a.position]
-        last = (count - 1) * a.stride + (equation.extents[a.tap].const - 1) * a.dilation - a.padding
-        beyond = last - (size - 1)
-        if a.padding < 0 or not beyond.is_constant or beyond.const <= -a.stride:
+    for span in spans:
+        beyond = _last(span, s) - (s.accesses[w.image].axes[span.axis].size - 1)
+        if span.offset.const > 0 or not beyond.is_constant or beyond.const <= -span.stride:
             return None
-        before.append(a.padding)
+        before.append(-span.offset.const)
         after.append(max(0, beyond.const))
     return [*before, *after]
 
 
-def _groups(equation: Equation, channel: Subscript, deep: Subscript, depth: str) -> int | None:
+def _groups(channel: Axis, deep: Axis, s: Structure, w: Window) -> int | None:
     """How many groups the channels are in: `W[q + Q*g, d]` on `x[d + D*g]`."""
-    if not isinstance(channel, Affine) or not isinstance(deep, Affine) or channel.const or deep.const:
+    if not w.groups:
+        return 1 if channel.plain and deep.plain else None
+    (group, *more), each = w.groups, ((channel, w.outputs), (deep, w.inputs))
+    if more or not all(len(own) == 1 and _counts(axis, group, own[0], s) for axis, own in each):
         return None
-    if channel.plain is not None and deep.plain == depth:
-        return 1
-    group = [n for n in deep.names if n != depth]
-    own = [n for n in channel.names if n not in group]
-    if len(group) != 1 or len(own) != 1 or channel.coefficient(own[0]) != 1 or deep.coefficient(depth) != 1:
-        return None
-    fits = Affine.of(channel.coefficient(group[0])) == equation.extents[own[0]]
-    fits = fits and Affine.of(deep.coefficient(group[0])) == equation.extents[depth]
-    return equation.extents[group[0]].const if fits else None
+    return s.indices[group].extent.const
 
 
-def _plain(subscript: Subscript) -> str | None:
-    return subscript.plain if isinstance(subscript, Affine) else None
-
-
-def _names(subscript: Subscript) -> tuple[str, ...]:
-    return subscript.names if isinstance(subscript, Affine) else ()
+def _counts(axis: Axis, group: str, own: str, s: Structure) -> bool:
+    """`own + extent*group`."""
+    offset, names = axis.offset == Affine(), {group, own} == set(axis.indices)
+    return (
+        offset and names and axis.coefficient(own) == 1 and s.indices[own].extent == Affine.of(axis.coefficient(group))
+    )
