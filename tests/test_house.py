@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from recognisers import GONE, TO_GO
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted([*ROOT.glob("codegen/**/*.py"), *ROOT.glob("symnet/**/*.py")])
 EXAMPLES = sorted(ROOT.glob("examples/*.py"))
@@ -211,6 +213,21 @@ def test_every_import_form_is_seen() -> None:
         "import symnet.layers as l\nfrom symnet import graph\ndef f():\n    import symnet\nfrom . import x"
     )
     assert list(imported(tree)) == ["symnet", "symnet", ".", "symnet"]
+
+
+def defined(path: Path) -> set[str]:
+    """The names of all functions and classes in a file; none where there is no such file."""
+    tree = ast.parse(path.read_text(encoding="utf-8") if path.exists() else "")
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+@pytest.mark.parametrize("path", [*GONE, *(path for path in TO_GO if path not in GONE)])
+def test_equations_are_read_in_one_place(path: str) -> None:
+    names = defined(ROOT / path)
+    back = names & set(GONE.get(path, "").split())
+    assert not back, f"{path} recognises by itself again what codegen/analysis reads: {sorted(back)}"
+    done = set(TO_GO.get(path, "").split()) - names
+    assert not done, f"no longer in {path}: move {sorted(done)} from TO_GO to GONE in tests/recognisers.py"
 
 
 def test_script_and_packages_exist() -> None:

@@ -119,8 +119,8 @@ def test_every_way_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_pad_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    pads = windows._pads
-    monkeypatch.setattr(windows, "_pads", lambda *args: (lambda p: p and p[::-1])(pads(*args)))
+    pads = windows._padding
+    monkeypatch.setattr(windows, "_padding", lambda *args: (lambda p: p and p[::-1])(pads(*args)))
     x = sn.Input((1, 6, 6), name="x")
     output = sn.Flatten()(sn.Conv2D(2, 2, padding="same")(x))
     with pytest.raises(AssertionError):

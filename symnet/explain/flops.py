@@ -15,7 +15,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Program, index_symbol, size_symbol, slot
-from symnet.explain.statements import plain_at
+from codegen.rewrite.shape import plain_indices
 
 
 def flops(program: Program, stage: str) -> sympy.Expr:
@@ -71,7 +71,7 @@ def _combining(equation: Equation) -> int:
         return 3  # the running maximum, the exponential and the addition
     if equation.over or equation.accumulate:
         return 1
-    names = plain_at(equation.at)
+    names = plain_indices(equation.at)
     scatter = names is None or set(names) != {name for name, _ in equation.box}
     return 1 if scatter and not _is_copy(equation) else 0
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 import sympy
 
 from codegen.equation import Equation, Guard, Read, Tensor, index_symbol, indices_of, slot
+from codegen.rewrite.shape import plain_indices
 from symnet.explain.scalar import Bracket, scalar, with_brackets, with_sigmoids
-from symnet.explain.statements import Statement, plain_at
+from symnet.explain.statements import Statement
 from symnet.explain.subscripts import Exact, Glyphs, guard, name, read, subscript
 from symnet.explain.symbols import COTANGENT
 
@@ -149,7 +150,7 @@ def _below(item: Equation, glyphs: Glyphs) -> str:
 
 def _range(item: Statement) -> str:
     """For a scatter, the indices over which the statement is repeated."""
-    if plain_at(item.at) is not None:
+    if plain_indices(item.at) is not None:
         return ""
     indices = dict.fromkeys(n for e in item.terms for n in e.free)
     names = ", ".join(name(n) for n in indices)

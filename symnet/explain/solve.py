@@ -29,7 +29,7 @@ from codegen.equation import (
 from codegen.ir.edit import map_reads, reboxed, without_points
 from codegen.ir.names import indices
 from codegen.rewrite.gather import gather
-from symnet.explain.statements import plain_at
+from codegen.rewrite.shape import plain_indices
 
 POSITIONS = "hwrstqklmabcdefgijopuvxyz"
 """Letters for positions, in the order in which they are taken."""
@@ -61,7 +61,7 @@ def _turned(equation: Equation, program: Program) -> Equation:
     if not any(isinstance(s, Read) for s in equation.at):
         return equation
     shape = program.table[equation.target].shape
-    siblings = [names for e in program.defining(equation.target) if (names := plain_at(e.at))]
+    siblings = [names for e in program.defining(equation.target) if (names := plain_indices(e.at))]
     wanted = siblings[0] if siblings else ("",) * len(shape)
     at, guards, box = list(equation.at), list(equation.guards), dict(equation.box)
     for axis, subscript in enumerate(equation.at):

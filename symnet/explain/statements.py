@@ -24,6 +24,7 @@ from codegen.equation import (
 )
 from codegen.ir.edit import renamed, substitute_read
 from codegen.ir.names import indices
+from codegen.rewrite.shape import plain_indices
 from symnet.explain.symbols import COTANGENT, LOSS, primal
 
 LETTERS = "rsqtuvwkjimlabcdefghpoxyz"
@@ -78,19 +79,13 @@ def _well_named_first(equations: tuple[Equation, ...]) -> Iterable[Equation]:
 
 def _is_numbered(equation: Equation) -> bool:
     """True where the left side consists of indices with numbers in their names."""
-    names = plain_at(equation.at)
+    names = plain_indices(equation.at)
     return bool(names) and all(name[-1].isdigit() for name in names or ())
-
-
-def plain_at(at: tuple[Subscript, ...]) -> tuple[str, ...] | None:
-    """The distinct index names that `at` consists of, or None where it is anything else."""
-    names = [s.plain for s in at if isinstance(s, Affine) and s.plain]
-    return tuple(names) if len(names) == len(at) == len(set(names)) else None
 
 
 def _renamed(equation: Equation, statement: Statement) -> Equation | None:
     """`equation` over the free indices of `statement`, or None where the left sides differ."""
-    theirs, mine = plain_at(statement.at), plain_at(equation.at)
+    theirs, mine = plain_indices(statement.at), plain_indices(equation.at)
     if equation.at == statement.at and mine is None:
         return equation if not statement.terms[-1].over and not equation.over else None
     if theirs is None or mine is None or set(equation.free) != set(mine):
@@ -121,7 +116,7 @@ def _is_trivial(equation: Equation, program: Program) -> bool:
     source = primal(name, program.table)
     if source == name or program.table[source].kind == "parameter" or len(program.defining(name)) != 1:
         return False
-    names = plain_at(equation.at)
+    names = plain_indices(equation.at)
     if equation.over or equation.guards or names is None or set(equation.free) != set(names):
         return False
     if not equation.reads:
@@ -148,7 +143,7 @@ def _put_in(equation: Equation, known: Mapping[str, Equation]) -> Equation:
 
 def _copied(read: Read, definition: Equation) -> Read:
     """What `read` of a copy reads in the original."""
-    names = plain_at(definition.at) or ()
+    names = plain_indices(definition.at) or ()
     values = {n: s for n, s in zip(names, read.at, strict=True) if isinstance(s, Affine)}
     if len(values) == len(names):
         return substitute_read(definition.reads[0], values)

@@ -20,14 +20,16 @@ REDUCERS: Mapping[str, str] = {"sum": "ReduceSum", "max": "ReduceMax", "prod": "
 def write(equation: Equation, reader: Reader) -> str:
     """The value of the equation's target after it."""
     name = equation.target
-    array = windowed(equation, reader, name) or _product(equation, reader, name) or _pointwise(equation, reader, name)
+    array = (
+        windowed(equation, reader, name) or _multiplied(equation, reader, name) or _pointwise(equation, reader, name)
+    )
     value = _placed(array, equation, reader, name)
     if equation.accumulate:
         value = reader.graph.node("Add", [reader.values[name], value], f"{name}/sum")
     return value
 
 
-def _product(equation: Equation, reader: Reader, name: str) -> Array | None:
+def _multiplied(equation: Equation, reader: Reader, name: str) -> Array | None:
     """A sum of products of reads: Gemm for a dense layer, MatMul or Einsum for the rest."""
     s = structure(equation, reader.tensors).literal
     slots = [factor.read for factor in s.factors]

@@ -29,10 +29,10 @@ def windowed(equation: Equation, reader: Reader, name: str) -> Array | None:
     if w is None or equation.guards or not equation.over or not all(_is_plain(span, s) for span in w.spans):
         return None
     if w.kernel is None:
-        return _pool(s, w, reader, name) if w.way == "map" else None
+        return _max_or_average_pool(s, w, reader, name) if w.way == "map" else None
     if equation.reduce != "sum" or s.number != 1 or w.way == "kernel":
         return None
-    return (_convolution if w.way == "map" else _transposed)(s, w, w.kernel, reader, name)
+    return (_conv if w.way == "map" else _conv_transpose)(s, w, w.kernel, reader, name)
 
 
 def _is_plain(span: Span, s: Structure) -> bool:
@@ -41,7 +41,7 @@ def _is_plain(span: Span, s: Structure) -> bool:
     return known and span.stride >= 1 and span.dilation >= 1
 
 
-def _convolution(s: Structure, w: Window, kernel: int, reader: Reader, name: str) -> Array | None:
+def _conv(s: Structure, w: Window, kernel: int, reader: Reader, name: str) -> Array | None:
     """Channels may be in groups; pictures of any rank, stored in any order."""
     picture, weights = s.accesses[w.image], s.accesses[kernel]
     along = {span.tap: span for span in w.spans}
@@ -51,9 +51,9 @@ def _convolution(s: Structure, w: Window, kernel: int, reader: Reader, name: str
     channel, depth = weights.axes[:2]
     deep = [k for k, axis in enumerate(picture.axes) if depth.plain in axis.indices]
     batch = [k for k, axis in enumerate(picture.axes) if axis.plain == w.batch[0]]
-    groups = _groups(channel, picture.axes[deep[0]], s, w) if len(deep) == len(batch) == 1 else None
+    groups = _group_count(channel, picture.axes[deep[0]], s, w) if len(deep) == len(batch) == 1 else None
     spans = [along[tap] for tap in taps]
-    pads = _pads(spans, s, w)
+    pads = _padding(spans, s, w)
     if groups is None or pads is None or set(s.equation.over) != {*w.inputs, *taps} or w.inputs != (depth.plain,):
         return None
     graph = reader.graph
@@ -73,7 +73,7 @@ def _convolution(s: Structure, w: Window, kernel: int, reader: Reader, name: str
     return Array(made, (*w.batch, str(channel.subscript), *(span.place for span in spans)))
 
 
-def _transposed(s: Structure, w: Window, kernel: int, reader: Reader, name: str) -> Array | None:
+def _conv_transpose(s: Structure, w: Window, kernel: int, reader: Reader, name: str) -> Array | None:
     """What a convolution's input gradient is."""
     weights, given = s.accesses[kernel], s.accesses[w.map]
     if len(w.batch) != 1 or w.groups or len(w.inputs) != 1 or s.equation.over != w.outputs or len(w.outputs) != 1:
@@ -103,12 +103,12 @@ def _transposed(s: Structure, w: Window, kernel: int, reader: Reader, name: str)
     return Array(made, tuple(map(str, s.equation.at)))
 
 
-def _pool(s: Structure, w: Window, reader: Reader, name: str) -> Array | None:
+def _max_or_average_pool(s: Structure, w: Window, reader: Reader, name: str) -> Array | None:
     """`y[n,c,i] = max[u](x[n,c,s*i+u-P])`, or a number times the sum."""
     dilations = [span.dilation for span in w.spans]
     still = [k for k in range(len(w.order)) if k not in {span.axis for span in w.spans}]
     kept = [s.accesses[w.image].axes[k].plain for k in still]
-    pads = _pads(w.spans, s, w)
+    pads = _padding(w.spans, s, w)
     if pads is None or len(kept) != 2 or None in kept or set(s.equation.over) != set(w.taps):
         return None
     graph = reader.graph
@@ -148,7 +148,7 @@ def _last(span: Span, s: Structure) -> Affine:
     return place * span.stride + tap * span.dilation + span.offset
 
 
-def _pads(spans: Sequence[Span], s: Structure, w: Window) -> list[int] | None:
+def _padding(spans: Sequence[Span], s: Structure, w: Window) -> list[int] | None:
     """What the operator pads before and after each axis; None where no padding gives these positions."""
     before, after = [], []
     for span in spans:
@@ -160,7 +160,7 @@ def _pads(spans: Sequence[Span], s: Structure, w: Window) -> list[int] | None:
     return [*before, *after]
 
 
-def _groups(channel: Axis, deep: Axis, s: Structure, w: Window) -> int | None:
+def _group_count(channel: Axis, deep: Axis, s: Structure, w: Window) -> int | None:
     """How many groups the channels are in: `W[q + Q*g, d]` on `x[d + D*g]`."""
     if not w.groups:
         return 1 if channel.plain and deep.plain else None
