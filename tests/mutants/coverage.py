@@ -98,11 +98,11 @@ class Map:
     def reaching(self, file: str, line: int, source: str) -> list[str]:
         """The checks that reach a line of a file with this text, the fastest first.
 
-        Where none does, or the line runs at import, those that reach the file.
+        Where none does, or the line runs at import, those that reach the file; all, where the file is new.
         """
-        whole = [name for name in self.checks if (name, file) in self._bits]
+        whole = [name for name in self.checks if (name, file) in self._bits] or [*self.checks]
         old = {commit: self._line(file, line, commit, source) for commit in {c for _, _, c in self.checks.values()}}
-        exact = [n for n in whole if self._bits[n, file] >> old[self.checks[n][2]] & 1]
+        exact = [n for n in whole if self._bits.get((n, file), 0) >> old[self.checks[n][2]] & 1]
         exact = exact if _is_in_function(line, source) else []
         return sorted(exact or whole, key=lambda name: self.checks[name][0])
 
