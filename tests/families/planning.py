@@ -34,7 +34,7 @@ class Planned:
             keep=frozenset(drawn.results), checked=drawn.checked, target=self.target, recipes=drawn.recipes, trace=trace
         )
         run(State(drawn.program), given, "legal", "plan")
-        plans = [each.after.steps for each in trace if each.row.phase == "plan"]
+        plans = [each.after.steps for each in trace if each.phase == "plan"]
         expected = interpret(drawn.program, drawn.arrays, drawn.sizes)
         for plan in (plans[0], plans[-1]):
             found = execute(plan, drawn.program, drawn.arrays, drawn.sizes, keep=drawn.results)
