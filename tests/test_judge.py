@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from building import A, equation, i, n, program, read, tensor
-from codegen.equation import Program, slot
+from codegen.equation import Guard, Program, slot
 from codegen.interpret import interpret
 from codegen.oracle import judge
 from codegen.oracle.whole import evaluate
+from families.writing import Family
+from sabotage import ROWS
+from test_sabotage import drawn
 
 N = A("N")
 
@@ -63,3 +68,25 @@ def test_whole_arrays_take_a_subscript_beyond_its_tensor_as_0() -> None:
     np.testing.assert_array_equal(expected["z"], [[7, 5, 6, 0]])
     for name in ("y", "z"):
         np.testing.assert_array_equal(got[name], expected[name])
+
+
+@pytest.mark.parametrize("family", {row.family.__name__: row.family for row in ROWS}.values(), ids=lambda f: f.__name__)
+def test_whole_arrays_say_what_the_interpreter_says(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "LOOPED", 0)
+    for one in drawn(family, 2):
+        found = judge.computed(one.program, one.arrays, one.sizes)
+        expected = interpret(one.program, one.arrays, one.sizes)
+        assert found is not None
+        for name in one.results:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("op", [">=", "==", "!="])
+def test_whole_arrays_compare_what_guards_read(op: Any) -> None:
+    guard = Guard(op, A("i") - 1, ((1, read("label", n)), (-2, read("keep", i))))
+    main = equation("y", (n,), [read("x", n, i)], over="i", guards=[guard], n=N, i=3)
+    tensors = [tensor("x", N, 3), tensor("label", N, dtype="int"), tensor("keep", 3, dtype="bool")]
+    made = program([*tensors, tensor("y", N, kind="result")], main)
+    rng = np.random.default_rng(2)
+    arrays = {"x": rng.normal(size=(5, 3)), "label": np.arange(5) - 2, "keep": np.array([True, False, True])}
+    np.testing.assert_allclose(evaluate(made, arrays)["y"], interpret(made, arrays)["y"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from codegen.notation import elaborate, show
 from codegen.rewrite.batch_last import batch_last, rows_of_inputs
 from codegen.rewrite.layout import composed, reordered
 from codegen.rewrite.time_major import time_major
+from families.writing import written
 from symnet.derive.network import network
 
 
@@ -87,3 +90,13 @@ def test_orders_compose() -> None:
     first, second = {"y": (2, 0, 1)}, {"y": (1, 2, 0)}
     twice = reordered(reordered(program, first), second)
     assert show(twice) == show(reordered(program, composed(first, second)))
+
+
+def test_pools_alone_keep_their_order() -> None:
+    """The product over a flattened picture is no convolution: its indices count through the axis."""
+    text = """
+        m[n,c,i,j] = max[u](x[n,c,2*i+u,j])
+        z[n,o] = sum[c,i,j](W[o,4*c+2*i+j]*m[n,c,i,j])
+    """
+    drawn = written(random.Random(0), "x(N,2,4,2) W(3,8):parameter", text, sizes={"u": 2, "i": 2})
+    assert not batch_last(drawn.program)

@@ -62,16 +62,16 @@ def chains(draw: random.Random) -> Drawn:
 
 def blocks_of_rows(draw: random.Random) -> Drawn:
     """A convolution of a picture and what follows it row by row, or not row by row."""
-    size, depth = draw.choice((4, 6)), draw.randint(1, 2)
-    after = draw.choice(("z[n,p,i,j]", "z[n,p,i,j]", f"z[n,p,{size - 1}-i,j]", "z[n,p,i,j] + z[n,p,0,j]"))
+    rows, columns, depth, stride = draw.choice((4, 6)), 4, draw.randint(1, 2), draw.choice((1, 1, 2))
+    after = draw.choice(("z[n,p,i,j]", "z[n,p,i,j]", f"z[n,p,{rows - 1}-i,j]", "z[n,p,i,j] + z[n,p,0,j]"))
     text = f"""
         h[n,d,a,b] = {activated(draw, "x[n,d,a,b]", SMOOTH)}
-        z[n,p,i,j] = sum[d,u,v](W[p,d,u,v]*h[n,d,i+u-1,j+v-1])
+        z[n,p,i,j] = sum[d,u,v](W[p,d,u,v]*h[n,d,{stride}*i+u-1,j+v-1])
         q[n,p,i,j] = {activated(draw, f"({after} + b[p])", SMOOTH)}
         y[n,p,i,j] = q[n,p,i,j]*2 + h[n,0,i,j]
     """
-    given = f"x(N,{depth},{size},{size}) W(2,{depth},3,3):parameter b(2):parameter"
-    return written(draw, given, text, sizes={"i": size, "j": size}, results=draw.choice(("y", "y q")))
+    given = f"x(N,{depth},{rows * stride},{columns}) W(2,{depth},3,3):parameter b(2):parameter"
+    return written(draw, given, text, sizes={"i": rows, "j": columns}, results=draw.choice(("y", "y q")))
 
 
 def small_steps(draw: random.Random) -> Drawn:
