@@ -64,6 +64,31 @@ def test_the_interpreter_finds_a_changed_meaning(monkeypatch: pytest.MonkeyPatch
         sn.compile(_model())
 
 
+def _misread(state: State, given: Given) -> State:
+    """A pass with a defect: a plan without its last block."""
+    return replace(state, plan=replace(state.steps, blocks=state.steps.blocks[:-1]))
+
+
+def test_the_executor_finds_a_changed_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with(monkeypatch, "3", reuse=_misread)
+    with pytest.raises((CodegenError, sn.SymnetError), match=r"the pass 'reuse' (changed|lost) "):
+        sn.compile(_model(), target="numpy")
+
+
+def _mirrored(state: State, given: Given) -> State:
+    """A pass with a defect: an order that is not the one that was taken."""
+    return replace(state, orders={name: order[::-1] for name, order in state.orders.items()})
+
+
+def test_a_wrong_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = sn.Input((4, 3), name="x")
+    model = sn.Model(x, sn.Dense(2, name="out")(sn.SimpleRNN(5, name="rnn")(x)), loss=sn.CrossEntropy())
+    right = next(row.run for row in table.PASSES if row.name == "time-major")
+    _with(monkeypatch, "3", **{"time-major": lambda state, given: _mirrored(right(state, given), given)})
+    with pytest.raises((CodegenError, sn.SymnetError), match="the pass 'time-major' changed "):
+        sn.compile(model, target="numpy")
+
+
 def test_unknown_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("SYMNET_DEBUG", "9")
     assert main(["summary", "nothing.toml"]) == 2

@@ -3,29 +3,31 @@
 0  nothing (the default)
 1  the checker runs after every pass, and commands show tracebacks
 2  and a program that a pass changed is printed on stderr
-3  and the interpreter computes the program before and after on small random arrays
+3  and programs and plans are computed before and after on small random arrays, three times
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
-from codegen.affine import Affine
 from codegen.check import check
-from codegen.equation import Dtype, Program, Tensor
+from codegen.equation import Program
 from codegen.errors import CodegenError
-from codegen.interpret import interpret
 from codegen.notation import show
+from codegen.oracle.arrays import Array
+from codegen.oracle.draw import DRAWS, Draw, arrays_of, sizes_of
+from codegen.oracle.execute import execute
+from codegen.oracle.judge import computed
 from codegen.passes.state import Given, Pass, State
+from codegen.rewrite.layout import Orders
 
 VARIABLE = "SYMNET_DEBUG"
 LEVELS = {1: "checker", 2: "programs", 3: "interpreter"}
-SIZES = (2, 3, 4, 5, 6, 7)
-"""The values of a program's size symbols, in their order, for the interpreter."""
 TOLERANCE = 1e-9
 
 
@@ -47,51 +49,77 @@ def watch(row: Pass, before: State, after: State, given: Given) -> None:
     Raises what `check` raises for an ill-formed program, PassError for a tensor whose values changed.
     """
     wanted = level()
-    if after.meant == before.meant:
+    if wanted == 0 or (after.meant == before.meant and after.plan == before.plan):
         return
-    if wanted >= 1:
-        check(after.meant)
-    if wanted >= 2:
+    check(after.meant)
+    if wanted >= 2 and row.proves != "plan":
         print(f"--- after {row.name}", *map(show, after.meant.equations), sep="\n", file=sys.stderr)
     if wanted >= 3:
-        _judge(row, before, after, given)
+        for draw in DRAWS:
+            _judge(row, before, after, given, draw)
 
 
-def _judge(row: Pass, before: State, after: State, given: Given) -> None:
-    old, new = (_values(state) for state in (before, after))
-    results = {t.name for t in before.program.tensors if t.kind == "result"}
-    names = old.keys() if row.proves == "all" else given.keep | results
-    for tensor in sorted(names & old.keys() & new.keys()):
-        if not np.allclose(new[tensor], old[tensor], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
-            by = float(np.nanmax(np.abs(np.asarray(new[tensor], float) - np.asarray(old[tensor], float))))
+def _judge(row: Pass, before: State, after: State, given: Given, draw: Draw) -> None:
+    """Compare what was meant with what is computed now."""
+    checked = tuple(sorted(given.checked.items()))
+    old = _values(before, draw, checked)
+    new = _executed(after, draw, given) if row.proves == "plan" else _values(after, draw, checked)
+    if old is None or new is None:
+        print(f"--- {row.name}: too large to be computed, and judged by nobody", file=sys.stderr)
+        return
+    must = given.keep | {t.name for t in before.program.tensors if t.kind == "result"}
+    # What nobody defines any more may still be declared.
+    names = {e.target for e in after.meant.equations} & (must if row.proves == "kept" else old.keys())
+    for tensor in sorted(names & new.keys()):
+        if not same(new[tensor], old[tensor]):
             raise PassError(
-                f"the pass '{row.name}' changed '{tensor}' by {by:.1e} (sizes {_sizes(after.meant)}):\n"
+                f"the pass '{row.name}' changed '{tensor}' by {_difference(new[tensor], old[tensor])} "
+                f"({draw.name} numbers, sizes {sizes_of(after.meant, draw)}):\n"
                 + "\n".join(f"    {show(e)}" for e in after.meant.defining(tensor))
             )
+    if lost := sorted((must & old.keys()) - new.keys()):
+        raise PassError(f"the pass '{row.name}' lost {', '.join(lost)}")
 
 
-def _sizes(program: Program) -> dict[str, int]:
-    return dict(zip(program.sizes, SIZES, strict=False))
+def same(new: Array, old: Array) -> bool:
+    """Whether two arrays agree but for rounding, with infinities and what is no number in the same places."""
+    if new.shape != old.shape:
+        return False
+    finite = np.abs(old[np.isfinite(old)]) if old.dtype == np.float64 else np.zeros(0)
+    scale = max(1.0, float(finite.max(initial=0.0)))
+    return np.allclose(new, old, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=True)
 
 
-def _values(state: State) -> dict[str, np.ndarray]:
-    """Every tensor on small random arrays, its axes as declared."""
-    sizes = _sizes(state.meant)
-    found = interpret(state.meant, _drawn(state.meant.tensors, sizes), sizes)
+def _difference(new: Array, old: Array) -> str:
+    if new.shape != old.shape:
+        return f"its shape, {old.shape} to {new.shape}"
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(np.asarray(new, float) - np.asarray(old, float))
+    return f"{np.max(apart, where=np.isfinite(apart), initial=0.0):.1e}"
+
+
+def _values(state: State, draw: Draw, checked: tuple[tuple[str, int], ...]) -> dict[str, Array] | None:
+    """Every tensor that the program means, its axes as declared; None where nobody can say."""
+    found = _meaning(state.meant, draw, checked)
+    return None if found is None else _declared(found, state.orders)
+
+
+def _executed(state: State, draw: Draw, given: Given) -> dict[str, Array]:
+    """Every tensor that the plan stores whole, its axes as declared."""
+    sizes = sizes_of(state.meant, draw)
+    arrays = arrays_of(state.meant, draw, sizes, given.checked)
+    return _declared(execute(state.steps, state.meant, arrays, sizes, keep=given.keep), state.orders)
+
+
+@lru_cache(maxsize=2 * len(DRAWS))
+def _meaning(program: Program, draw: Draw, checked: tuple[tuple[str, int], ...]) -> dict[str, Array] | None:
+    """What a program means; what it means after one pass is what it means before the next."""
+    sizes = sizes_of(program, draw)
+    with np.errstate(all="ignore"):
+        return computed(program, arrays_of(program, draw, sizes, dict(checked)), sizes)
+
+
+def _declared(values: Mapping[str, Array], orders: Orders) -> dict[str, Array]:
     return {
-        name: array.transpose(np.argsort(state.orders[name])) if name in state.orders else array
-        for name, array in found.items()
+        name: array.transpose(np.argsort(orders[name])) if name in orders else array for name, array in values.items()
     }
-
-
-def _drawn(tensors: Iterable[Tensor], sizes: dict[str, int]) -> dict[str, np.ndarray]:
-    """Random arrays for inputs and parameters; integers are 0 or 1."""
-    rng = np.random.default_rng(0)
-
-    def drawn(shape: tuple[Affine, ...], dtype: Dtype) -> np.ndarray:
-        extents = tuple(e.evaluate(sizes) for e in shape)
-        if dtype == "float":
-            return rng.uniform(0.25, 1.75, extents)  # away from the poles of logarithms and roots
-        return rng.integers(0, 2, extents) if dtype == "int" else rng.integers(0, 2, extents).astype(bool)
-
-    return {t.name: drawn(t.shape, t.dtype) for t in tensors if t.kind in ("input", "parameter")}
