@@ -17,10 +17,9 @@ from mutants.sites import Mutation, drawn, shown
 
 Row = dict[str, Any]
 """A mutation with what came of it: a line of the log."""
-WHOLE = 90.0
-"""Seconds of processor time that all checks of one mutation take when nothing is wrong."""
-QUICK, SOURCES = 12.0, 30.0
-"""Of them, those of the fastest checks of values, which come first; of the networks' sources, which follow."""
+QUICK, SOURCES, REST = 12.0, 30.0, 48.0
+"""Seconds of processor time that the checks of one mutation take when nothing is wrong: the fastest drawn equations and
+tests, the sources of networks, then more of the first."""
 
 
 def selection(known: Map, mutation: Mutation, root: Path) -> list[str]:
@@ -33,8 +32,8 @@ def selection(known: Map, mutation: Mutation, root: Path) -> list[str]:
     plain = [n for n in reaching if group(n) == "network"]
     plain.sort(key=lambda name: ("numpy" not in name, known.checks[name][0]))
     sources = _within(plain, SOURCES, known)
-    rest = _within([n for n in values if n not in quick], WHOLE - QUICK - SOURCES, known)
-    return [*quick, *sources, *rest]
+    more = [_within([n for n in some if n not in quick], REST / 2, known) for some in (tests, drawn_ones)]
+    return [*quick, *sources, *more[0], *more[1]]
 
 
 def _within(names: Sequence[str], seconds: float, known: Map) -> list[str]:
