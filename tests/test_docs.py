@@ -222,7 +222,6 @@ LISTED = {
     },
     "docs/equations.md": {"functions": FUNCTIONS, "reductions": REDUCTIONS},
     "docs/architecture.md": {
-        "passes": {row.name for row in PASSES if row.phase == "derived"},
         "lowering": {path.name for path in ROOT.glob("codegen/lower/*.py")} - {"__init__.py", "storage.py"},
         "debug levels": {"SYMNET_DEBUG", "0", *map(str, LEVELS)},
     },
@@ -233,6 +232,27 @@ LISTED = {
 def test_lists_are_complete(name: str, what: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert [item for item in LISTED[name][what] if f"`{item}`" not in text] == []
+
+
+def pass_table() -> str:
+    """The table of passes as the page on the architecture shows it."""
+    rows = [
+        f"| {row.phase} | `{row.name}` | {row.what} | {', '.join(sorted(row.targets or {'all'}))} "
+        f"| {row.proves} | {'yes' if row.optional else 'no'} |"
+        for row in PASSES
+    ]
+    return "\n".join(
+        ["| phase | pass | what it does | targets | keeps | optional |", "|---|---|---|---|---|---|", *rows]
+    )
+
+
+def test_the_table_of_passes_is_shown(request: pytest.FixtureRequest) -> None:
+    path = ROOT / "docs" / "architecture.md"
+    text = path.read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^\| phase \| pass \|.*\n(?:\|.*\n)+", text, re.MULTILINE)
+    if shown != f"{pass_table()}\n" and request.config.getoption("--update-docs"):
+        path.write_text(text.replace(shown, f"{pass_table()}\n"), encoding="utf-8")
+    assert shown == f"{pass_table()}\n", "if the change is meant: pytest --update-docs"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=PAGE_NAMES)
