@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from codegen.errors import CodegenError
 from codegen.oracle.watch import VARIABLE
-from symnet.commands import audit, bench, build, bundle, check, explain, export, predict, show, train
+from symnet.commands import audit, bench, build, bundle, check, explain, export, predict, show, train, tune
 from symnet.commands.arguments import Parser, UsageError
 from symnet.errors import SymnetError
 from symnet.suggest import did_you_mean
@@ -50,6 +50,7 @@ COMMANDS = {
     "train": Command("train a network on data", train.declare, train.run),
     "predict": Command("apply a trained network to data", predict.declare, predict.run),
     "bench": Command("time the steps of a network's training", bench.declare, bench.run),
+    "tune": Command("measure this machine, for compile --machine", tune.declare, tune.run),
     "bundle": Command("write a trained network as one file that predicts with NumPy alone", bundle.declare, bundle.run),
     "export": Command("write a network as ONNX, its parameters as safetensors", export.declare, export.run),
 }

@@ -31,6 +31,7 @@ from symnet.extras import extra
 from symnet.files import write_atomic
 from symnet.graph import Model
 from symnet.loading import loaded
+from symnet.machine.file import machine_of, remark_of
 from symnet.options import bound, choice, flag, shown, strings
 from symnet.watch.fitting import fit
 from symnet.watch.watching import Watch
@@ -51,7 +52,7 @@ def compile(
     recipes: tuple[str, ...] = (),
     remarks: tuple[str, ...] = (),
     without: tuple[str, ...] = (),
-    machine: Machine = MACHINE,
+    machine: Machine | str | Path = MACHINE,
 ) -> Network:
     """Derive the gradients of `model` and generate its module.
 
@@ -67,8 +68,10 @@ def compile(
     recipes: of "columns", "shifts" and "stacks" those to prefer for convolutions, whatever the cost model says.
     remarks: lines for the end of the module's docstring.
     without: names of passes of the compiler to leave out, and with them those that need one of these.
-    machine: what the code is to be fast on; by default a fixed one, the same everywhere.
-    Raises DefinitionError for an unknown dtype, target, recipe or pass, and for hvp or weighted without a loss.
+    machine: what the code is to be fast on: a file that `symnet tune --machine` wrote; by default a fixed one, so that
+    the same network gives the same code everywhere.
+    Raises DefinitionError for an unknown dtype, target, recipe or pass, for a machine file that is none, and for hvp
+    or weighted without a loss.
     """
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
@@ -76,8 +79,9 @@ def compile(
     choice("compile(target=)", target, TARGETS)
     for recipe in strings("compile(recipes=)", recipes):
         choice("compile(recipes=)", recipe, RECIPES)
-    for remark in strings("compile(remarks=)", remarks):
-        # They become part of the source, which is run.
+    machine = machine_of("compile(machine=)", machine)
+    remarks = (*strings("compile(remarks=)", remarks), *remark_of(machine))
+    for remark in remarks:  # they become part of the source, which is run
         if not remark.isprintable() or '"""' in remark or "\\" in remark:
             raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
     for name in strings("compile(without=)", without):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.machine.model import MACHINE, Machine
 from symnet.compile import Network
 from symnet.compile import compile as compile_model
 from symnet.drawn import drawn
@@ -55,10 +56,18 @@ class Tuned:
     costs: dict[Candidate, float]
 
 
-def tune(model: Model, dtype: str = "float32", batch_size: int = 32, length: int = 64, seconds: float = 3.0) -> Tuned:
+def tune(
+    model: Model,
+    dtype: str = "float32",
+    batch_size: int = 32,
+    length: int = 64,
+    seconds: float = 3.0,
+    machine: Machine = MACHINE,
+) -> Tuned:
     """The fastest of `CANDIDATES` for steps with this batch size; what was measured stands in its module's header.
 
     length: of sequences whose length is free.  seconds: to measure all candidates, in turn, in short bursts.
+    machine: by which each of them is compiled.
     Candidates with the same code are measured once; numba is tried where it is installed.  The fixed choice stays
     unless another is faster by 3 %.  Raises DefinitionError for a model without loss.
     """
@@ -68,18 +77,20 @@ def tune(model: Model, dtype: str = "float32", batch_size: int = 32, length: int
     for candidate in CANDIDATES:
         if candidate.target == "numba" and not installed("numba"):
             continue
-        net = compile_model(model, dtype=dtype, target=candidate.target, recipes=candidate.recipes)
+        net = compile_model(model, dtype=dtype, target=candidate.target, recipes=candidate.recipes, machine=machine)
         if all(_code(net) != _code(other) for other in nets.values()):
             nets[candidate] = net
     times = measured([_step(net, batch_size, length) for net in nets.values()], seconds)
     costs = dict(zip(nets, times, strict=True))
     best = chosen(costs)
-    remarks = [f"Tuned for batches of {batch_size} on {machine()}:", ""]
+    remarks = [f"Tuned for batches of {batch_size} on {where()}:", ""]
     width = max(len(c.name) for c in costs)
     for candidate, cost in costs.items():
         mark = "  <- chosen" if candidate == best else ""
         remarks.append(f"    {candidate.name:<{width}}  {1e3 * cost:9.3f} ms a step{mark}")
-    net = compile_model(model, dtype=dtype, target=best.target, recipes=best.recipes, remarks=tuple(remarks))
+    net = compile_model(
+        model, dtype=dtype, target=best.target, recipes=best.recipes, remarks=tuple(remarks), machine=machine
+    )
     return Tuned(net, best, costs)
 
 
@@ -108,17 +119,20 @@ def measured(steps: Sequence[Callable[[], object]], seconds: float) -> list[floa
     return [statistics.median(own) for own in found]
 
 
-def machine() -> str:
+def where() -> str:
     """What the figures were measured on."""
-    processor = platform.processor() or platform.machine() or "an unknown processor"
+    return f"{processor()}, {os.cpu_count()} cores, NumPy {np.__version__}"
+
+
+def processor() -> str:
+    """The name of the processor."""
+    found = platform.processor() or platform.machine() or "an unknown processor"
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            processor = next(
-                (line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), processor
-            )
+            found = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), found)
     except OSError:
         pass  # other systems have no such file
-    return f"{processor}, {os.cpu_count()} cores, NumPy {np.__version__}"
+    return found
 
 
 def _code(net: Network) -> str:

@@ -6,12 +6,14 @@ import argparse
 import math
 import sys
 
+from codegen.machine.model import MACHINE
 from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, whole
 from symnet.commands.network import compiled, load_model
 from symnet.commands.progress import working
 from symnet.commands.table import show
 from symnet.commands.trace import HEADER, page, rows
 from symnet.files import check_output, write_atomic
+from symnet.machine.file import read_machine
 from symnet.tune import Tuned, tune
 
 
@@ -22,6 +24,7 @@ def declare(parser: Parser) -> None:
     parser.option(
         "--tune", action="store_true", help="measure the ways to compile it here, take the fastest, say so in the file"
     )
+    parser.option("--machine", metavar="FILE", help="choose by a machine file, as symnet tune --machine writes it")
     parser.option("--batch-size", type=whole(1), metavar="N", help="of --tune (default: 32)")
     parser.option("--trace", action="store_true", help="say what each pass of the compiler did, and how long it took")
     parser.option("--trace-page", metavar="FILE.html", help="write a page that steps through the passes")
@@ -36,22 +39,24 @@ def run(args: argparse.Namespace) -> int:
     """Compile, then write or print the module."""
     for path in (args.output, args.trace_page):
         if path is not None:
-            check_output(path, [args.model])
+            check_output(path, [args.model, *([args.machine] if args.machine else [])])
     if args.tune and args.without:
         raise UsageError("symnet compile: --tune and --without do not go together; leave one out")
     if args.tune and args.target != "auto":
         raise UsageError("symnet compile: --tune chooses the target itself; leave out --target")
     if args.batch_size is not None and not args.tune:
         raise UsageError("symnet compile: --batch-size is for --tune; give both, or neither (a module takes any batch)")
+    machine = read_machine(args.machine) if args.machine else MACHINE
     model = load_model(args.model)
     way = args.target
     if args.tune:
         with working(f"measuring the ways to compile {model.name}"):
-            tuned = tune(model, dtype=args.dtype, batch_size=args.batch_size or 32)
+            tuned = tune(model, dtype=args.dtype, batch_size=args.batch_size or 32, machine=machine)
         _show(tuned, args.output is None)
         net, way = tuned.net, tuned.best.name
     else:
-        net = compiled(model, dtype=args.dtype, target=args.target, without=tuple(args.without or ()))
+        without = tuple(args.without or ())
+        net = compiled(model, dtype=args.dtype, target=args.target, without=without, machine=machine)
     if args.trace:
         show(HEADER, rows(net.trace), left=2, file=sys.stderr if args.output is None else None)
     if args.trace_page is not None:

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
+from codegen.machine.model import MACHINE, Machine
 from symnet.checkpoints.checkpoint import SUFFIX
 from symnet.commands.progress import working
 from symnet.compile import Network
@@ -31,11 +32,17 @@ def load_model(path: str, *, needs_loss: bool = False) -> Model:
 
 
 def compiled(
-    model: Model, *, dtype: str, target: str, weighted: bool = False, without: tuple[str, ...] = ()
+    model: Model,
+    *,
+    dtype: str,
+    target: str,
+    weighted: bool = False,
+    without: tuple[str, ...] = (),
+    machine: Machine = MACHINE,
 ) -> Network:
     """The compiled network; says on a terminal that it is being made."""
     with working(f"deriving and compiling {model.name}"):
-        return compile_model(model, dtype=dtype, target=target, weighted=weighted, without=without)
+        return compile_model(model, dtype=dtype, target=target, weighted=weighted, without=without, machine=machine)
 
 
 def signature(module: ModuleType) -> Signature:
