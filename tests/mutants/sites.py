@@ -189,6 +189,8 @@ class _Finder(ast.NodeVisitor):
             self.replace(node.func, CALLED[node.func.id], "min, max, any, all")
         arguments: list[ast.AST] = [*node.args, *node.keywords]
         for k, argument in enumerate(arguments):
+            if isinstance(argument, ast.keyword) and argument.arg == "strict":
+                continue  # which only checks
             start, end = self.span(argument)
             if k + 1 < len(arguments):
                 end = self.span(arguments[k + 1])[0]
