@@ -67,7 +67,8 @@ class Function:
             return f"{self.whole(View(view.base, view.ops[:-1]))}.T"
         at = tuple(Affine.of(f" {k}") for k in range(len(self.arrays.shape(view))))
         source, places = self.arrays.element(view, at)
-        return self.array(source if places == at else View(view.base, view.ops))
+        same = places == at and self.arrays.shape(source) == self.arrays.shape(view)
+        return self.array(source if same else View(view.base, view.ops))
 
     def place(self, subscript: Affine) -> str:
         """A subscript."""

@@ -137,7 +137,8 @@ def lower_equation(equation: Equation, storage: Storage) -> list[Step]:
         return steps
     if (found := two_operands(equation, storage)) is not None:
         product, parts = found
-        return [*parts, *lower_equation(product, storage)]
+        storage.prelude += parts  # before whatever the product has prepared of them
+        return lower_equation(product, storage)
     if plain_indices(equation.at) is None or not _within(equation, storage):
         rule = scatter if is_sliceable(equation, storage) else scatter_lookup
         return rule(equation, storage, lower_equation)
