@@ -70,7 +70,9 @@ def kernel(step: Kernel, function: Function) -> None:
 
     writer = PointWriter(known, tuple(n for n, _ in axes), array, function.real, function.local)
     for k, part in enumerate(parts):
-        writer.write(part, any(part.result in leaves(p.tree) for p in parts[k + 1 :]))
+        read = any(part.result in leaves(p.tree) for p in parts[k + 1 :])
+        if part.stored or read:
+            writer.write(part, read)
     results = [place(part.result) for part in parts if part.stored]
     function.add(function.loops(axes, results), *writer.lines)
 
