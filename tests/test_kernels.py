@@ -83,6 +83,20 @@ def test_a_value_stays_until_its_last_use() -> None:
     assert max(net.module.check().values()) < 1e-6
 
 
+def test_blocks_of_arrays_whose_names_fill_a_line() -> None:
+    """An array of a block stays an array where its line has to be broken."""
+    sizes = "length_of_the_sequence_of_queries", "length_of_the_sequence_of_keys_and_values"
+    x, mask = sn.Input(sizes, name="x"), sn.Input(sizes[1:], name="mask", dtype="bool")
+    text = "y[n,s,t] = where(m[n,t], exp(x[n,s,t])*tanh(2*x[n,s,t]) + sin(x[n,s,t])*cos(3*x[n,s,t]), 0)"
+    layer = sn.Formula(text, name="a" * 80)(x=x, m=mask)
+    net = sn.compile(sn.Model([x, mask], layer, loss=sn.SquaredError()), dtype="float64", target="numpy")
+    assert "for rows in blocks(N, 8):" in net.source
+    rng = np.random.default_rng(0)
+    a, m = rng.normal(size=(3, 4, 5)), rng.random((3, 5)) < 0.6
+    expected = np.where(m[:, None], np.exp(a) * np.tanh(2 * a) + np.sin(a) * np.cos(3 * a), 0)
+    np.testing.assert_allclose(net.module.forward({}, {"x": a, "mask": m}), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("samples", [1, 2, 5])
 def test_blocks_of_rows_cover_every_row(samples: int) -> None:
     small = MACHINE.changed(caches={"second": 2 * 64 * blocked.ARRAYS})

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
-from codegen.emit.layout import WIDTH, bracketed
+from codegen.emit.layout import assigned
 from codegen.emit.optree import Leaf, Node, Tree
 from codegen.emit.ufuncs import Operand
 from codegen.equation import Dtype
@@ -108,8 +108,7 @@ class Block:
         pairs = [(name, f"{text}[rows]") for text, name in self.views.items()]
         pairs += [(name, f"{text}[: len({out})]") for text, name in self.scratch.items()]
         for name, text in pairs:
-            line = f"{pad}    {name} = {text}"
-            lines += [line] if len(line) <= WIDTH else bracketed(f"{name} = (", [text], ")", indent + 4)
+            lines += assigned(f"{name} = ", text, indent + 4)
         return lines
 
     def _name(self, text: str) -> str:

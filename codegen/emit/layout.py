@@ -95,20 +95,21 @@ def _links(text: str) -> list[tuple[str, str, str]]:
     return [*links[:-1], (lead, inner, close + text[start:])]
 
 
-def assigned(head: str, source: str) -> list[str]:
+def assigned(head: str, source: str, indent: int = 8) -> list[str]:
     """An assignment of one call, subscript or method chain, broken at its last brackets."""
-    line = f"{' ' * 8}{head}{source}"
+    pad = " " * indent
+    line = f"{pad}{head}{source}"
     if len(line) <= WIDTH:
         return [line]
     if source[-1] not in ")]":
-        return [f"{' ' * 8}{head}(", f"{' ' * 12}{source}", f"{' ' * 8})"]
+        return [f"{pad}{head}(", f"{pad}    {source}", f"{pad})"]
     depth, start = 0, 0
     for k in range(len(source) - 1, -1, -1):
         depth += (source[k] in ")]") - (source[k] in "([")
         if depth == 0:
             start = k + 1
             break
-    return bracketed(head + source[:start], split_arguments(source[start:-1]), source[-1], 8)
+    return bracketed(head + source[:start], split_arguments(source[start:-1]), source[-1], indent)
 
 
 def split_arguments(text: str) -> list[str]:
