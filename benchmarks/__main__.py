@@ -1,6 +1,7 @@
 """Everything: the race, the growth with the batch, and the cost model's regret.
 
 python -m benchmarks [--rounds N] [--burst SECONDS] [--unseen] [--output FILE] [--readme]
+python -m benchmarks --against COMMIT [-w WORKLOAD ...] [-i CONTENDER ...]   this tree against an earlier one
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, table, unseen
+from benchmarks import against, growth, table, unseen
 from benchmarks.machine import described, machine
 from benchmarks.peers import CONTENDERS
 from benchmarks.race import Parser, Result, add_times, check_times, known, lines, offered, race
@@ -47,8 +48,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--unseen", action="store_true", help="race the networks of benchmarks/unseen.py too")
     parser.add_argument("--output", default=str(RESULTS), metavar="FILE.json", help="where the results go")
     parser.add_argument("--readme", action="store_true", help="put the tables into the README")
+    against.options(parser)
     args = parser.parse_args(words)
     check_times(parser, args)
+    if args.against is not None:
+        return against.run(parser, args)
     try:
         check_output(args.output)
         if args.readme:

@@ -26,9 +26,14 @@ class Lost(Exception):
 
 
 class Process:
-    """One contender on one workload, started at once; `answer` and the others wait, and raise Lost."""
+    """One contender on one workload, started at once; `answer` and the others wait, and raise Lost.
 
-    def __init__(self, name: str, workload: Workload, settings: Mapping[str, str], folder: Path) -> None:
+    folder: for its files.  root: of the packages that it imports.
+    """
+
+    def __init__(
+        self, name: str, workload: Workload, settings: Mapping[str, str], folder: Path, root: Path = ROOT
+    ) -> None:
         stem = "".join(c if c.isalnum() else "_" for c in f"{name} {workload.name}")
         self.file, self.log = folder / f"{stem}.npz", folder / f"{stem}.log"
         with self.log.open("w", encoding="utf-8") as log:
@@ -38,8 +43,8 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                cwd=ROOT,
-                env={**environment(), **settings, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+                cwd=root,
+                env={**environment(), **settings, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
             )
 
     def burst(self, seconds: float) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import machine, table
+from benchmarks import against, machine, table
+from benchmarks.__main__ import main as everything
 from benchmarks.grid import UNSEEN
 from benchmarks.layers import trace
 from benchmarks.peers import CONTENDERS, DESCRIBED, generated
@@ -126,6 +128,52 @@ def test_tables_go_into_the_readme(tmp_path: Path) -> None:
 def test_a_ratio_that_rounds_to_nothing_has_a_mean_too() -> None:
     raced = {"conv": {"symnet": measured(1e-6), "torch": measured(1.0)}, "lost": {"symnet": measured(1e-3)}}
     assert table.unseen(raced).endswith("1 of 1 below 1; geometric mean 0.00, worst 0.00.")
+
+
+def test_this_tree_against_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--against", "HEAD", "-w", "W1", "-i", "symnet-1", "--rounds", "2", "--burst", "0.01"]
+    if not (against.ROOT / ".git").exists():
+        pytest.skip("no repository")
+    assert everything(small) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"  W1 +symnet-1 +[\d.]+ ms then +[\d.]+ ms now   x \d+\.\d{3}", out[-3])
+    assert out[-2].startswith("all ways: geometric mean x ") and out[-1].endswith("(W1), of 1")
+    for name in ("nothing-of-this-name", "--all"):
+        with pytest.raises(SystemExit):
+            everything([f"--against={name}"])
+        assert f"--against: '{name}' is no commit of this repository" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        everything(["--against", "HEAD", "-w", "W0"])
+
+
+def test_ratios_come_to_a_mean_and_a_worst() -> None:
+    found = {"A": {"x": against.Pair(2.0, 1.0, 0.5), "y": against.Pair(1.0, 4.0, 4.0)}, "B": {}}
+    text = against.summary(found)
+    assert text[0] == "all ways: geometric mean x 1.414, worst x 4.000 (A y), of 2"
+    assert text[1] == "the fastest way of each network: geometric mean x 1.000, worst x 1.000 (A), of 1"
+
+
+def test_another_result_is_not_timed() -> None:
+    class Fake:
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def answer(self) -> dict[str, float]:
+            return {"ready": 0.0}
+
+        def reached(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+            given = parameters(WORKLOADS["W1"])
+            return {name: self.factor * array + 1 for name, array in given.items()}, np.ones(3)
+
+        def burst(self, seconds: float) -> dict[str, float]:
+            return {"median": seconds * self.factor}
+
+    def raced(factor: float) -> against.Pair:
+        return against._raced(Fake(1.0), Fake(factor), WORKLOADS["W1"], 1, 0.001)  # type: ignore[arg-type]
+
+    assert raced(1.0) == against.Pair(0.001, 0.001, 1.0)
+    with pytest.raises(against.Lost, match="differs from that of the other commit"):
+        raced(1.5)
 
 
 def test_machine_is_described() -> None:
