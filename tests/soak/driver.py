@@ -17,7 +17,7 @@ from soak.kinds import Kind, Verdict
 from soak.shrinking import shrunk
 
 LIMIT = 20
-"""Seconds for one case."""
+"""Seconds for one case; six times that where a compiler takes most of it."""
 SEEDS = 5
 """How many seeds a report keeps of a kind of refusal."""
 
@@ -97,6 +97,7 @@ class Report:
 
 def judged(kind: Kind, case: Any, target: str, limit: int = LIMIT) -> Verdict:
     """The verdict of a case; an exception that passes through is a failure of the exception's class."""
+    limit = 6 * limit if target == "numba" else limit
     try:
         with limited(limit):
             return kind.judge(case, target)
