@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import symnet as sn
 from judging import TARGETS, judged, module
+from uncompiled import plain, uncompiled
 
 RNG = np.random.default_rng(5)
 
@@ -69,3 +71,37 @@ def test_what_an_arg_max_over_one_point_does_not_read(target: str) -> None:
     text = "y[n,z] = argmax[f](sum[b](1))\ny[n,2*c+a] += x[n,a,c]"
     made = module(text, target, {"x": x}, sizes={"c": 1, "a": 1, "z": 1, "f": 1, "b": 1})
     judged(made, {"x": x}, x[:, :, 0], {})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("padding", [0, 1, 2, 3])
+def test_taps_beside_an_axis_of_one_point(padding: int, target: str) -> None:
+    """Of the four diagonals `i+j` the one at `padding` reads the only column, the others read zeros."""
+    text = f"y[n,o] = sum[i](sum[f,j](p[i,f,j]*x[n,o+f,i+j-{padding}]))"
+    x, p = RNG.normal(size=(3, 3, 1)), RNG.normal(size=(2, 2, 3))
+    made = module(text, target, {"x": x}, params={"p": "i,f,j"}, sizes={"o": 2, "i": 2, "f": 2, "j": 3})
+    diagonal = sum(p[i, :, padding - i] for i in range(2) if 0 <= padding - i < 3)
+    right = np.stack([x[:, o : o + 2, 0] @ diagonal for o in range(2)], 1)
+    judged(made, {"x": x}, right, {"f.p": p})
+
+
+def test_a_line_that_is_broken_keeps_its_values_apart() -> None:
+    """A long line of a compiled kernel computes part of itself before, which a later line has a name for."""
+    pytest.importorskip("numba")
+    first, second = sn.Input((1,), name="x1"), sn.Input((1,), name="x2")
+    text = "y[n,k] = sum[c](x1[n,c] + W0[k])/(0.5 + sigmoid(x2[n,k] + W1[k]))"
+    layer = sn.Formula(text, params={"W0": "1", "W1": "k"}, sizes={"k": 1, "c": 1}, name="f")
+    model = sn.Model([first, second], layer(x1=first, x2=second), loss=sn.MeanSquaredError(), name="m")
+    with uncompiled("numba"):
+        made = sn.compile(model, dtype="float64", target="numba", wrt_inputs=True).module
+        plain(vars(made), "numba")
+    inputs = {"x1": RNG.normal(size=(3, 1)), "x2": RNG.normal(size=(3, 1))}
+    params, goal = {"f.W0": RNG.normal(size=1), "f.W1": RNG.normal(size=1)}, np.zeros((3, 1))
+    half = 1 / (1 + np.exp(-inputs["x2"] - params["f.W1"]))
+    output = (inputs["x1"] + params["f.W0"]) / (0.5 + half)
+    slopes = 2 * output / 3
+    right = {"x1": slopes / (0.5 + half), "x2": -slopes * output / (0.5 + half) * half * (1 - half)}
+    found = made.loss_and_grads(params, inputs, goal)[1]
+    for name, gradient in right.items():
+        np.testing.assert_allclose(found[name], gradient, rtol=1e-9)
+        np.testing.assert_allclose(found["f.W0" if name == "x1" else "f.W1"], gradient.sum(0), rtol=1e-9)

@@ -64,7 +64,7 @@ class PointWriter:
         for part in operations(tree):
             if part != tree and self._deserves_name(part, counts[part]):
                 self._define(part)
-        self._line(goal, tree, truth)
+        self._line(lambda: goal, tree, truth)
 
     def _deserves_name(self, part: Node, count: int) -> bool:
         if self._is_boolean(part):
@@ -73,23 +73,27 @@ class PointWriter:
         return called or count > 1
 
     def _define(self, part: Node) -> None:
-        name = self._variable(STEMS.get(part.ufunc, part.ufunc))
-        self._line(name, part)
-        self.names[part] = name
+        self.names[part] = self._line(lambda: self._variable(STEMS.get(part.ufunc, part.ufunc)), part)
 
     def _variable(self, stem: str) -> str:
         """A name that nothing has yet."""
         return self.unused(stem, self.names.values())
 
-    def _line(self, goal: str, tree: Tree, truth: bool = False) -> None:
-        """`goal = tree`; while that is too long a line, its longest part gets a variable before it."""
-        room = WIDTH - 4 * (len(self.axes) + 1) - len(goal) - len(" = ")
-        while len(text := self.condition(tree) if truth else self._value(tree)) > room:
-            parts = [p for p in self._written(tree) if p != tree and not self._is_boolean(p)]
+    def _line(self, goal: Callable[[], str], tree: Tree, truth: bool = False) -> str:
+        """`goal = tree`; while that is too long a line, its longest part gets a variable before it.  The goal's name.
+
+        A goal that is new is named last: a part before it may take the name that it would have had.
+        """
+        while True:
+            text, name = self.condition(tree) if truth else self._value(tree), goal()
+            room = WIDTH - 4 * (len(self.axes) + 1) - len(name) - len(" = ")
+            within = self._written(tree) if len(text) > room else []
+            parts = [p for p in within if p != tree and not self._is_boolean(p)]
             if not parts:
                 break
             self._define(max(parts, key=lambda p: (len(t := self._value(p)) <= room, len(t))))
-        self.lines.append(f"{goal} = {text}")
+        self.lines.append(f"{name} = {text}")
+        return name
 
     def _written(self, tree: Tree) -> list[Node]:
         """The operations that the text of `tree` spells out: not those within a value that has a name."""
