@@ -12,8 +12,9 @@ import pytest
 import sympy
 
 import codegen.emit.scalar as emitted
+import codegen.passes.rewritings as rewriting
 import symnet as sn
-import symnet.derive.network as rewriting
+import symnet.derive.network as derivation
 import symnet.verify.declared as declared
 from codegen.equation import Program
 from layer_models import LAYERS, model
@@ -108,8 +109,8 @@ def test_a_wrong_gradient_alone(check: Callable[..., tuple[int, str]], monkeypat
         wrong = [e.with_(body=2 * e.body) if e.target == "d_out.bias" else e for e in made.equations]
         return made.with_equations(wrong)
 
-    rewritten = rewriting.rewrite
-    monkeypatch.setattr(rewriting, "rewrite", doubled)
+    rewritten = derivation.rewrite
+    monkeypatch.setattr(derivation, "rewrite", doubled)
     status, text = check(DENSE)
     assert status == 1
     assert "1 of 4 gradients are wrong (error above 1e-06): out.bias" in text
@@ -161,7 +162,7 @@ def test_larger_networks_are_read_by_whole_arrays_and_sampled(
     status, text = check(DENSE)
     assert status == 0 and "computed over whole arrays" in text and "to bound" not in text
     network = from_table(tomllib.loads(DENSE))
-    monkeypatch.setattr(declared, "BUDGET", 8 * declared._work(network.program, small_sizes(network, 3)))
+    monkeypatch.setattr(declared, "BUDGET", 8 * declared.work(network.program, small_sizes(network, 3)))
     monkeypatch.setattr(declared, "WHOLE", 1)
     status, text = check(DENSE)
     assert status == 0

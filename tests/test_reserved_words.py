@@ -22,9 +22,11 @@ import symnet as sn
 from codegen.emit.native_direct import CONVOLUTION, GRADIENT
 from codegen.emit.native_direct_tiles import TILES
 from codegen.emit.numexpr import WORDS as OF_NUMEXPR
+from codegen.equation import Program
 from codegen.functions import FUNCTIONS
 from codegen.ir.names import BUILTINS, KEYWORDS, SOFT_KEYWORDS, allocate, defined
 from codegen.notation.words import REDUCTIONS, reserved
+from codegen.passes.state import Given
 from symnet.assemble import module_names
 from symnet.graph import WORKSPACE
 from symnet.options import RESERVED, identifier
@@ -164,7 +166,15 @@ def _differentiated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["symnet.compile"], "network", _network)
 
 
-_network = cache(sys.modules["symnet.compile"].network)
+_differentiated = sys.modules["symnet.compile"].network
+_programs: dict[tuple[sn.Model, bool], Program] = {}
+
+
+def _network(model: sn.Model, wrt_inputs: bool, given: Given) -> Program:
+    key = (model, wrt_inputs)
+    if key not in _programs:
+        _programs[key] = _differentiated(model, wrt_inputs, given)
+    return _programs[key]
 
 
 def _same_as_usual(build: Build, words: Sequence[str], target: str) -> None:

@@ -22,7 +22,7 @@ COUNT = 12
 def drawn(family: Family, count: int = COUNT) -> list[Drawn]:
     """The first programs of a family; what the language refuses is drawn again."""
     found: list[Drawn] = []
-    for number in range(2 * count):
+    for number in range(2 * COUNT):
         try:
             found.append(family(random.Random(f"{family.__name__} {number}")))
         except CodegenError:
