@@ -163,9 +163,10 @@ def _copies(
         return []
     found = []
     for values in itertools.product(*(range(box[n].const) for n in along)):
-        at = tuple(s.substitute({n: Affine.of(v) for n, v in zip(along, values, strict=True)}) for s in affine(read))
         ranges = {n: Affine.of(v) for n, v in zip(along, values, strict=True)}
-        if _is_beside(at, shape):
+        at = tuple(s.substitute(ranges) for s in affine(read))
+        beside = (s.is_constant and s.const and size == ONE for s, size in zip(at, shape, strict=True))
+        if any(beside):  # wherever the window is, the tap reads a zero
             continue
         source: list[Affine | Slice] = []
         axes: list[str] = []
@@ -186,11 +187,6 @@ def _copies(
         moved = transposed(view, tuple(axes.index(n) for n in kept), kept)
         found.append((tuple(parts[n] for n in order), moved))
     return found
-
-
-def _is_beside(at: Sequence[Affine], shape: Sequence[Affine]) -> bool:
-    """Whether a tap reads beside an axis of one point, wherever the window is."""
-    return any(s.is_constant and s.const != 0 and size == ONE for s, size in zip(at, shape, strict=True))
 
 
 def _clipped(subscript: Affine, size: Affine, box: Mapping[str, Affine]) -> tuple[str, Slice, Slice] | None:
