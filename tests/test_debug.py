@@ -75,6 +75,18 @@ def test_the_executor_finds_a_changed_plan(monkeypatch: pytest.MonkeyPatch) -> N
         sn.compile(_model(), target="numpy")
 
 
+def _without_arrays(state: State, given: Given) -> State:
+    """A pass with a defect: a plan that makes arrays for the inputs alone."""
+    inputs = [item for item in state.steps.setup if item.name in ("x", "target")]
+    return replace(state, plan=replace(state.steps, setup=inputs))
+
+
+def test_a_plan_that_cannot_run_is_named_with_its_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with(monkeypatch, "3", reuse=_without_arrays)
+    with pytest.raises((CodegenError, sn.SymnetError), match="the pass 'reuse' made a plan that cannot run: "):
+        sn.compile(_model(), target="numpy")
+
+
 def _mirrored(state: State, given: Given) -> State:
     """A pass with a defect: an order that is not the one that was taken."""
     return replace(state, orders={name: order[::-1] for name, order in state.orders.items()})

@@ -13,8 +13,8 @@ from families.judging import sabotaged
 from families.writing import Drawn, Family
 from sabotage import ROWS
 
-BROKEN = (AssertionError, ArithmeticError, AttributeError, CodegenError, LookupError, NameError, TypeError, ValueError)
-"""What a broken pass runs into, if it does not give wrong numbers."""
+BROKEN = (AssertionError, ArithmeticError, AttributeError, CodegenError, LookupError, TypeError, ValueError)
+"""What a broken pass runs into, if it gives no wrong numbers; a NameError would be a mistake of the wrong function."""
 COUNT = 12
 """Programs of a family."""
 

@@ -161,6 +161,22 @@ def test_windows(name: str) -> None:
         assert set(getattr(w, role)) == set(names), role
 
 
+def test_the_gradient_of_a_pool_by_its_recorded_arg_max() -> None:
+    sizes = {"t": 4, "u": 2, "c": 3}
+    shapes: dict[str, tuple[int | str, ...]] = {"dx": ("N", 8, 3), "k": ("N", 4, 3), "dm": ("N", 4, 3)}
+    made_so = made("dx[n,2*t+u,c] = sum[| k[n,t,c] == u](dm[n,t,c])", shapes, sizes)
+    w = structure(made_so, tensors(shapes)).window
+    assert w is not None and (w.way, w.image, w.map, w.kernel) == ("image", 0, 1, None)
+    assert w.choice is not None and w.choice.tensor == "k"
+
+
+def test_what_is_a_copy() -> None:
+    copied = reading("y[n,i] = x[n,2*i]", y=("N", 3), x=("N", 6)).copy
+    assert copied is not None and copied.tensor == "x"
+    assert reading("y[n,i] = 2*x[n,i]", y=("N", 3), x=("N", 3)).copy is None
+    assert reading("y[n,i] = x[n,i]**2", y=("N", 3), x=("N", 3)).copy is None
+
+
 @pytest.mark.parametrize(
     ("text", "shapes"),
     [

@@ -69,5 +69,12 @@ def test_the_command_prints_a_table_and_writes_a_page(tmp_path: Path, capsys: py
 
 def test_the_nearest_pass_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", FILE, "-o", str(tmp_path / "m.py"), "--without", "gate"]) == 2
-    assert "unknown 'gate'; did you mean 'gates'?" in capsys.readouterr().err
+    assert "symnet compile: --without: unknown 'gate'; did you mean 'gates'?" in capsys.readouterr().err
     assert main(["compile", FILE, "-o", str(tmp_path / "m.py"), "--without", "lower"]) == 2
+
+
+def test_a_page_ends_in_html(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compile", FILE, "-o", str(tmp_path / "m.py"), "--trace-page", str(tmp_path / "passes.txt")]
+    assert main(words) == 2
+    assert "expected a file name that ends with .html, got '.txt'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ from codegen.affine import Affine
 from codegen.analysis.access import Access, access
 from codegen.analysis.contraction import Contraction, contraction
 from codegen.analysis.window import Window, window
-from codegen.equation import Equation, Read, Tensor, all_reads, index_symbol, indices_of, slot, slots_of
+from codegen.equation import Equation, Read, Tensor, all_reads, index_symbol, indices_of, slots_of
 from codegen.ir.edit import points, without_points
 
 KEY = "structure"
@@ -178,6 +178,3 @@ def structure(equation: Equation, tensors: Mapping[str, Tensor]) -> Structure:
 def _factors(body: sympy.Expr) -> tuple[sympy.Expr, ...]:
     number, rest = body.as_coeff_Mul()
     return (number, *sympy.Mul.make_args(rest)) if number != 1 else tuple(sympy.Mul.make_args(rest))
-
-
-__all__ = ["Factor", "Index", "Structure", "slot", "structure"]

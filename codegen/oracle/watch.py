@@ -19,7 +19,7 @@ from codegen.check import check
 from codegen.equation import Program
 from codegen.errors import CodegenError
 from codegen.notation import show
-from codegen.oracle.arrays import Array
+from codegen.oracle.arrays import Array, PlanError
 from codegen.oracle.draw import DRAWS, Draw, arrays_of, sizes_of
 from codegen.oracle.execute import execute
 from codegen.oracle.judge import computed
@@ -63,7 +63,10 @@ def _judge(row: Pass, before: State, after: State, given: Given, draw: Draw) -> 
     """Compare what was meant with what is computed now."""
     checked = tuple(sorted(given.checked.items()))
     old = _values(before, draw, checked)
-    new = _executed(after, draw, given) if row.proves == "plan" else _values(after, draw, checked)
+    try:
+        new = _executed(after, draw, given) if row.proves == "plan" else _values(after, draw, checked)
+    except PlanError as error:
+        raise PassError(f"the pass '{row.name}' made a plan that cannot run: {error}") from error
     if old is None or new is None:
         print(f"--- {row.name}: too large to be computed, and judged by nobody", file=sys.stderr)
         return

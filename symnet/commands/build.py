@@ -7,13 +7,15 @@ import math
 import sys
 
 from codegen.machine.model import MACHINE
-from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, whole
+from codegen.passes.table import OPTIONAL
+from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, ending, whole
 from symnet.commands.network import compiled, load_model
 from symnet.commands.progress import working
 from symnet.commands.table import show
 from symnet.commands.trace import HEADER, page, rows
 from symnet.files import check_output, write_atomic
 from symnet.machine.file import read_machine
+from symnet.options import choice
 from symnet.tune import Tuned, tune
 
 
@@ -40,6 +42,10 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.output, args.trace_page):
         if path is not None:
             check_output(path, [args.model, *([args.machine] if args.machine else [])])
+    if args.trace_page is not None:
+        ending("symnet compile", args.trace_page, (".html",))
+    for name in args.without or ():
+        choice("symnet compile: --without", name, OPTIONAL)
     if args.tune and args.without:
         raise UsageError("symnet compile: --tune and --without do not go together; leave one out")
     if args.tune and args.target != "auto":
