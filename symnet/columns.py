@@ -1,12 +1,15 @@
 """The columns of a table as samples of a network: which are its input, which is the target.
 
 Unless they are named the target is the last column and the input all others.  Where the line of names speaks against
-that, nothing is guessed: a column that is called like a target stands elsewhere, or one only counts the rows.
+that, nothing is guessed: a column that is called like a target stands elsewhere, or one only counts the rows.  In a
+file without names a first column that counts may as well be time, and is a column like any other.
 """
 
 from __future__ import annotations
 
 import math
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +18,14 @@ import numpy as np
 from symnet.errors import DataError
 from symnet.readers.table import Table, open_table
 
-TARGETS = ("label", "labels", "target", "targets", "class", "classes", "y")
-"""Names of columns that say of themselves that they are the target."""
-COUNTERS = ("", "unnamed: 0", "index", "id")
-"""Names of columns that may only count the rows."""
+TARGETS = {"label", "labels", "target", "targets", "class", "classes", "y"}
+"""Words of which a name consists that says of itself that it is the target: `label`, `Class`, `target_label`."""
+UNNAMED = re.compile(r"|unnamed: \d+(\.\d+)*|__index_level_\d+__")
+"""What libraries call a column without a name, which the index of a table of theirs is in a file."""
+COUNTERS = {"id", "index", "idx", "rowid", "row id", "row index", "row number", "row names", "rownames", "level 0", "#"}
+"""Words of names of columns that may only count the rows."""
+ENOUGH = 20
+"""So many rows of which none has the `customer_id` of another are not a few of many with a category of that name."""
 
 Shape = tuple[int | str, ...]
 
@@ -56,8 +63,10 @@ def samples(
         places = [k for k in range(len(table.names)) if k != goal]
     _check_places(table, places, goal)
     numbers = table.numbers([*places, *([] if goal is None else [goal])])
-    if chosen is None and table.named:
+    if table.named and chosen is None:
         _check_counter(table, places, numbers)
+    if table.named and columns.target is None and goal is not None:
+        _check_counter(table, [goal], numbers[:, -1:], target=True)
     y = None if goal is None else whole(numbers[:, -1])
     if several:
         shapes = inputs or {}
@@ -93,25 +102,39 @@ def _target(
             f"'{path}' has {count} columns, all of them taken by the network's input; "
             "expected one more, the target, as the last column"
         )
-    _check_last(table)
+    if table.named:
+        _check_last(table, chosen or ())
     return count - 1
 
 
-def _check_last(table: Table) -> None:
-    """Refuse the last column as the target where another one is called so, or where two are."""
-    called = [name for name in table.names if name.lower() in TARGETS]
+def _check_last(table: Table, inputs: Sequence[str]) -> None:
+    """Refuse the last column as the target where another one is called so, and is not said to be an input.
+
+    Beside an `x`, a `y` is a coordinate, if the last column says more plainly that it is the target.
+    """
+    called = [name for name in table.names if set(_words(name)) and set(_words(name)) <= TARGETS and name not in inputs]
     last = table.names[-1]
-    if table.named and len({name.lower() for name in called}) < len(called):
+    if len({name.lower() for name in called}) < len(called):
         same = ", ".join(f"'{name}'" for name in called)
         raise DataError(
             f"'{table.path}': the columns {same} have one name, and only one of them can be the target; "
             "rename or remove the others"
         )
-    if table.named and called and last not in called:
+    if last in called and last.lower() != "y" and "x" in map(str.lower, table.names):
+        called = [name for name in called if name.lower() != "y"]
+    others = [name for name in called if name != last]
+    if others:
         raise DataError(
-            f"'{table.path}': the target is taken from the last column, '{last}', but there is a column '{called[0]}'; "
-            f"say which: --target-column {called[0]}, or --target-column {last}"
+            f"'{table.path}': the target is taken from the last column, '{last}', but there is a column '{others[0]}'; "
+            "say which: " + ", or ".join(f"--target-column {shlex.quote(name)}" for name in [*others, last])
         )
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name in small letters: of `ClassLabel`, of `class_label`, and of `class label.1`, as pandas writes
+    the second of two columns of one name, the same two."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"\.\d+$", "", name))
+    return re.findall(r"[^\W_]+|#", apart.lower())
 
 
 def _check_places(table: Table, places: Sequence[int], goal: int | None) -> None:
@@ -128,16 +151,35 @@ def _check_places(table: Table, places: Sequence[int], goal: int | None) -> None
         raise DataError(f"'{table.path}': expected at least one column for the input, got none")
 
 
-def _check_counter(table: Table, places: Sequence[int], numbers: np.ndarray) -> None:
-    """Refuse a column of the input that only counts the rows, such as the index that libraries write in front."""
+def _check_counter(table: Table, places: Sequence[int], numbers: np.ndarray, *, target: bool = False) -> None:
+    """Refuse a column that only counts the rows, such as the index that libraries write in front.
+
+    The rows may be shuffled, or a part of more, so that any distinct whole numbers count.
+    """
+    part = "a part of the input; write the table without it, or name the columns of the input with --feature-columns"
+    if target:
+        part = "the target; name the target with --target-column"
     for k, place in enumerate(places):
-        name, column = table.names[place], numbers[:, k]
-        counts = len(column) > 1 and column[0] in (0, 1) and (np.diff(column) == 1).all()
-        if name.lower() in COUNTERS and counts:
-            raise DataError(
-                f"'{table.path}': column {place + 1}, '{name}', only counts the rows and would be a part of the input; "
-                "write the table without it, or name the columns of the input with --feature-columns"
-            )
+        name = table.names[place]
+        if _counts_rows(name, numbers[:, k], place):
+            raise DataError(f"'{table.path}': column {place + 1}, '{name}', only counts the rows and would be {part}")
+
+
+def _counts_rows(name: str, column: np.ndarray, place: int) -> bool:
+    """Whether a column of this name and these numbers is no measurement but the number of each row.
+
+    In front and without a name it is, whatever whole numbers it has: tables that were put one below the other, or drawn
+    from with replacement, repeat theirs.  Elsewhere numbers that repeat are those of a group, which may be a feature.
+    """
+    if not (column == np.floor(column)).all():
+        return False
+    if UNNAMED.fullmatch(name.lower()) and place == 0:
+        return True
+    if len(column) < 2 or len(np.unique(column)) < len(column):
+        return False
+    words = _words(name)
+    known = UNNAMED.fullmatch(name.lower()) is not None or " ".join(words) in COUNTERS
+    return known or (len(column) >= ENOUGH and words[-1:] == ["id"])
 
 
 def _check_several(table: Table, inputs: Mapping[str, Shape], columns: Columns) -> None:

@@ -218,14 +218,127 @@ def test_a_name_that_speaks_against_the_last_column(name: str, tmp_path: Path) -
         agree(read(tmp_path, f"y,x,{name}\n0.5,1.5,2\n0.25,1,0\n"), X, Y)  # y is a coordinate here
 
 
-@pytest.mark.parametrize("header", [",a,label", "Unnamed: 0,a,label", "id,a,label", "Index,a,label"])
-def test_a_column_that_only_counts_the_rows(header: str, tmp_path: Path) -> None:
-    for start in (0, 1):
-        rows = "".join(f"{k + start},{k / 7},{k % 2}\n" for k in range(5))
-        refused(tmp_path, f"{header}\n{rows}", "only counts the rows", "--feature-columns")
+SEVERAL = {
+    "in front, and a letter last": "label,x,y",
+    "two words": "target,a,class",
+    "capitals": "Target,a,LABEL",
+    "spaces around": " class , a , target ",
+    "no x beside y": "y,a,label",
+    "compounds": "class_label,a,TargetClass",
+    "as pandas writes a second one": "label,a,label.1",
+    "three": "y,target,class",
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_names_that_say_target(name: str, tmp_path: Path) -> None:
+    text = f"{SEVERAL[name]}\n0,1,2\n1,2,0\n0,1,1\n"
+    names = [each.strip() for each in SEVERAL[name].split(",")]
+    for labelled in (True, False):
+        signature = Signature({"x": ((1 + labelled,), "float")}, ((), "int", 3))
+        ways = [f"--target-column {each}" for each in (names[0], names[2])]
+        refused(tmp_path, text, *ways, signature=signature, labelled=labelled)
+    agree(read(tmp_path, text, goal=names[0]), [[1, 2], [2, 0], [1, 1]], [0, 1, 0])
+    agree(read(tmp_path, text, goal=names[2]), [[0, 1], [1, 2], [0, 1]], [2, 0, 1])
+
+
+def test_the_name_with_a_space_is_quoted(tmp_path: Path) -> None:
+    refused(tmp_path, "Class Label,a,b\n0,1,2\n", "--target-column 'Class Label', or")
+
+
+@pytest.mark.parametrize("header", ["x,y,label", "y,x,Class", "X,Y,target", "a,b,y", "x,x2,y", "a,classroom,label"])
+def test_one_name_that_says_target_and_is_last(header: str, tmp_path: Path) -> None:
+    """A y beside an x is a coordinate where the last column is a label."""
+    agree(read(tmp_path, f"{header}\n0.5,1.5,2\n0.25,1,0\n"), X, Y)
+
+
+def test_a_name_that_says_target_and_is_chosen_as_input(tmp_path: Path) -> None:
+    agree(read(tmp_path, "label,x,y\n0.5,1.5,2\n0.25,1,0\n", features="label,x"), X, Y)
+    refused(tmp_path, "label,x,class,y\n1,0.5,1.5,2\n", "a column 'class'", features="label,x")
+
+
+NUMBERED = {
+    "from 0": range(30),
+    "from 1": range(1, 31),
+    "shuffled": np.random.default_rng(0).permutation(30),
+    "backwards": range(30, 0, -1),
+    "a part": np.random.default_rng(0).permutation(99)[:30],
+    "a sorted part": range(3, 93, 3),
+}
+AGAIN = {"one below the other": [*range(15), *range(15)], "with replacement": [k * k % 7 for k in range(30)]}
+INDICES = (",a,label", "Unnamed: 0,a,label", "Unnamed: 0.1,a,label")
+KEYS = (
+    "id,a,label",
+    "Index,a,label",
+    "a, ID ,label",
+    "row_id,a,label",
+    "rownames,a,label",
+    "a,,label",
+    "level_0,a,label",
+)
+PRIVATE = ("customer_id,a,label", "PassengerId,a,label", "a,Sample ID,label")
+
+
+def numbered(header: str, counts: Any) -> str:
+    """A table in which the column that may count has these numbers, and the others fractions and labels."""
+    names = [name.strip() for name in header.split(",")]
+    fraction, label = names.index("a"), names.index("label")
+    rows = [["", "", ""] for _ in counts]
+    for k, (row, count) in enumerate(zip(rows, counts, strict=True)):
+        row[fraction], row[label], row[3 - fraction - label] = f"{k / 7}", f"{k % 2}", f"{count}"
+    return "\n".join([header, *map(",".join, rows)]) + "\n"
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+@pytest.mark.parametrize("header", [*INDICES, *KEYS, *PRIVATE])
+def test_a_column_that_only_counts_the_rows(header: str, name: str, tmp_path: Path) -> None:
+    text = numbered(header, NUMBERED[name])
+    for labelled in (True, False):
+        one = Signature({"x": ((2 if labelled else 3,), "float")}, ((), "int", 2))
+        refused(tmp_path, text, "only counts the rows", "input", "--feature-columns", signature=one, labelled=labelled)
+    refused(tmp_path, text, "only counts the rows", goal="label")
     one = Signature({"x": ((1,), "float")}, ((), "int", 2))
-    assert np.shape(read(tmp_path, f"{header}\n{rows}", one, features="a").x) == (5, 1)
-    assert read(tmp_path, f"{header}\n3,1,0\n5,2,1\n").count == 2  # numbers of another kind
+    assert np.shape(read(tmp_path, text, one, features="a").x) == (30, 1)
+
+
+def test_few_rows_that_are_counted(tmp_path: Path) -> None:
+    for header in (*INDICES, *KEYS):
+        refused(tmp_path, numbered(header, [2, 0, 1]), "only counts the rows")
+    for header in INDICES:
+        refused(tmp_path, numbered(header, [7]), "only counts the rows")
+    for header in (*KEYS, *PRIVATE):
+        assert read(tmp_path, numbered(header, [7])).count == 1  # one row of many, whose number may repeat
+    for header in PRIVATE:  # a few of many rows, with a category each
+        assert read(tmp_path, numbered(header, [7, 3])).count == 2
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_numbers_that_repeat(name: str, tmp_path: Path) -> None:
+    """In front and without a name they are an index all the same; with one, those of a group."""
+    for header in INDICES:
+        refused(tmp_path, numbered(header, AGAIN[name]), "only counts the rows")
+    for header in (*KEYS, *PRIVATE):
+        assert read(tmp_path, numbered(header, AGAIN[name])).count == 30
+
+
+@pytest.mark.parametrize("header", ["t,a,label", "age,a,label", "heat_index,a,label", "a,idle,label", "grid,a,label"])
+def test_ordinary_columns_of_distinct_whole_numbers(header: str, tmp_path: Path) -> None:
+    assert read(tmp_path, numbered(header, range(30))).count == 30
+
+
+@pytest.mark.parametrize("header", ["id,a,label", ",a,label", "index,a,label"])
+def test_columns_of_these_names_that_measure(header: str, tmp_path: Path) -> None:
+    assert read(tmp_path, numbered(header, np.arange(30) / 4)).count == 30
+    assert read(tmp_path, "".join(f"{k},{k / 7},{k % 2}\n" for k in range(2, 30))).count == 28  # it may be time
+
+
+def test_a_counter_is_no_target(tmp_path: Path) -> None:
+    for header in ("a,b,id", "a,b,Index", "a,b,"):
+        text = f"{header}\n0.5,1.5,4\n0.25,1,2\n0.5,2,3\n"
+        refused(tmp_path, text, "would be the target", "--target-column", signature=VALUE)
+        refused(tmp_path, text, "would be the target", signature=VALUE, features="a,b")
+        assert read(tmp_path, text, VALUE, goal=header[4:]).count == 3
+    assert read(tmp_path, "a,b,id\n0.5,1.5,2\n0.25,1,2\n").count == 2
 
 
 WRONG: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
