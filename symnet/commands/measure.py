@@ -11,6 +11,7 @@ import numpy as np
 from symnet.commands.sources import Streamed, chunks
 from symnet.data import Data
 from symnet.errors import SymnetError
+from symnet.watch.metrics import explained
 
 CHUNK = 256
 """Samples evaluated at a time: a generated module keeps a workspace as large as its batch."""
@@ -84,25 +85,26 @@ def _right(answers: np.ndarray, y: np.ndarray, decision: str | None, axis: int) 
 
 
 class _Explained:
-    """The coefficient of determination, a chunk at a time."""
+    """The coefficient of determination, a chunk at a time; arrays have a number for each column."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean: np.ndarray | float = 0.0
-        self.spread = self.rest = 0.0
+        self.mean = self.spread = self.rest = np.zeros(())
+        self.low, self.high = np.array(np.inf), np.array(-np.inf)
 
     def add(self, answers: np.ndarray, y: np.ndarray) -> None:
         """Take some samples in."""
         wanted = np.asarray(y, np.float64).reshape(answers.shape)
         mean, count = wanted.mean(axis=0), len(wanted)
         # Chan, Golub and LeVeque 1979: squares about the common mean from those about the two means.
-        between = ((mean - self.mean) ** 2).sum() * self.count * count / (self.count + count)
-        self.spread += float(((wanted - mean) ** 2).sum() + between)
+        between = (mean - self.mean) ** 2 * (self.count * count / (self.count + count))
+        self.spread = self.spread + ((wanted - mean) ** 2).sum(axis=0) + between
         self.mean = self.mean + (mean - self.mean) * count / (self.count + count)
+        self.low, self.high = np.minimum(self.low, wanted.min(axis=0)), np.maximum(self.high, wanted.max(axis=0))
         self.count += count
-        self.rest += float(((answers - wanted) ** 2).sum())
+        self.rest = self.rest + ((answers - wanted) ** 2).sum(axis=0)
 
     @property
     def r_squared(self) -> float | None:
-        """None where all targets are the same."""
-        return 1 - self.rest / self.spread if self.spread > 0 else None
+        """None where there is one sample."""
+        return float(explained(self.spread, self.rest, self.low == self.high).mean()) if self.count > 1 else None

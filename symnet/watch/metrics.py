@@ -1,7 +1,7 @@
 """Metrics: how good answers are, as numbers of an epoch.  Their names are those of scikit-learn, and so are values.
 
 Classifiers: `scores` has a column a class, or one column where there is one yes or no; `truth` and `said` are labels.
-A ratio over nothing, such as the precision of a class that is never said, is 0.
+A ratio over nothing, such as the precision of a class that is never said, is 0.  Values: every column counts alike.
 """
 
 from __future__ import annotations
@@ -42,10 +42,16 @@ def accuracy(given: Answers) -> float:
 
 
 def top(given: Answers, k: int) -> float:
-    """The share of samples whose true label is among the k with the highest scores; ties count against it."""
+    """The share of samples whose true label is among the k with the highest scores; of equal ones the last k.
+
+    Where one score tells two classes apart, the first is the accuracy.
+    """
+    if given.scores.shape[1] == 1:
+        return accuracy(given) if k == 1 else 1.0
     own = np.take_along_axis(given.scores, given.truth[:, None], 1)
-    others = np.count_nonzero(given.scores >= own, axis=1) - 1
-    return float(np.mean(others < k))
+    behind = np.arange(given.scores.shape[1]) > given.truth[:, None]
+    before = np.count_nonzero((given.scores > own) | ((given.scores == own) & behind), axis=1)
+    return float(np.mean(before < k))
 
 
 def precision(given: Answers) -> float:
@@ -85,14 +91,27 @@ def mae(given: Answers) -> float:
 
 
 def rmse(given: Answers) -> float:
-    """The root of the mean squared error."""
-    return float(np.sqrt(((given.said - given.truth) ** 2).mean()))
+    """The root of the mean squared error of a column; the mean over the columns."""
+    return float(np.sqrt(((given.said - given.truth) ** 2).mean(axis=0)).mean())
 
 
 def r2(given: Answers) -> float:
-    """The coefficient of determination, of all columns together (each by its variance); nan for constant truth."""
-    spread = float(((given.truth - given.truth.mean(axis=0)) ** 2).sum())
-    return 1 - float(((given.said - given.truth) ** 2).sum()) / spread if spread > 0 else float("nan")
+    """The coefficient of determination of a column (see `explained`); the mean over the columns; nan of one sample."""
+    if len(given.truth) < 2:
+        return float("nan")
+    spread = ((given.truth - given.truth.mean(axis=0)) ** 2).sum(axis=0)
+    rest = ((given.said - given.truth) ** 2).sum(axis=0)
+    return float(explained(spread, rest, np.ptp(given.truth, axis=0) == 0).mean())
+
+
+def explained(spread: np.ndarray, rest: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    """1 - rest / spread; where the truth is constant, 1 if there is no rest and 0 if there is.
+
+    spread, rest: sums of the squares of truth - mean, and of said - truth.  constant: whether truth is, by its numbers:
+    rounding may leave a spread.
+    """
+    ratio = np.divide(rest, spread, out=np.sign(rest), where=~constant & (spread > 0))
+    return np.asarray(1 - ratio)
 
 
 def _counts(given: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
