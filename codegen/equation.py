@@ -141,6 +141,10 @@ class Program:
         """Tensor by name."""
         return {tensor.name: tensor for tensor in self.tensors}
 
+    def __getstate__(self) -> dict[str, object]:
+        """The fields: what was found out about a program stays behind when it is copied or pickled."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     def defining(self, name: str) -> tuple[Equation, ...]:
         """The equations whose target is `name`, in order."""
         return tuple(e for e in self.equations if e.target == name)

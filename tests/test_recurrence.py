@@ -9,10 +9,11 @@ import pytest
 
 import symnet as sn
 from codegen.affine import Affine
+from codegen.analysis.loops import Recurrence
 from codegen.equation import Program, Tensor
 from codegen.errors import FormulaError
 from codegen.notation import elaborate
-from codegen.schedule import Recurrence, schedule
+from codegen.schedule import schedule
 from symnet.derive.network import network
 
 

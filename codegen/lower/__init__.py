@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codegen.affine import Affine
+from codegen.analysis.loops import Recurrence, reaches
 from codegen.equation import Equation, Program
 from codegen.lower.contraction import contraction
 from codegen.lower.direct import direct
@@ -36,7 +37,7 @@ from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Alias, Block, Plan, Step
 from codegen.rewrite.parts import in_parts
 from codegen.rewrite.shape import Checked, plain_indices
-from codegen.schedule import Recurrence, schedule, shifts
+from codegen.schedule import schedule
 from codegen.view import View
 
 
@@ -82,7 +83,7 @@ def _lowered(
     items = schedule(program)
     storage.parts = in_parts(program, items)
     loops = [item for item in items if isinstance(item, Recurrence)]
-    frames = {name: (loop.axes[name], *rim) for loop in loops for name, rim in shifts(program, loop.axes).items()}
+    frames = {name: (loop.axes[name], *rim) for loop in loops for name, rim in reaches(program, loop.axes).items()}
     looped = {name for loop in loops for name in loop.axes}
     views = {
         e.target: view for e in program.equations if e.target not in looped and (view := _alias(e, program)) is not None

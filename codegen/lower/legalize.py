@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 
 import sympy
 
+from codegen.analysis.loops import loops
 from codegen.equation import (
     SKIPPING,
     Equation,
@@ -32,7 +33,6 @@ from codegen.ir.edit import without_points
 from codegen.lower.outside import NEUTRAL, escapes, fill_outside, guarded
 from codegen.lower.storage import Storage
 from codegen.rewrite.shape import Checked
-from codegen.schedule import recurrences
 
 
 def legalize(program: Program, checked: Checked | None = None) -> Program:
@@ -41,7 +41,7 @@ def legalize(program: Program, checked: Checked | None = None) -> Program:
     checked: what is known of the values of integer tensors.
     """
     storage = Storage(program, checked or {})
-    steps = {id(e): loop.index(e) for loop in recurrences(program) for e in loop.equations}
+    steps = {id(e): loop.index(e) for loop in loops(program) for e in loop.equations}
     return program.with_equations(_legal(e, steps.get(id(e)), storage) for e in program.equations)
 
 

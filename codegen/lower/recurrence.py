@@ -17,12 +17,12 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.loops import Recurrence
 from codegen.equation import Equation, Guard, Program, Read, Tensor, index_symbol, size_symbol
 from codegen.errors import CodegenError
 from codegen.ir.edit import map_all_reads, map_read, renamed
 from codegen.lower.storage import Storage
 from codegen.plan import Block, Compute, Loop, Note, Region, Step, accesses, mapped, views_of
-from codegen.schedule import Recurrence
 from codegen.view import FULL, Slice, Take, View, names_of, taken
 
 Lower = Callable[[Equation, Storage], list[Step]]

@@ -14,18 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from codegen.affine import Affine
+from codegen.analysis.loops import loops
 from codegen.equation import Equation, Guard, Program, Read, Subscript, Tensor, indices_of, reads_of, slot
 from codegen.ir.edit import map_all_reads
 from codegen.ir.names import allocate
 from codegen.rewrite.shape import inside, shapes_of
-from codegen.schedule import recurrences
 
 
 def across(program: Program) -> Program:
     """`program` with every read of a recurrence's equations either recurrent or a slice at the step."""
     made = _Made(program)
     changed: dict[int, Equation] = {}
-    for loop in recurrences(program):
+    for loop in loops(program):
         for equation in loop.equations:
             changed[id(equation)] = made.equation(equation, loop.index(equation), frozenset(loop.axes))
     if not made.before:

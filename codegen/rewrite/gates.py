@@ -22,6 +22,7 @@ from itertools import groupby
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.loops import loops
 from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot
 from codegen.functions import Sigmoid
@@ -30,7 +31,6 @@ from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.arranged import arranged
 from codegen.rewrite.parts import part_axis
 from codegen.rewrite.shape import NOTHING, plain_indices
-from codegen.schedule import recurrences
 
 ONE, HALF = sympy.Integer(1), sympy.Rational(1, 2)
 INNER: Mapping[sympy.Expr, tuple[sympy.Rational, sympy.Expr]] = {
@@ -59,7 +59,7 @@ def gates(program: Program, keep: frozenset[str] = NOTHING) -> Program:
 
     Tensors in `keep` stay defined.
     """
-    for loop in recurrences(program):
+    for loop in loops(program):
         for name in loop.axes:
             parts = _parts(name, frozenset(loop.axes) - keep, program)
             if parts is not None:

@@ -19,6 +19,7 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.loops import loops
 from codegen.analysis.structure import structure
 from codegen.cost import operations
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot, slots_of
@@ -26,7 +27,6 @@ from codegen.ir.edit import compact, inserted
 from codegen.ir.names import allocate
 from codegen.rewrite.parts import part_of
 from codegen.rewrite.shape import NOTHING, plain_indices
-from codegen.schedule import recurrences
 
 LEAST = 2
 """Operations for which an array of its own is worth it."""
@@ -41,7 +41,7 @@ def hoisted(program: Program, keep: frozenset[str] = NOTHING) -> Program:
     tensors: list[Tensor] = []
     changed: dict[int, list[Equation]] = {}
     names = set(program.table)
-    for loop in recurrences(program):
+    for loop in loops(program):
         for equation in loop.equations:
             made, equation_ = _hoist(equation, frozenset(loop.axes), names, program)
             if made:
@@ -108,7 +108,7 @@ def _is_movable(equation: Equation, program: Program) -> bool:
 def _joined(program: Program, keep: frozenset[str]) -> Program:
     """`program` with what one part of a recurrent tensor alone reads, in the same step, put into its equation."""
     readers = Counter(r.tensor for e in program.equations for r in all_reads(e))
-    cycle = {name for loop in recurrences(program) for name in loop.axes}
+    cycle = {name for loop in loops(program) for name in loop.axes}
     single = {
         e.target: e
         for e in program.equations

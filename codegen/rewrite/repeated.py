@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import sympy
 
+from codegen.analysis.loops import loops
 from codegen.equation import Equation, Program, Read, Tensor, slot
 from codegen.ir.edit import compact
 from codegen.ir.names import allocate
 from codegen.rewrite.shape import plain_indices
 from codegen.scalars import SCALARS
-from codegen.schedule import recurrences
 
 DEAR = 10
 """Price of a function that is worth an array of its own."""
@@ -28,7 +28,7 @@ Call = tuple[type[sympy.Expr], str]
 
 def repeated(program: Program) -> Program:
     """`program` with the functions that several equations compute of a recurrent tensor as tensors of their own."""
-    looped = {name for loop in recurrences(program) for name in loop.axes}
+    looped = {name for loop in loops(program) for name in loop.axes}
     uses = Counter(call for e in program.equations for call in {c for _, _, c in _calls(e, looped, program)})
     names: dict[Call, str] = {}
     for call in (call for call, count in uses.items() if count > 1):

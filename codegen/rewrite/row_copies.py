@@ -14,11 +14,11 @@ from itertools import islice
 from typing import TypeVar
 
 from codegen.affine import Affine
+from codegen.analysis.loops import loops
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot
 from codegen.ir.edit import map_reads
 from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.parts import part_axis
-from codegen.schedule import recurrences
 
 S = TypeVar("S")
 RANK = 4
@@ -27,7 +27,7 @@ RANK = 4
 
 def row_copies(program: Program) -> Program:
     """`program` with copies for the sums over the whole of such tensors outside of their loops."""
-    for loop in recurrences(program):
+    for loop in loops(program):
         inside = {id(e) for e in loop.equations}
         for name in loop.axes:
             tensor = program.table[name]

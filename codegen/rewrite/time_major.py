@@ -13,11 +13,11 @@ are stored one after the other, `z[t,2,n,k]`: each part of a step is contiguous,
 from __future__ import annotations
 
 from codegen.affine import Affine
+from codegen.analysis.loops import loops
 from codegen.equation import Equation, Program, Read, slot
 from codegen.rewrite.layout import Orders, occurrences
 from codegen.rewrite.parts import part_axis
 from codegen.rewrite.shape import plain_indices
-from codegen.schedule import recurrences
 
 MOST_AXES = 3
 """Of tensors that follow; attention, with more of them, has products of its own."""
@@ -26,8 +26,7 @@ MOST_AXES = 3
 def time_major(program: Program) -> Orders:
     """The storage order of every recurrent value whose step axis is not in front yet, and of what goes with it."""
     orders: dict[str, tuple[int, ...]] = {}
-    loops = recurrences(program)
-    for loop in loops:
+    for loop in loops(program):
         for name, axis in loop.axes.items():
             rank = len(program.table[name].shape)
             if program.table[name].kind == "value":
@@ -37,7 +36,7 @@ def time_major(program: Program) -> Orders:
                 if order != tuple(range(rank)):
                     orders[name] = order
     if orders:
-        _follow(program, orders, frozenset(name for loop in loops for name in loop.axes))
+        _follow(program, orders, frozenset(name for loop in loops(program) for name in loop.axes))
         orders |= _tables(program, orders)
     return orders
 

@@ -19,6 +19,7 @@ from fractions import Fraction
 from math import floor
 
 from codegen.affine import Affine
+from codegen.analysis.loops import loops
 from codegen.equation import Equation, Program, Quotient, Read, Subscript, all_reads
 
 Axis = tuple[str, int]
@@ -67,27 +68,20 @@ def spans(program: Program) -> dict[str, dict[Axis, Span]]:
         if tensor.kind == "input":
             found[tensor.name] = {(tensor.name, k): Span(((k, Fraction(1)),)) for k in range(len(tensor.shape))}
     last = {equation.target: k for k, equation in enumerate(program.equations)}
+    steps = {name: along for loop in loops(program) for name, along in loop.axes.items()}
     for position, equation in enumerate(program.equations):
         if equation.stage == "backward":
             break
         mine = found.setdefault(equation.target, {})
-        shifted: set[int] = set()
         for read in all_reads(equation):
             if last.get(read.tensor, -1) >= position:
-                shifted |= _shifted(equation, read)
                 continue
             for axis, span in _through(equation, read, found.get(read.tensor, {})).items():
                 mine[axis] = join(mine.get(axis), span)
         for axis, span in mine.items():
-            if any(k in shifted for k, _ in span.steps):
-                mine[axis] = WHOLE
+            if equation.target in steps and any(k == steps[equation.target] for k, _ in span.steps):
+                mine[axis] = WHOLE  # what comes before in a recurrence, or after
     return found
-
-
-def _shifted(equation: Equation, read: Read) -> set[int]:
-    """The axes of the target along which a recurrence runs, `read` being of a tensor still to be completed."""
-    names = {n for s in read.at if isinstance(s, Affine) and s.const for n in s.names}
-    return {k for k, s in enumerate(equation.at) if isinstance(s, Affine) and s.plain in names}
 
 
 def receptive_fields(program: Program) -> dict[str, tuple[int | None, ...]]:

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from codegen.analysis.loops import loops
 from codegen.equation import Dtype, Program, Tensor
 from codegen.notation import elaborate
-from codegen.schedule import recurrences
 from symnet.errors import DefinitionError, ShapeError, located
 from symnet.layers.checks import check_output
 from symnet.layers.spelling import (
@@ -188,7 +188,7 @@ class Layer(metaclass=Strict):
         tensors = tuple(replace(n.tensor, name=f"in{k}.{n.tensor.name or 'x'}") for k, n in enumerate(inputs))
         declared = self.declare(site, tensors)
         with located(f"{self.kind} '{name}'"):
-            recurrences(Program((*tensors, *declared.tensors), declared.equations))  # refuses what no loop can run
+            loops(Program((*tensors, *declared.tensors), declared.equations))  # refuses what no loop can run
         first = Node(self, inputs, declared.output, self.layout(site, tensors, declared.output), site.roles)
         more = (Node(self, (first,), t, port=k) for k, t in enumerate(declared.further, start=1))
         return (first, *more)

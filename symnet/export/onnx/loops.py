@@ -8,9 +8,8 @@ from dataclasses import replace
 import onnx
 from onnx import helper
 
-from codegen.affine import Affine
-from codegen.equation import Equation, Read, Tensor
-from codegen.schedule import Recurrence
+from codegen.analysis.loops import Recurrence
+from codegen.equation import Equation, Tensor
 from symnet.export.onnx.equations import write
 from symnet.export.onnx.graph import ONNX_TYPES, Graph
 from symnet.export.onnx.reads import Reader
@@ -36,15 +35,15 @@ class _Loop:
         self.step = self.graph.unique("step")
 
     def write(self) -> dict[str, str]:
-        steps = [self._at_one_step(e) for e in self.loop.equations]
+        steps = [self.loop.at_step(e, self._called) for e in self.loop.equations]
         for name, axis in self.loop.axes.items():
             for k in range(self.depth[name] + 1):
                 self._declare(f"{name}@{k}", self.outer.tensors[name], axis)
         states = [f"{name}@{k}" for name, depth in self.depth.items() for k in range(1, depth + 1)]
         for state in states:
             self.values[state] = self.graph.unique(state)
-        for equation, index in steps:
-            self._run(equation, index)
+        for equation, step in zip(self.loop.equations, steps, strict=True):
+            self._run(step, self.loop.index(equation))
         return self._scan(states)
 
     def _declare(self, name: str, tensor: Tensor, axis: int) -> None:
@@ -59,36 +58,14 @@ class _Loop:
         reader = Reader(self.graph, self.tensors, self.values, scalars)
         self.values[equation.target] = write(equation, reader)
 
-    def _at_one_step(self, equation: Equation) -> tuple[Equation, str]:
-        """The equation without its step index, and that index."""
-        index = self.loop.index(equation)
-        axis = self.loop.axes[equation.target]
-        made = replace(
-            equation,
-            target=f"{equation.target}@0",
-            at=(*equation.at[:axis], *equation.at[axis + 1 :]),
-            box=tuple((n, e) for n, e in equation.box if n != index),
-            reads=tuple(self._read(r, index) for r in equation.reads),
-        )
-        return made, index
-
-    def _read(self, read: Read, index: str) -> Read:
-        axes = [k for k, s in enumerate(read.at) if isinstance(s, Affine) and index in s.names]
-        if read.tensor in self.loop.axes:
-            (axis,) = axes
-            subscript = read.at[axis]
-            assert isinstance(subscript, Affine)
-            back = subscript.const * self.sign
-            self.depth[read.tensor] = max(self.depth[read.tensor], back)
-            name = f"{read.tensor}@{back}"
-        elif len(axes) == 1 and read.at[axes[0]] == Affine.of(index):
-            (axis,) = axes
-            if self.outer.tensors[read.tensor].shape[axis] != self.loop.extent:
-                return read
-            name = self._scanned(read.tensor, axis)
-        else:
-            return read
-        return replace(read, tensor=name, at=(*read.at[:axis], *read.at[axis + 1 :]))
+    def _called(self, tensor: str, axis: int, distance: int) -> str | None:
+        """The name of a step of a tensor."""
+        if tensor in self.loop.axes:
+            back = distance * self.sign
+            self.depth[tensor] = max(self.depth[tensor], back)
+            return f"{tensor}@{back}"
+        whole = self.outer.tensors[tensor].shape[axis] == self.loop.extent
+        return self._scanned(tensor, axis) if distance == 0 and whole else None
 
     def _scanned(self, tensor: str, axis: int) -> str:
         """The name of one step of a tensor from outside."""

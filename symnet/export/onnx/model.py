@@ -16,10 +16,11 @@ import onnx
 from onnx import helper
 
 from codegen.affine import Affine
+from codegen.analysis.loops import Recurrence
 from codegen.equation import Program, Tensor, all_reads
 from codegen.passes.state import Given
 from codegen.pipeline import rewrite
-from codegen.schedule import Recurrence, schedule
+from codegen.schedule import schedule
 from symnet.errors import DefinitionError
 from symnet.export.onnx.equations import write
 from symnet.export.onnx.graph import ONNX_TYPES, OPSET, Graph
