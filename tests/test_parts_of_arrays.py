@@ -105,3 +105,26 @@ def test_a_line_that_is_broken_keeps_its_values_apart() -> None:
     for name, gradient in right.items():
         np.testing.assert_allclose(found[name], gradient, rtol=1e-9)
         np.testing.assert_allclose(found["f.W0" if name == "x1" else "f.W1"], gradient.sum(0), rtol=1e-9)
+
+
+A, B = RNG.normal(size=(2, 2, 3, 4)), RNG.normal(size=(2, 2, 3, 4))
+TILED = {
+    "z[n,(q,r)] = sum[u](a[n,q,r,u]*b[n,q,r,u])\ny[n] = max[c](z[n,c])": (A * B).sum(3).reshape(2, 6).max(1),
+    "z[n,(q,r,u)] = sum[s](a[n,q,r,s]*b[n,q,r,u])\ny[n] = max[c](z[n,c])": (
+        (A.sum(3)[..., None] * B).reshape(2, 24).max(1)
+    ),
+    "z[n,(q,r,u)] = sum[s](a[n,q,r,s]*b[n,q,r,u])\nw[n,k] = tanh(z[n,k])\ny[n] = max[c](w[n,c])": np.tanh(
+        (A.sum(3)[..., None] * B).reshape(2, 24).max(1)
+    ),
+    "z[n,q,(r,u)] = sum[s](a[n,q,r,s]*b[n,q,r,u])\ny[n,q] = logsumexp[c](z[n,q,c])": np.log(
+        np.exp((A.sum(3)[..., None] * B).reshape(2, 2, 12)).sum(2)
+    ),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("text", TILED)
+def test_a_maximum_of_a_product_that_is_written_in_tiles(text: str, target: str) -> None:
+    """Its left side names more indices than the tensor has axes to store in another order."""
+    inputs = {"a": A, "b": B}
+    judged(module(text, target, inputs, sizes={"q": 2, "r": 3}), inputs, TILED[text], {})

@@ -10,7 +10,7 @@ workspace is; slices are written where they are used.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codegen.affine import Affine
@@ -106,7 +106,7 @@ class Scope:
         first, *rest = view.ops or (None,)
         items = first.items[1:] if isinstance(first, Take) and first.items[0] == self.step else ()
         if items and (name := self.steps.get((view.base, fixed(items)))):
-            return name + "".join(map(op_text, rest if fixed(items) else (Take(items), *rest)))
+            return self._applied(name, rest if fixed(items) else (Take(items), *rest))
         local = all(isinstance(op, Take) for op in view.ops) or not self.base(view.base).startswith("w.")
         # Slices that follow a view are written in place.
         ops = list(view.ops)
@@ -143,8 +143,11 @@ class Scope:
 
     def spelled(self, view: View) -> str:
         """The view as one expression, from its base."""
-        text = self.base(view.base)
-        for op in view.ops:
+        return self._applied(self.base(view.base), view.ops)
+
+    def _applied(self, text: str, ops: Iterable[Op]) -> str:
+        """The array that `text` names, seen through `ops`."""
+        for op in ops:
             if isinstance(op, Windows):
                 self.uses_windows = True
                 text = f"windows({text}, {shape_text(op.shape)}, {_steps_text(op.steps)})"

@@ -132,7 +132,7 @@ def at_point(view: View, index: str, value: int) -> View:
 
     def item(part: Affine | Slice | None) -> Affine | Slice | None:
         if isinstance(part, Slice):
-            return Slice(part.start.substitute(values), part.step, part.length, part.full)
+            return Slice(part.start.substitute(values), part.step, part.length.substitute(values), part.full)
         return part.substitute(values) if part is not None else None
 
     ops = tuple(Take(tuple(map(item, op.items))) if isinstance(op, Take) else op for op in view.ops)

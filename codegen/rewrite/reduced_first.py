@@ -31,7 +31,7 @@ def reduced_first(program: Program) -> Orders:
         tied = next((products[name] for name in trial if name in products), None)
         if tied is None:
             continue
-        batch = sum(1 for n in indices_of(tied.at)[:-1] if all(n in indices_of(r.at) for r in tied.reads))
+        batch = sum(1 for s in tied.at[:-1] if all(set(indices_of((s,))) <= set(indices_of(r.at)) for r in tied.reads))
         orders.setdefault(read.tensor, (*range(batch), len(names) - 1, *range(batch, len(names) - 1)))
     pass_on(program, orders)
     return {
