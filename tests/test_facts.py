@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from building import tensor
 from codegen.analysis.facts import fact
+from codegen.analysis.lookups import lookups
 from codegen.analysis.loops import loops, reaches
 from codegen.equation import Program, Tensor
 from codegen.notation import elaborate, show
@@ -96,3 +97,10 @@ def test_what_no_slice_of_a_step_is_stays_as_it_is() -> None:
     (loop,) = loops(program)
     step = loop.at_step(loop.equations[0], lambda tensor, axis, distance: f"{tensor}.now")
     assert {r.tensor: len(r.at) for r in step.reads} == {"h.now": 1, "p": 2, "x.now": 1}
+
+
+def test_what_the_values_of_an_integer_tensor_select() -> None:
+    tokens = given({"E": (9, 4), "F": (7, 4), "k": ("N", "T")})
+    program = made("y[n,t,c] = E[k[n,t],c] + F[k[n,t],c]; z[n,k[n,0]] = 1", tokens, y=("N", "T", 4), z=("N", 5))
+    assert {name: [size.const for size in sizes] for name, sizes in lookups(program).items()} == {"k": [9, 7, 5]}
+    assert not lookups(rnn())

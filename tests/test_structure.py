@@ -10,13 +10,13 @@ import pytest
 
 import corpus
 from building import tensor
+from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import Structure, structure
 from codegen.equation import Equation, Tensor
 from codegen.lower.contraction import is_product
 from codegen.lower.storage import Storage
 from codegen.lower.window import window_pattern
 from codegen.notation import elaborate
-from codegen.rewrite.shape import plain_indices
 from planned import of_network
 
 
@@ -76,6 +76,39 @@ def test_the_value_of_an_integer_tensor() -> None:
     lookup, whole = s.accesses[1].axes
     assert (lookup.form, whole.form) == ("lookup", "whole") and s.accesses[1].looked == {"n", "t"}
     assert s.indices["t"].looked == {1} and s.indices["t"].held == {0} and not s.indices["t"].reduced
+
+
+def test_rows_at_tokens() -> None:
+    row = reading("y[n,t,c] = E[k[n,t],c]", y=("N", 5, 4), E=(9, 4), k=("N", 5)).lookup
+    assert row is not None and (row.tensor, row.axis, row.positions, row.rest) == ("E", 0, ("n", "t"), ("c",))
+    assert row.separate
+    s = reading("z[n,k[n]] = x[n]", z=("N", 9), x=("N",), k=("N",))
+    assert s.bracket is not None and (s.bracket.tensor, s.bracket.axis, s.bracket.rest) == ("z", 1, ("n",))
+    assert not s.bracket.separate and s.lookup is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y[n,t] = E[k[n,t],t]",  # the position stands in the row as well
+        "y[n,t] = E[k[n,0],t]",  # the token is not read as it is
+    ],
+)
+def test_rows_at_positions_that_are_not_their_own(text: str) -> None:
+    row = reading(text, y=("N", 5), E=(9, 5), k=("N", 5)).lookup
+    assert row is not None and not row.separate
+
+
+@pytest.mark.parametrize(
+    "text", ["y[n,t] = E[k[n,t],0]", "y[n,t] = E[k[n,t],k[n,0]]", "y[n,t] = 2*E[k[n,t],t]", "y[n,t] = E[n,t]"]
+)
+def test_what_is_no_row_at_a_token(text: str) -> None:
+    assert reading(text, y=("N", 5), E=("N", 5), k=("N", 5)).lookup is None
+
+
+def test_a_row_of_one_number_is_a_row() -> None:
+    row = reading("y[n,c] = E[k[n],c]", y=("N", 1), E=(9, 1), k=("N",)).lookup
+    assert row is not None and row.rest == ("c",)
 
 
 def test_indices_of_one_point_are_read_as_points() -> None:

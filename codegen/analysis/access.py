@@ -17,7 +17,7 @@ quotient  a rounded quotient                             x[i//2]
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -75,6 +75,11 @@ class Access:
     strong: bool = False
 
     @cached_property
+    def read(self) -> Read:
+        """The access as a read."""
+        return Read(self.tensor, tuple(axis.subscript for axis in self.axes), self.strong)
+
+    @cached_property
     def order(self) -> tuple[str, ...]:
         """The indices of affine subscripts as they lie, the slowest first."""
         return tuple(dict.fromkeys(name for axis in self.axes for name in axis.indices if _is_affine(axis)))
@@ -117,6 +122,12 @@ class Access:
 
 def _is_affine(axis: Axis) -> bool:
     return axis.form not in ("lookup", "quotient")
+
+
+def plain_indices(subscripts: Iterable[Subscript]) -> tuple[str, ...] | None:
+    """The names, when the subscripts are distinct plain indices; None otherwise."""
+    names = [s.plain if isinstance(s, Affine) else None for s in subscripts]
+    return tuple(n for n in names if n) if all(names) and len(set(names)) == len(names) else None
 
 
 def access(read: Read, tensors: Mapping[str, Tensor], equation: Equation) -> Access:

@@ -22,6 +22,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.analysis.access import Access, access
 from codegen.analysis.contraction import Contraction, contraction
+from codegen.analysis.lookups import Row, row
 from codegen.analysis.window import Window, window
 from codegen.equation import Equation, Read, Tensor, all_reads, index_symbol, indices_of, slots_of
 from codegen.ir.edit import points, without_points
@@ -139,6 +140,18 @@ class Structure:
         """What an elementwise equation copies, when it is one read and nothing else."""
         read = self.factors[0].read if self.elementwise and self.number == 1 and len(self.factors) == 1 else None
         return None if read is None else self.accesses[read + 1]
+
+    @cached_property
+    def lookup(self) -> Row | None:
+        """The row at a token that the equation copies, as it stands."""
+        copied = self.literal.copy
+        return None if copied is None else row(copied)
+
+    @cached_property
+    def bracket(self) -> Row | None:
+        """The row at a token that the left side is, as it stands: values are added at the tokens, under no guard."""
+        plain = self.stated.reduce == "sum" and not self.stated.guards
+        return row(self.literal.left) if plain else None
 
     @cached_property
     def contraction(self) -> Contraction | None:

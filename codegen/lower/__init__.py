@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import Recurrence, reaches
 from codegen.equation import Equation, Program
 from codegen.lower.contraction import contraction
@@ -36,7 +37,7 @@ from codegen.lower.window import window_product
 from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Alias, Block, Plan, Step
 from codegen.rewrite.parts import in_parts
-from codegen.rewrite.shape import Checked, plain_indices
+from codegen.rewrite.shape import Checked
 from codegen.schedule import schedule
 from codegen.view import View
 

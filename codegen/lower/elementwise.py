@@ -14,12 +14,12 @@ from itertools import pairwise
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Read, slot, slots_of
 from codegen.ir.edit import compact, substitute
 from codegen.lower.outside import fill_outside, guarded
 from codegen.lower.storage import Storage
 from codegen.plan import Compute, Fill, Step
-from codegen.rewrite.shape import plain_indices
 from codegen.view import Reshape, View, aligned
 
 ZERO = sympy.Integer(0)

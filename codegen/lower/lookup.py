@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.equation import (
     Equation,
     Quotient,
@@ -29,7 +30,7 @@ from codegen.lower.outside import escapes
 from codegen.lower.scatter import Lower
 from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Fill, Gather, ScatterAdd, Step
-from codegen.rewrite.shape import inside, is_valid, plain_indices
+from codegen.rewrite.shape import inside, is_valid
 from codegen.view import Reshape, View
 
 

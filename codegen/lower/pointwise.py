@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import sympy
 
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Read
 from codegen.ir.edit import without_points
 from codegen.lower.contraction import product_of
 from codegen.lower.storage import Storage, extents_of
 from codegen.lower.targets import finished, result_of, whole_result
 from codegen.plan import MatMul, Reduce, Step
-from codegen.rewrite.shape import plain_indices
 from codegen.view import Reshape, Transpose, View
 
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Program, Read, Subscript, all_reads, slot
 from codegen.functions import Maximum
 from codegen.ir.names import by_number
@@ -27,7 +28,6 @@ from codegen.lower.scatter import frame_of, tiles
 from codegen.lower.storage import Storage, affine, interior
 from codegen.machine.model import Machine
 from codegen.plan import Compute, Fill, Step
-from codegen.rewrite.shape import plain_indices
 from codegen.view import Slice, Take, View, aligned, natural
 
 

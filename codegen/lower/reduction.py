@@ -13,6 +13,7 @@ from typing import Literal
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.equation import Dtype, Equation, infinite_slot, number, slot, slots_of, with_slots
 from codegen.errors import CodegenError
 from codegen.functions import Maximum
@@ -21,7 +22,6 @@ from codegen.lower.outside import escapes, fill_outside, may_be_empty, neutral
 from codegen.lower.storage import Storage, extents_of, product
 from codegen.lower.weighted import weighted_sum
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
-from codegen.rewrite.shape import plain_indices
 from codegen.view import Reshape, View, aligned
 
 SMALLEST = sympy.Rational(1, 10**30)

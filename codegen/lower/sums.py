@@ -7,11 +7,11 @@ BLAS adds up a contiguous run several times faster than a ufunc's reduction over
 
 from __future__ import annotations
 
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, slot
 from codegen.lower.storage import Storage, extents_of
 from codegen.lower.targets import finished
 from codegen.plan import MatMul, Reduce, Step
-from codegen.rewrite.shape import plain_indices
 from codegen.view import Reshape, View, natural
 
 

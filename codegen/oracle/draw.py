@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.equation import Program, Read, Tensor, all_reads, reads_of
+from codegen.analysis.lookups import lookups
+from codegen.equation import Program, Tensor
 from codegen.oracle.arrays import Array
 
 MOST = 64
@@ -47,7 +48,7 @@ def arrays_of(program: Program, draw: Draw, sizes: Mapping[str, int], checked: M
 
     checked: integer tensors whose values lie below a number.  Of others that are subscripts, one value is outside.
     """
-    limits = _limits(program, sizes)
+    limits = {name: min(size.evaluate(sizes) for size in found) for name, found in lookups(program).items()}
     return {
         t.name: _drawn(t, draw, sizes, limits, checked) for t in program.tensors if t.kind in ("input", "parameter")
     }
@@ -68,18 +69,4 @@ def _drawn(
     found = rng.integers(0, limit if limit < 2**31 else 2, shape)
     if tensor.name in limits and tensor.name not in checked and found.size > 1:
         found.flat[-1] = limits[tensor.name]
-    return found
-
-
-def _limits(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
-    """For each tensor that is a subscript, the length of the shortest axis along which it looks up."""
-    found: dict[str, int] = {}
-    for equation in program.equations:
-        places = [(equation.target, equation.at), *((r.tensor, r.at) for r in all_reads(equation))]
-        nested = [(r.tensor, r.at) for _, at in places for r in reads_of(at)]
-        for name, at in (*places, *nested):
-            for subscript, extent in zip(at, program.table[name].shape, strict=True):
-                if isinstance(subscript, Read):
-                    limit = extent.evaluate(sizes)
-                    found[subscript.tensor] = min(limit, found.get(subscript.tensor, limit))
     return found

@@ -22,6 +22,7 @@ from itertools import groupby
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import loops
 from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot
@@ -30,7 +31,7 @@ from codegen.ir.edit import map_all_reads
 from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.arranged import arranged
 from codegen.rewrite.parts import part_axis
-from codegen.rewrite.shape import NOTHING, plain_indices
+from codegen.rewrite.shape import NOTHING
 
 ONE, HALF = sympy.Integer(1), sympy.Rational(1, 2)
 INNER: Mapping[sympy.Expr, tuple[sympy.Rational, sympy.Expr]] = {

@@ -19,6 +19,7 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import loops
 from codegen.analysis.structure import structure
 from codegen.cost import operations
@@ -26,7 +27,7 @@ from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_rea
 from codegen.ir.edit import compact, inserted
 from codegen.ir.names import allocate
 from codegen.rewrite.parts import part_of
-from codegen.rewrite.shape import NOTHING, plain_indices
+from codegen.rewrite.shape import NOTHING
 
 LEAST = 2
 """Operations for which an array of its own is worth it."""

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, all_reads, slot, slots_of
 from codegen.ir.edit import compact, inserted
-from codegen.rewrite.shape import plain_indices
 
 
 def inline(program: Program, keep: Iterable[str]) -> Program:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Program, Subscript, Tensor
 from codegen.ir.edit import map_all_reads
-from codegen.rewrite.shape import plain_indices
 
 T = TypeVar("T")
 Orders = Mapping[str, tuple[int, ...]]

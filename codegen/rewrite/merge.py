@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import sympy
 
+from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, index_symbol, slot
 from codegen.ir.edit import joined, renamed
-from codegen.rewrite.shape import plain_indices
 
 
 def merge_contributions(program: Program) -> Program:
@@ -33,14 +33,14 @@ def _merge(contributions: tuple[Equation, ...], program: Program) -> list[Equati
     if len(contributions) == 1:
         return list(contributions)
     elementwise = [e for e in contributions if _is_mergeable(e, program)]
-    lookups = [e for e in contributions if e not in elementwise and elementwise and _is_bracket(e, program)]
+    lookups = [e for e in contributions if e not in elementwise and elementwise and _joins(e, program)]
     rest = [e for e in contributions if e not in elementwise and e not in lookups]
     if elementwise:
         total = elementwise[0]
         for other in elementwise[1:]:
             total = _add(total, _aligned(other, total))
         for other in lookups:
-            total = _add(total, _bracketed(other, total))
+            total = _add(total, _bracketed(other, total, program))
         rest.append(total)
     stage = contributions[-1].stage
     return [e.with_(accumulate=k > 0, stage=stage) for k, e in enumerate(rest)]
@@ -51,19 +51,11 @@ def _is_mergeable(equation: Equation, program: Program) -> bool:
     return equation.reduce == "sum" and reading.elementwise and reading.inside
 
 
-def _is_bracket(equation: Equation, program: Program) -> bool:
-    """A plain left side but for one data-dependent axis, with every index among the plain ones, and nothing reduced."""
-    lookups = [s for s in equation.at if isinstance(s, Read)]
-    others = plain_indices(tuple(s for s in equation.at if not isinstance(s, Read)))
-    return (
-        equation.reduce == "sum"
-        and len(lookups) == 1
-        and others is not None
-        and set(equation.extents) <= set(others)
-        and not equation.over
-        and not equation.guards
-        and structure(equation, program.table).inside
-    )
+def _joins(equation: Equation, program: Program) -> bool:
+    """A bracket with every index on the left side, beside the token."""
+    reading = structure(equation, program.table)
+    row = reading.bracket
+    return row is not None and equation.extents.keys() <= {*row.rest} and reading.inside
 
 
 def _aligned(equation: Equation, model: Equation) -> Equation:
@@ -73,15 +65,15 @@ def _aligned(equation: Equation, model: Equation) -> Equation:
     return renamed(equation, dict(zip(old, new, strict=True)))
 
 
-def _bracketed(equation: Equation, model: Equation) -> Equation:
+def _bracketed(equation: Equation, model: Equation, program: Program) -> Equation:
     """The data-dependent axis as a factor `[index == lookup]` over the box of `model`."""
-    names = plain_indices(model.at)
-    assert names is not None
-    renaming = {s.plain: names[k] for k, s in enumerate(equation.at) if not isinstance(s, Read) and s.plain}  # type: ignore[union-attr]
-    equation = renamed(equation, renaming)
-    axis, lookup = next((k, s) for k, s in enumerate(equation.at) if isinstance(s, Read))
-    place = slot(len(equation.reads))
-    bracket = sympy.Piecewise((1, sympy.Eq(index_symbol(names[axis]), place)), (0, True))
+    row, names = structure(equation, program.table).bracket, plain_indices(model.at)
+    assert row is not None and names is not None
+    renaming = zip(row.rest, (*names[: row.axis], *names[row.axis + 1 :]), strict=True)
+    equation = renamed(equation, dict(renaming))
+    lookup, place = equation.at[row.axis], slot(len(equation.reads))
+    assert isinstance(lookup, Read)
+    bracket = sympy.Piecewise((1, sympy.Eq(index_symbol(names[row.axis]), place)), (0, True))
     return equation.with_(at=model.at, box=model.box, body=equation.body * bracket, reads=(*equation.reads, lookup))
 
 

@@ -14,10 +14,12 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.lookups import Row
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Tensor, index_symbol, indices_of, slot
 from codegen.ir.names import LETTERS, allocate, indices
 from codegen.machine.model import MACHINE, Machine
-from codegen.rewrite.shape import Checked, is_valid, plain_indices
+from codegen.rewrite.shape import Checked, is_valid
 
 
 def one_hot_products(program: Program, checked: Checked, machine: Machine = MACHINE) -> Program:
@@ -28,32 +30,27 @@ def one_hot_products(program: Program, checked: Checked, machine: Machine = MACH
     columns: dict[object, Tensor] = {}
     equations: list[Equation] = []
     for equation in program.equations:
-        axis = _token_axis(equation, program, checked, machine)
-        equations += [equation] if axis is None else _as_product(equation, axis, program, columns)
+        row = _row(equation, program, checked, machine)
+        equations += [equation] if row is None else _as_product(equation, row, program, columns)
     return replace(program, tensors=(*program.tensors, *columns.values()), equations=tuple(equations))
 
 
-def _token_axis(equation: Equation, program: Program, checked: Checked, machine: Machine) -> int | None:
-    """The one axis of the left side that is a token's, where a product would do better; None otherwise."""
-    axes = [k for k, s in enumerate(equation.at) if isinstance(s, Read)]
-    if len(axes) != 1 or equation.reduce != "sum" or equation.guards:
+def _row(equation: Equation, program: Program, checked: Checked, machine: Machine) -> Row | None:
+    """The row that the left side is, where a product would do better; None otherwise."""
+    row = structure(equation, program.table).bracket
+    if row is None or not row.separate or not row.rest:
         return None
-    token, size = equation.at[axes[0]], program.table[equation.target].shape[axes[0]]
-    rest = plain_indices(tuple(s for s in equation.at if not isinstance(s, Read)))
-    assert isinstance(token, Read)
-    names = plain_indices(token.at)
-    if not rest or not names or set(rest) & set(names) or not is_valid(token, size, checked):
-        return None
-    small = size.is_constant and size.const <= machine.limits.table
-    wide = any(set(names) < set(indices_of(r.at)) for r in equation.reads)
-    return axes[0] if small and wide and program.table[equation.target].dtype == "float" else None
+    table = program.table[equation.target]
+    size = table.shape[row.axis]
+    small = size.is_constant and size.const <= machine.limits.table and is_valid(row.token, size, checked)
+    wide = any(set(row.positions) < set(indices_of(r.at)) for r in equation.reads)
+    return row if small and wide and table.dtype == "float" else None
 
 
-def _as_product(equation: Equation, axis: int, program: Program, columns: dict[object, Tensor]) -> list[Equation]:
-    token, size = equation.at[axis], program.table[equation.target].shape[axis]
-    assert isinstance(token, Read)
-    known = plain_indices(token.at) or ()
-    value = next(r for r in equation.reads if set(known) < set(indices_of(r.at)))
+def _as_product(equation: Equation, looked: Row, program: Program, columns: dict[object, Tensor]) -> list[Equation]:
+    axis, token, known = looked.axis, looked.token, set(looked.positions)
+    size = program.table[equation.target].shape[axis]
+    value = next(r for r in equation.reads if known < set(indices_of(r.at)))
     names = tuple(n for n in indices_of(value.at) if n in known)  # in the order in which the values are stored
     row = next(indices(("v", *LETTERS), {*equation.extents, *program.sizes}))
     shape = (size, *(equation.extents[n] for n in names))

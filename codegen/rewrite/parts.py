@@ -6,9 +6,9 @@ Where the equations of a tensor write every part of it once, each is assigned an
 from __future__ import annotations
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import Recurrence
 from codegen.equation import Equation, Program, Subscript, all_reads, reads_of
-from codegen.rewrite.shape import plain_indices
 from codegen.schedule import Item
 
 

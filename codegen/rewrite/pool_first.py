@@ -33,11 +33,11 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot, slots_of
 from codegen.ir.edit import redirected, renamed
 from codegen.ir.names import allocate
-from codegen.rewrite.shape import plain_indices
 
 INCREASING = (sympy.exp, sympy.tanh, sympy.atan, sympy.sinh)
 

@@ -10,9 +10,9 @@ Whatever elementwise equations tie to `z` is stored alike.
 
 from __future__ import annotations
 
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Program, indices_of
 from codegen.rewrite.layout import Orders, pass_on
-from codegen.rewrite.shape import plain_indices
 
 
 def reduced_first(program: Program) -> Orders:

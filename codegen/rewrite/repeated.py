@@ -13,11 +13,11 @@ from dataclasses import replace
 
 import sympy
 
+from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import loops
 from codegen.equation import Equation, Program, Read, Tensor, slot
 from codegen.ir.edit import compact
 from codegen.ir.names import allocate
-from codegen.rewrite.shape import plain_indices
 from codegen.scalars import SCALARS
 
 DEAR = 10

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from codegen.affine import Affine
-from codegen.equation import Guard, Program, Quotient, Read, Subscript
+from codegen.equation import Guard, Program, Quotient, Read
 
 Shapes = Mapping[str, tuple[Affine, ...]]
 NOTHING: frozenset[str] = frozenset()
 
 Checked = Mapping[str, int]
 """By the name of an integer tensor whose values the caller has checked: the number that they lie below, from 0."""
-
-
-def plain_indices(subscripts: tuple[Subscript, ...]) -> tuple[str, ...] | None:
-    """The index names, when the subscripts are distinct plain indices; None otherwise."""
-    names = [s.plain for s in subscripts if isinstance(s, Affine)]
-    if len(names) != len(subscripts) or None in names or len(set(names)) != len(names):
-        return None
-    return tuple(n for n in names if n is not None)
 
 
 def shapes_of(program: Program) -> Shapes:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.equation import (
     Equation,
     Guard,
@@ -35,7 +36,7 @@ from codegen.equation import (
 )
 from codegen.ir.edit import Box, compact
 from codegen.ir.names import allocate
-from codegen.rewrite.shape import inside, plain_indices, shapes_of
+from codegen.rewrite.shape import inside, shapes_of
 from codegen.rewrite.unbounded import first_point_passes, minus_infinite
 
 

@@ -17,38 +17,28 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
+from codegen.analysis.lookups import Row
 from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, indices_of, slot
-from codegen.ir.edit import renamed, substitute_read
+from codegen.ir.edit import renamed
 from codegen.ir.names import LETTERS, allocate, indices
 from codegen.machine.model import MACHINE, Machine
-from codegen.rewrite.shape import Checked, is_valid, plain_indices
+from codegen.rewrite.shape import Checked, is_valid
 
 
 @dataclass(frozen=True)
 class _Lookup:
-    """A product of looked-up rows: its read of them, the table's row that it is, and the axis of the token in it."""
+    """A product of looked-up rows: its read of them, and the table's row that it is."""
 
     product: Equation
     read: Read
-    row: Read
-    axis: int
-
-    @property
-    def token(self) -> Read:
-        token = self.row.at[self.axis]
-        assert isinstance(token, Read)
-        return token
-
-    @property
-    def positions(self) -> tuple[str, ...]:
-        """The indices of the token."""
-        return plain_indices(self.token.at) or ()
+    row: Row
 
     @property
     def rest(self) -> tuple[str, ...]:
         """The free indices that are not the token's, in the order of the left side."""
-        return tuple(n for n in plain_indices(self.product.at) or () if n not in self.positions)
+        return tuple(n for n in plain_indices(self.product.at) or () if n not in self.row.positions)
 
 
 def tables_first(
@@ -67,11 +57,11 @@ def tables_first(
             continue
         name = allocate(f"{equation.target}.rows", {*program.table, *(t.name for t in tensors)})
         row = next(indices(("v", *LETTERS), {*equation.extents, *program.sizes}))
-        size = program.table[found.row.tensor].shape[found.axis]
+        size = program.table[found.row.tensor].shape[found.row.axis]
         tensors.append(Tensor(name, (size, *(equation.extents[n] for n in found.rest))))
         at = tuple(map(Affine.of, (row, *found.rest)))
         common = [e for e in program.defining(equation.target) if _is_common(e, found)]
-        common = common if is_valid(found.token, size, checked or {}) else []
+        common = common if is_valid(found.row.token, size, checked or {}) else []
         made |= {id(e): () for e in common}
         rows = [_of_table(found, name, at, size)]
         rows += [_of_rows(e, found, name, at, size) for e in common]
@@ -80,7 +70,7 @@ def tables_first(
         return program
     equations = [new for e in program.equations for new in made.get(id(e), (e,))]
     read = {r.tensor for e in equations for r in all_reads(e)} | set(keep)
-    gone = {e.target for e in program.equations if _is_lookup(e, program)} - read
+    gone = {e.target for e in program.equations if _row(e, program)} - read
     return replace(
         program,
         tensors=(*(t for t in program.tensors if t.name not in gone), *tensors),
@@ -88,44 +78,38 @@ def tables_first(
     )
 
 
-def _is_lookup(equation: Equation, program: Program) -> bool:
-    """The rows of a parameter at tokens, and nothing else: `e[n,t,i] = E[x[n,t],i]`."""
-    whole = structure(equation, program.table).elementwise
-    if not whole or equation.body != slot(0) or len(program.defining(equation.target)) > 1:
-        return False
-    at = equation.reads[0].at
-    tokens = [s for s in at if isinstance(s, Read)]
-    rest = plain_indices(tuple(s for s in at if not isinstance(s, Read)))
-    names = plain_indices(tokens[0].at) if len(tokens) == 1 else None
-    kinds = program.table[equation.reads[0].tensor].kind, program.table[equation.target].kind
-    return kinds == ("parameter", "value") and bool(names) and rest is not None and not set(rest) & set(names or ())
+def _row(equation: Equation, program: Program) -> Row | None:
+    """The row of a parameter that is all that the equation's tensor is: `e[n,t,i] = E[x[n,t],i]`."""
+    row = structure(equation, program.table).lookup
+    if row is None or not row.separate or len(program.defining(equation.target)) > 1:
+        return None
+    return (
+        row if (program.table[row.tensor].kind, program.table[equation.target].kind) == ("parameter", "value") else None
+    )
 
 
 def _lookup(product: Equation, program: Program) -> _Lookup | None:
     """What `product` looks up, if it is a sum of products of looked-up rows with what has none of their positions."""
-    whole = structure(product, program.table).covers
-    if product.reduce != "sum" or not product.over or product.guards or not whole:
-        return None
-    if product.body.as_coeff_Mul()[1] != slot(0) * slot(1):
+    reading = structure(product, program.table).literal
+    if not reading.covers or reading.contraction is None:
         return None
     found = [
         (read, e)
         for read in product.reads
         for e in program.defining(read.tensor)
-        if _is_lookup(e, program) and e.stage == product.stage
+        if _row(e, program) and e.stage == product.stage
     ]
     names = plain_indices(found[0][0].at) if len(found) == 1 else None
     if names is None:
         return None
     read, definition = found[0]
-    own = plain_indices(definition.at) or ()
-    row = substitute_read(definition.reads[0], {o: Affine.of(n) for o, n in zip(own, names, strict=True)})
-    axis = next(k for k, s in enumerate(row.at) if isinstance(s, Read))
-    lookup = _Lookup(product, read, row, axis)
+    own = dict(zip(plain_indices(definition.at) or (), names, strict=True))
+    row = structure(renamed(definition, own), program.table).lookup
+    assert row is not None
     others = {n for r in product.reads if r is not read for n in indices_of(r.at)}
     others |= {s.name for s in product.body.free_symbols}
-    positions = set(lookup.positions)
-    return lookup if positions <= set(product.free) and not positions & others else None
+    positions = set(row.positions)
+    return _Lookup(product, read, row) if positions <= set(product.free) and not positions & others else None
 
 
 def _pays(lookup: _Lookup, program: Program, machine: Machine) -> bool:
@@ -135,9 +119,9 @@ def _pays(lookup: _Lookup, program: Program, machine: Machine) -> bool:
         return prod(s.assumed(machine.sizes.looped) for s in sizes)
 
     extents = lookup.product.extents
-    rows = count([program.table[lookup.row.tensor].shape[lookup.axis]])
+    rows = count([program.table[lookup.row.tensor].shape[lookup.row.axis]])
     positions, columns, summed = (
-        count(extents[n] for n in names) for names in (lookup.positions, lookup.rest, lookup.product.over)
+        count(extents[n] for n in names) for names in (lookup.row.positions, lookup.rest, lookup.product.over)
     )
     scatter = min(rows, machine.elements.scattered / machine.gemm.product)
     before = 3 * positions * columns * summed + scatter * positions * summed
@@ -150,7 +134,7 @@ def _is_common(equation: Equation, lookup: _Lookup) -> bool:
     names, at = plain_indices(equation.at), plain_indices(lookup.product.at) or ()
     if names is None or equation is lookup.product or equation.over or equation.guards or equation.reduce != "sum":
         return False
-    positions = {n for n, own in zip(names, at, strict=True) if own in lookup.positions}
+    positions = {n for n, own in zip(names, at, strict=True) if own in lookup.row.positions}
     used = {n for r in equation.reads for n in indices_of(r.at)} | {s.name for s in equation.body.free_symbols}
     parameters = not any(isinstance(s, Read) for r in equation.reads for s in r.at)
     same = equation.stage == lookup.product.stage
@@ -161,7 +145,8 @@ def _is_common(equation: Equation, lookup: _Lookup) -> bool:
 def _of_table(lookup: _Lookup, name: str, at: tuple[Affine, ...], size: Affine) -> Equation:
     """The product over every row of the table."""
     product = lookup.product
-    row = replace(lookup.row, at=tuple(at[0] if k == lookup.axis else s for k, s in enumerate(lookup.row.at)))
+    rest, axis = tuple(map(Affine.of, lookup.row.rest)), lookup.row.axis
+    row = Read(lookup.row.tensor, (*rest[:axis], at[0], *rest[axis:]))
     reads = tuple(row if r == lookup.read else r for r in product.reads)
     extents = {**product.extents, at[0].names[0]: size}
     box = tuple((n, extents[n]) for n in (*(s.names[0] for s in at), *product.over))
@@ -179,6 +164,6 @@ def _of_rows(equation: Equation, lookup: _Lookup, name: str, at: tuple[Affine, .
 def _looked_up(lookup: _Lookup, name: str) -> Equation:
     """The rows at the tokens."""
     product = lookup.product
-    read = Read(name, (lookup.token, *map(Affine.of, lookup.rest)))
+    read = Read(name, (lookup.row.token, *map(Affine.of, lookup.rest)))
     box = tuple((n, e) for n, e in product.box if n in product.free)
     return product.with_(body=slot(0), reads=(read,), box=box, over=())

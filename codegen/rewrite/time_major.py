@@ -12,12 +12,12 @@ are stored one after the other, `z[t,2,n,k]`: each part of a step is contiguous,
 
 from __future__ import annotations
 
-from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import loops
-from codegen.equation import Equation, Program, Read, slot
+from codegen.analysis.structure import structure
+from codegen.equation import Equation, Program
 from codegen.rewrite.layout import Orders, occurrences
 from codegen.rewrite.parts import part_axis
-from codegen.rewrite.shape import plain_indices
 
 MOST_AXES = 3
 """Of tensors that follow; attention, with more of them, has products of its own."""
@@ -37,24 +37,22 @@ def time_major(program: Program) -> Orders:
                     orders[name] = order
     if orders:
         _follow(program, orders, frozenset(name for loop in loops(program) for name in loop.axes))
-        orders |= _tables(program, orders)
+        orders |= _rows(program, orders)
     return orders
 
 
-def _tables(program: Program, orders: Orders) -> dict[str, tuple[int, ...]]:
+def _rows(program: Program, orders: Orders) -> dict[str, tuple[int, ...]]:
     """The parts first, too, for tables whose rows at tokens such a tensor gets: `z[t,q,n,k] = rows[q,x[n,t],k]`."""
     found: dict[str, tuple[int, ...]] = {}
     for equation in program.equations:
-        names, order = plain_indices(equation.at), orders.get(equation.target)
-        if equation.body != slot(0) or equation.over or names is None or order is None:
+        row, order = structure(equation, program.table).lookup, orders.get(equation.target)
+        if row is None or row.axis or order is None or program.table[row.tensor].kind != "value":
             continue
-        read = equation.reads[0]
-        places = {s.plain: k for k, s in enumerate(read.at) if isinstance(s, Affine)}
-        tokens = [k for k, s in enumerate(read.at) if isinstance(s, Read)]
+        names = plain_indices(equation.at) or ()
         stored = [names[k] for k in order]
-        first = [places[n] for n in stored[1:2] if n in places and n != stored[-1]]
-        if tokens == [0] and first and program.table[read.tensor].kind == "value":
-            found[read.tensor] = (*first, *(k for k in range(len(read.at)) if k not in first))
+        first = [1 + row.rest.index(n) for n in stored[1:2] if n in row.rest and n != stored[-1]]
+        if first:
+            found[row.tensor] = (*first, *(k for k in range(1 + len(row.rest)) if k not in first))
     return found
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Program, all_reads, slot
-from codegen.rewrite.shape import plain_indices
 
 
 def turned(program: Program, results: Mapping[str, str]) -> dict[str, str]:

@@ -14,8 +14,8 @@ from functools import lru_cache
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Program, index_symbol, size_symbol, slot
-from codegen.rewrite.shape import plain_indices
 
 
 def flops(program: Program, stage: str) -> sympy.Expr:

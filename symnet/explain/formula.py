@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import sympy
 
+from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Guard, Read, Tensor, index_symbol, indices_of, slot
-from codegen.rewrite.shape import plain_indices
 from symnet.explain.scalar import Bracket, scalar, with_brackets, with_sigmoids
 from symnet.explain.statements import Statement
 from symnet.explain.subscripts import Exact, Glyphs, guard, name, read, subscript

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Affine
+from codegen.analysis.lookups import lookups
 from codegen.equation import Equation, Kind, Program, Read, Tensor, all_reads, index_symbol, indices_of, slot
 from codegen.interpret import interpret
 
@@ -162,13 +163,7 @@ def _small(name: str, equation: Equation) -> Affine:
 
 def _drawn(program: Program, sizes: Mapping[str, int], rng: np.random.Generator) -> Arrays:
     """Random arrays; integers fit the axes that they select from."""
-    limits: dict[str, int] = {}
-    for equation in program.equations:
-        for read in all_reads(equation):
-            for subscript, extent in zip(read.at, program.table[read.tensor].shape, strict=True):
-                if isinstance(subscript, Read):
-                    limit = extent.evaluate(sizes)
-                    limits[subscript.tensor] = min(limit, limits.get(subscript.tensor, limit))
+    limits = {name: min(size.evaluate(sizes) for size in found) for name, found in lookups(program).items()}
     arrays: Arrays = {}
     for tensor in program.tensors:
         if tensor.kind in ("input", "parameter"):

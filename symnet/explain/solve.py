@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.equation import (
     Equation,
     Guard,
@@ -29,7 +30,6 @@ from codegen.equation import (
 from codegen.ir.edit import map_reads, reboxed, without_points
 from codegen.ir.names import indices
 from codegen.rewrite.gather import gather
-from codegen.rewrite.shape import plain_indices
 
 POSITIONS = "hwrstqklmabcdefgijopuvxyz"
 """Letters for positions, in the order in which they are taken."""

@@ -14,6 +14,7 @@ from itertools import chain
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.equation import (
     Equation,
     Program,
@@ -24,7 +25,6 @@ from codegen.equation import (
 )
 from codegen.ir.edit import renamed, substitute_read
 from codegen.ir.names import indices
-from codegen.rewrite.shape import plain_indices
 from symnet.explain.symbols import COTANGENT, LOSS, primal
 
 LETTERS = "rsqtuvwkjimlabcdefghpoxyz"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.equation import Read, all_reads
+from codegen.analysis.lookups import lookups
 from symnet.graph import Model
 
 SAMPLES = 4
@@ -55,11 +55,8 @@ def drawn(
     fans = {p.name: p.fan_in for p in model.parameters}
     buffers, noise = ({t.name for t in found} for found in (model.buffers, model.noise))
     limits: dict[str, int] = dict(model.ranges)
-    for program, equation in [(p, e) for p in (model.program, model.evaluation) for e in p.equations]:
-        for read in all_reads(equation):
-            for subscript, extent in zip(read.at, program.table[read.tensor].shape, strict=True):
-                if isinstance(subscript, Read):
-                    limits[subscript.tensor] = min(extent.evaluate(sizes), limits.get(subscript.tensor, 2**31))
+    for name, found in [*lookups(model.program).items(), *lookups(model.evaluation).items()]:
+        limits[name] = min(limits.get(name, 2**31), *(size.evaluate(sizes) for size in found))
     decisions = {each.target.name: each.loss.decision for each in model.objectives}
     arrays: dict[str, Any] = {}
     for tensor in model.program.tensors:

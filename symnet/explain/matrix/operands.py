@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import Axis
+from codegen.analysis.structure import structure
 from codegen.equation import (
     Equation,
     Program,
@@ -26,7 +28,7 @@ from codegen.equation import (
     slot,
     slots_of,
 )
-from codegen.ir.edit import map_reads, without_points
+from codegen.ir.edit import without_points
 from codegen.ir.names import indices
 from symnet.explain.matrix.nodes import Array, Elementwise, Node, OneHot
 from symnet.explain.symbols import COTANGENT
@@ -88,7 +90,7 @@ def take_apart(equation: Equation, program: Program, axes: Axes, settled: Settle
 
     settled: the axes of the target that are rows and columns, where another term of it has decided.
     """
-    plain, hots = _without_lookups(equation, program)
+    plain, hots = _selected(equation, program)
     extents = dict(plain.box)
     core = roles(plain, program, axes, frozenset(indices_of(s for _, label, _ in hots for s in label.at)))
     if settled is not None:
@@ -182,31 +184,23 @@ Hot = tuple[str, Read, Affine]
 """An index that a lookup fixes, the lookup, and the extent."""
 
 
-def _without_lookups(equation: Equation, program: Program) -> tuple[Equation, list[Hot]]:
+def _selected(equation: Equation, program: Program) -> tuple[Equation, list[Hot]]:
     """Data-dependent subscripts as indices of their own, each fixed by a one-hot factor."""
-    hots: list[Hot] = []
+    accesses = structure(equation, program.table).literal.accesses
+    hots: dict[Axis, Hot] = {}
     box = dict(equation.box)
-    known: dict[tuple[Read, Affine], str] = {}
-
-    def plain(tensor: str, at: tuple[Subscript, ...]) -> tuple[Subscript, ...]:
-        result: list[Subscript] = []
-        for subscript, extent in zip(at, program.table[tensor].shape, strict=True):
-            if isinstance(subscript, Read):
-                if (subscript, extent) not in known:
-                    name = known[subscript, extent] = next(indices(HOT, box))
-                    hots.append((name, subscript, extent))
-                    box[name] = extent
-                subscript = Affine.of(known[subscript, extent])
-            result.append(subscript)
-        return tuple(result)
-
-    at = plain(equation.target, equation.at)
-    looked_up = map_reads(equation, lambda read: replace(read, at=plain(read.tensor, read.at)))
+    for axis in (axis for access in accesses for axis in access.axes):
+        if isinstance(axis.subscript, Read) and axis not in hots:
+            name = next(indices(HOT, box))
+            hots[axis] = (name, axis.subscript, axis.size)
+            box[name] = axis.size
     if not hots:
-        return equation, hots
+        return equation, []
+    at, *reads = (tuple(Affine.of(hots[x][0]) if x in hots else x.subscript for x in a.axes) for a in accesses)
     free = {n for s in at if isinstance(s, Affine) for n in s.names}
     over = tuple(n for n in box if n not in free)
-    return looked_up.with_(at=at, box=tuple(box.items()), over=over), hots
+    looked_up = tuple(replace(read, at=own) for read, own in zip(equation.reads, reads, strict=True))
+    return equation.with_(at=at, reads=looked_up, box=tuple(box.items()), over=over), list(hots.values())
 
 
 def _operand(part: sympy.Expr, equation: Equation, core: frozenset[str]) -> Operand:

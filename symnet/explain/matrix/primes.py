@@ -9,10 +9,10 @@ from functools import cache
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, slot
 from codegen.functions import FUNCTIONS
-from codegen.rewrite.shape import plain_indices
 from symnet.derive.adjoint import contribution, derivative_of, weight_of
 from symnet.derive.reverse import cotangent_name
 from symnet.explain.matrix.nodes import Array, Call, Elementwise, Node

@@ -1,0 +1,58 @@
+"""Lookups: what the values of an integer tensor select.
+
+e[n,t,i] = E[x[n,t],i]          a row of E: the token x[n,t], at the positions n t, the rest i
+d_E[x[n,t],i] += d_e[n,t,i]     a bracket: the left side is such a row
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from codegen.affine import Affine
+from codegen.analysis.access import Access, plain_indices
+from codegen.analysis.facts import fact
+from codegen.equation import Program, Read, all_reads, reads_of
+
+
+@dataclass(frozen=True)
+class Row:
+    """The value of an integer tensor as the subscript of one axis, and an index as that of each other.
+
+    axis: of the token.  positions: the indices of the token; none where it is read in any other way.
+    rest: the other indices, axis by axis.
+    """
+
+    tensor: str
+    axis: int
+    token: Read
+    positions: tuple[str, ...]
+    rest: tuple[str, ...]
+
+    @property
+    def separate(self) -> bool:
+        """Whether the token is read as it is, at positions that stand nowhere else."""
+        return bool(self.positions) and not set(self.positions) & set(self.rest)
+
+
+def row(access: Access) -> Row | None:
+    """The access as a row at a token; None for anything else."""
+    tokens = [(k, axis.subscript) for k, axis in enumerate(access.axes) if isinstance(axis.subscript, Read)]
+    rest = plain_indices([axis.subscript for axis in access.axes if not isinstance(axis.subscript, Read)])
+    if len(tokens) != 1 or rest is None:
+        return None
+    (axis, token), *_ = tokens
+    return Row(access.tensor, axis, token, plain_indices(token.at) or (), rest)
+
+
+@fact
+def lookups(program: Program) -> Mapping[str, tuple[Affine, ...]]:
+    """By integer tensor that is a subscript somewhere: the lengths of the axes along which its values select."""
+    found: dict[str, list[Affine]] = {}
+    for equation in program.equations:
+        left = Read(equation.target, equation.at)
+        for read in (left, *all_reads(equation), *reads_of(equation.at)):
+            for subscript, size in zip(read.at, program.table[read.tensor].shape, strict=True):
+                if isinstance(subscript, Read):
+                    found.setdefault(subscript.tensor, []).append(size)
+    return {name: tuple(dict.fromkeys(sizes)) for name, sizes in found.items()}
