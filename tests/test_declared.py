@@ -16,6 +16,7 @@ import codegen.passes.rewritings as rewriting
 import symnet as sn
 import symnet.derive.network as derivation
 import symnet.verify.declared as declared
+import symnet.verify.ways as ways
 from codegen.equation import Program
 from layer_models import LAYERS, model
 from symnet.cli import main
@@ -118,6 +119,58 @@ def test_a_wrong_gradient_alone(check: Callable[..., tuple[int, str]], monkeypat
     assert text.count("WRONG") == 1
 
 
+STATISTICS = DENSE + """[[layers]]
+kind = "BatchNorm1D"
+name = "norm"
+"""
+
+
+@pytest.mark.parametrize("name", ["norm.running_mean", "norm.running_var"])
+def test_wrong_statistics_alone(
+    name: str, check: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubled(program: Program, *rest: object) -> Program:
+        made = rewritten(program, *rest)
+        return made.with_equations(e.with_(body=2 * e.body) if name in e.target else e for e in made.equations)
+
+    rewritten = derivation.rewrite
+    monkeypatch.setattr(derivation, "rewrite", doubled)
+    status, text = check(STATISTICS)
+    assert status == 1
+    assert f"1 of 6 values is not what the declared equations give: {name} after a step" in text
+    assert text.count("WRONG") == 1
+    monkeypatch.undo()
+    status, text = check(STATISTICS)
+    assert status == 0 and text.count(" after a step ") == 2
+
+
+def test_a_wrong_forward_mode(check: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def incomplete(program: Program, names: tuple[str, ...]) -> Program:
+        whole = jvp(program, names)
+        return whole.with_equations(e for e in whole.equations if e.target != "t_hidden")
+
+    jvp = ways.jvp
+    monkeypatch.setattr(ways, "jvp", incomplete)
+    status, text = check(DENSE)
+    assert status == 1 and "WRONG" not in text
+    assert text.splitlines()[-1] == "1 of 5 ways is off: forward mode"
+
+
+def test_a_wrong_reverse_mode(check: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all others are compared with; so all others are off."""
+
+    def doubled(program: Program, names: tuple[str, ...]) -> Program:
+        whole = gradient(program, names)
+        return whole.with_equations(e.with_(body=2 * e.body) if e.target == "d_out" else e for e in whole.equations)
+
+    gradient = ways.gradient
+    monkeypatch.setattr(ways, "gradient", doubled)
+    status, text = check(DENSE)
+    assert status == 1
+    expected = "one-sided difference, central difference, complex step, forward mode"
+    assert text.splitlines()[-1] == f"4 of 5 ways are off: {expected}"
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_every_layer(kind: str) -> None:
     found = against_declared(compiled(model(kind)), model(kind))
@@ -143,7 +196,8 @@ def test_several_losses_noise_statistics_and_a_frozen_layer() -> None:
     outputs = [sn.Dense(2, name="a")(h), sn.Dropout(0.5, name="b")(sn.Dense(1)(h))]
     network = sn.Model(x, outputs, loss=[sn.CrossEntropy(), sn.SquaredError()], loss_weights=[1, 0.3])
     found = against_declared(compiled(network), network, seed=4)
-    assert list(found.values) == ["a", "b", "loss", "a in use", "b in use", "loss in use"]
+    steps = [f"batchnorm1d_1.running_{name} after a step" for name in ("mean", "var")]
+    assert list(found.values) == ["a", "b", "loss", *steps, "a in use", "b in use", "loss in use"]
     assert max(found.values.values()) < EXACT and max(found.gradients.values()) < LIMIT
     assert "dense_1.weight" not in found.gradients and len(found.gradients) == 6
 

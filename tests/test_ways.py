@@ -44,6 +44,7 @@ def test_all_ways_agree_on_every_layer(kind: str) -> None:
     assert min(found.central) < 1e-5
     assert found.tiny is None or found.tiny < 1e-9
     assert (found.complex_step is None) == bool(found.why_not)
+    assert found.wrong(1e-6) == ()
 
 
 def test_errors_behave_as_the_theory_says() -> None:

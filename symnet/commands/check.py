@@ -36,7 +36,7 @@ def declare(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print each parameter's error; the exit status is 1 if a gradient is wrong."""
+    """Print each parameter's error; the exit status is 1 if a gradient is wrong, or another way to differentiate."""
     if args.plot is not None:
         ending("symnet check", args.plot, (".png",))
         need_matplotlib()
@@ -92,7 +92,7 @@ def _are(names: list[str], among: dict[str, float]) -> str:
 
 
 def _ways(model: Model, args: argparse.Namespace) -> int:
-    """Print, and plot where asked to, the derivative along a random direction in every way there is; 0."""
+    """Print, and plot where asked to, the derivative along a random direction in every way there is; 1 if any is off."""
     arrays = drawn(model, args.seed)
     size = points(model.program, bind_sizes(model.program, arrays))
     if size > POINTS:
@@ -107,6 +107,9 @@ def _ways(model: Model, args: argparse.Namespace) -> int:
     if args.plot is not None:
         write_atomic(args.plot, plot_ways(found))
         print(f"wrote {args.plot}")
+    if wrong := found.wrong(LIMIT):
+        print(f"{len(wrong)} of {len(found.rows())} ways {'is' if len(wrong) == 1 else 'are'} off: {', '.join(wrong)}")
+        return 1
     return 0
 
 

@@ -1,8 +1,8 @@
 """A generated module against the equations that its network was declared by.
 
 A module that checks itself compares its gradients with differences of its own loss, and sees nothing where both are
-wrong together.  Here outputs and loss are compared with the interpreter's, and gradients with differences of the
-interpreter's loss.  Neither rewriting nor generated code has a part in that side.
+wrong together.  Here outputs, loss and what a step makes of buffers are compared with the interpreter's, and gradients
+with differences of the interpreter's loss.  Neither rewriting nor generated code has a part in that side.
 
 The interpreter loops in Python, so arrays are small, and what a check may cost is bounded (`BUDGET`): larger networks
 are read by whole arrays (`codegen.oracle.whole`), with fewer directions; beyond that they are not compared, and
@@ -53,7 +53,8 @@ HELD = 16_000_000
 class Agreement:
     """How far a module is from the declared equations.
 
-    values: by "loss" and the outputs' names, and with " in use" for the network as in use, the relative error.
+    values: by "loss" and the outputs' names, and with " in use" for the network as in use, the relative error; with
+    " after a step" those of buffers, such as running statistics.
     gradients: by parameter, that of the gradient along its worst direction; together: along a direction in all
     of them.  reader: "by the interpreter" or "over whole arrays".  skipped: why nothing was compared, or "".
     """
@@ -112,6 +113,9 @@ def _compared(
             values[f"{tensor.name}{mode}"] = _error(output, meant[tensor.name])
         own = module.loss(params, x, y, training=False) if mode else loss
         values[f"loss{mode}"] = _error(own, meant["loss"])
+        for buffer, new in model.updates.items() if gradients and not mode else ():
+            after = _after_a_step(module, params, x, y, seed)
+            values[f"{buffer} after a step"] = _error(after[buffer], meant[new])
     if not gradients:
         return Agreement(values, reader=name)
     slopes = _Slopes(model.program, arrays, read, loss, seed)
@@ -121,6 +125,14 @@ def _compared(
     directions = DIRECTIONS if left >= 2 * DIRECTIONS * len(tried) else 1
     errors = {each: max(slopes.error(gradients, (each,)) for _ in range(directions)) for each in tried}
     return Agreement(values, errors, together, name)
+
+
+def _after_a_step(module: ModuleType, params: Arrays, x: Arrays, y: Any, seed: int) -> Arrays:
+    """Parameters and buffers that a step of training leaves."""
+    with module.make_step(params, batch_size=len(next(iter(x.values()))), seed=seed) as step:
+        step(x, y)
+        left: Arrays = step.params()
+        return left
 
 
 class _Slopes:

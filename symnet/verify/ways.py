@@ -12,7 +12,8 @@ needs one.  The reference is reverse mode in extended precision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +35,18 @@ TINY = 1e-100
 """The width of the complex step in the table: it has no rounding error to fear."""
 
 
+LEAST = 1e-12
+"""What errors are relative to at least."""
+
+
 @dataclass(frozen=True)
 class Ways:
-    """The derivative along a direction by every way, and their errors relative to max(|reference|, 1e-12).
+    """The derivative along a direction by every way, and their errors relative to max(|reference|, LEAST).
 
     value: the reference.  steps: the widths tried.  one_sided, central, complex_step: an error for each width.
     complex_step is None where the formula is not analytic (`why_not` says what is in the way).
     tiny: the error of the complex step of width 1e-100.  forward, reverse: errors of the two modes.
+    scale: what `wrong` takes errors relative to: the reference, or a typical slope where that is greater.
     """
 
     value: float
@@ -52,6 +58,13 @@ class Ways:
     tiny: float | None
     forward: float
     reverse: float
+    scale: float
+
+    def wrong(self, limit: float) -> tuple[str, ...]:
+        """The ways that are off by `limit` or more; of one-sided differences, which are rounded more, by its root."""
+        whole = max(abs(self.value), LEAST) / self.scale
+        limits = {"one-sided difference": limit**0.5}
+        return tuple(name for name, error, _ in self.rows() if not error * whole < limits.get(name, limit))
 
     def rows(self) -> list[tuple[str, float, float | None]]:
         """Name, smallest error, and the width at which it occurs (None where there is no width)."""
@@ -75,10 +88,11 @@ def compare(program: Program, arrays: Mapping[str, Any], wrt: Iterable[str], see
     length = float(np.sqrt(sum((d**2).sum() for d in along.values())))
     along = {name: d / length for name, d in along.items()}
     reverse = gradient(program, names)
-    reference = _slope(evaluate(reverse, arrays, np.longdouble), along)
+    exact = evaluate(reverse, arrays, np.longdouble)
+    reference = _slope(exact, along)
 
     def error(value: float) -> float:
-        return float(abs(value - reference) / max(abs(float(reference)), 1e-12))
+        return float(abs(value - reference) / max(abs(float(reference)), LEAST))
 
     def loss(step: complex, dtype: Any) -> Any:
         return evaluate(program, {**arrays, **{n: arrays[n] + step * d for n, d in along.items()}}, dtype)["loss"]
@@ -104,7 +118,15 @@ def compare(program: Program, arrays: Mapping[str, Any], wrt: Iterable[str], see
         tiny=tiny,
         forward=error(forward),
         reverse=error(_slope(evaluate(reverse, arrays), along)),
+        # Differences of a large loss are rounded as it is.
+        scale=max(abs(float(reference)), _typical([exact[cotangent_name(n)] for n in names]), 1e-4 * max(1, abs(here))),
     )
+
+
+def _typical(gradients: Sequence[Any]) -> float:
+    """The slope along a random direction, as a rule: the length of the gradient by the root of its numbers."""
+    squares = sum(float((gradient**2).sum()) for gradient in gradients)
+    return math.sqrt(squares / max(sum(gradient.size for gradient in gradients), 1))
 
 
 def _slope(values: Mapping[str, Any], along: Mapping[str, Floats]) -> Any:
