@@ -92,7 +92,7 @@ def _are(names: list[str], among: dict[str, float]) -> str:
 
 
 def _ways(model: Model, args: argparse.Namespace) -> int:
-    """Print, and plot where asked to, the derivative along a random direction in every way there is; 1 if any is off."""
+    """Print, and plot where asked to, the slope along a random direction in every way there is; 1 if one is off."""
     arrays = drawn(model, args.seed)
     size = points(model.program, bind_sizes(model.program, arrays))
     if size > POINTS:
