@@ -119,10 +119,13 @@ def test_a_wrong_gradient_alone(check: Callable[..., tuple[int, str]], monkeypat
     assert text.count("WRONG") == 1
 
 
-STATISTICS = DENSE + """[[layers]]
+STATISTICS = (
+    DENSE
+    + """[[layers]]
 kind = "BatchNorm1D"
 name = "norm"
 """
+)
 
 
 @pytest.mark.parametrize("name", ["norm.running_mean", "norm.running_var"])
