@@ -62,6 +62,7 @@ class Report:
     seconds: float = 0.0
     refused: Counter[str] = field(default_factory=Counter)
     expected: Counter[str] = field(default_factory=Counter)
+    uncompared: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     numbers: Counter[int] = field(default_factory=Counter)
     features: Counter[str] = field(default_factory=Counter)
@@ -75,7 +76,7 @@ class Report:
         self.first, self.last = min(self.first, other.first), max(self.last, other.last)
         for name in ("drawn", "accepted", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("refused", "expected", "notes", "numbers", "features", "pairs"):
+        for name in ("refused", "expected", "uncompared", "notes", "numbers", "features", "pairs"):
             getattr(self, name).update(getattr(other, name))
         for what, seeds in other.seeds.items():
             self.seeds[what] = [*self.seeds.get(what, []), *seeds][:SEEDS]
@@ -165,12 +166,9 @@ def one(
     report.drawn += 1
     report.notes.update(verdict.notes)
     found = {"kind": kind.name, "target": target, "seed": seed, "what": verdict.what, "detail": verdict.detail}
-    if verdict.outcome in ("refused", "expected"):
+    if verdict.outcome in ("refused", "expected", "uncompared"):
         report.seeds[verdict.what] = [*report.seeds.get(verdict.what, []), seed][:SEEDS]
-    if verdict.outcome == "refused":
-        report.refused[verdict.what] += 1
-    elif verdict.outcome == "expected":
-        report.expected[verdict.what] += 1
+        getattr(report, verdict.outcome)[verdict.what] += 1
     elif verdict.outcome == "slow":
         report.slow.append({**found, "text": case.text()})
         said(f"{kind.name} seed {seed} on {target}: {verdict.detail}\n{case.text()}")

@@ -3,6 +3,8 @@
 It knows the meaning of an equation as `codegen/equation.py` states it, and nothing of rewriting, lowering and
 emitting: every read is fetched at every point of the box, every branch is computed, and a recurrence is repeated
 until nothing changes.  `codegen.interpret` says the same, point by point; the soak compares the two.
+
+With a `Blur` every read and every result of a function is off by a little, as rounding would have it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,29 @@ Array = np.ndarray
 STORAGE = {"float": np.float64, "int": np.int64, "bool": np.bool_}
 
 
-def run(program: Program, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Array]:
+class Blur:
+    """Multiplies numbers by 1 and a normal error of `unit`.  largest, smallest: of their magnitudes but 0."""
+
+    def __init__(self, unit: float, seed: int = 0) -> None:
+        self.unit = unit
+        self.rng = np.random.default_rng(seed)
+        self.largest, self.smallest = 0.0, np.inf
+
+    def __call__(self, numbers: Any) -> Any:
+        """The numbers, a little off; integers and booleans as they are."""
+        array = np.asarray(numbers)
+        if not self.unit or array.dtype.kind != "f":
+            return numbers
+        size = np.abs(array[np.isfinite(array) & (array != 0)])
+        self.largest = max(self.largest, float(size.max(initial=0.0)))
+        self.smallest = min(self.smallest, float(size.min(initial=np.inf)))
+        return array * (1 + self.unit * self.rng.standard_normal(array.shape))
+
+
+EXACT = Blur(0.0)
+
+
+def run(program: Program, arrays: Mapping[str, Any], sizes: Mapping[str, int], blur: Blur = EXACT) -> dict[str, Array]:
     """Every tensor of `program` by its name, inputs included, in double precision."""
     values: dict[str, Array] = {}
     for tensor in program.tensors:
@@ -40,19 +65,23 @@ def run(program: Program, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -
     with np.errstate(all="ignore"):
         for component in components(program):
             if component[0] in cycles:
-                _repeat(program, cycles[component[0]], values, sizes)
+                _repeat(program, cycles[component[0]], values, sizes, blur)
             else:
                 for equation in program.defining(component[0]):
-                    _add(equation, values[equation.target], values, sizes)
+                    _add(equation, values[equation.target], values, sizes, blur)
     return values
 
 
-def _repeat(program: Program, cycle: Sequence[str], values: dict[str, Array], sizes: Mapping[str, int]) -> None:
+def _repeat(
+    program: Program, cycle: Sequence[str], values: dict[str, Array], sizes: Mapping[str, int], blur: Blur
+) -> None:
     equations = [e for e in program.equations if e.target in cycle]
+    errors = blur.rng.bit_generator.state
     for _ in range(1 + sum(values[name].size for name in cycle)):
+        blur.rng.bit_generator.state = errors  # the same every time, or it would not settle
         fresh = {name: np.zeros_like(values[name]) for name in cycle}
         for equation in equations:
-            _add(equation, fresh[equation.target], values, sizes)
+            _add(equation, fresh[equation.target], values, sizes, blur)
         settled = all(np.array_equal(fresh[name], values[name], equal_nan=True) for name in cycle)
         values.update(fresh)
         if settled:
@@ -107,7 +136,7 @@ class _Point:
         return truth[guard.op], inside
 
 
-def _add(equation: Equation, target: Array, values: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
+def _add(equation: Equation, target: Array, values: Mapping[str, Array], sizes: Mapping[str, int], blur: Blur) -> None:
     """Add what one equation contributes to `target`, in place."""
     order = (*equation.free, *equation.over)
     extents = [equation.extents[name].evaluate(sizes) for name in order]
@@ -124,12 +153,13 @@ def _add(equation: Equation, target: Array, values: Mapping[str, Array], sizes: 
         holds = holds & truth & (inside if skipping else True)
     slots = {}
     for k, read in enumerate(equation.reads):
-        slots[f"_{k}"], inside, reached = point.fetch(read)
+        found, inside, reached = point.fetch(read)
+        slots[f"_{k}"] = blur(found)
         if skipping:
             holds = holds & inside & reached
         if read.strong:
             annihilated = annihilated | ~np.asarray(inside)
-    body = np.broadcast_to(value(equation.body, {**point.at, **slots}), extents).astype(float)
+    body = np.broadcast_to(value(equation.body, {**point.at, **slots}, blur), extents).astype(float)
     body = np.where(annihilated, 0.0, body)
     if equation.reduce == "sum":
         place, inside, _ = point.place(equation.at, target.shape)
@@ -168,7 +198,14 @@ def _reduced(how: str, terms: Array, left: Array) -> Array:
     return np.where(np.isfinite(peak), peak + np.log(shifted.sum(-1)), peak)
 
 
-def value(expr: sympy.Basic, at: Mapping[str, Any]) -> Any:
+@lru_cache(maxsize=4096)
+def _rounded(expr: sympy.Basic) -> bool:
+    """Whether a module rounds this result: of numbers of tensors, and not picked from among them."""
+    picked = isinstance(expr, (sympy.Max, sympy.Min, sympy.floor, sympy.ceiling, sympy.sign, sympy.Abs, sympy.Mod))
+    return not picked and any(symbol.name.startswith("_") for symbol in expr.free_symbols)
+
+
+def value(expr: sympy.Basic, at: Mapping[str, Any], blur: Blur = EXACT) -> Any:
     """A scalar expression at many points."""
     if isinstance(expr, (BooleanTrue, BooleanFalse)):
         return bool(expr)
@@ -179,13 +216,14 @@ def value(expr: sympy.Basic, at: Mapping[str, Any]) -> Any:
     if isinstance(expr, sympy.Piecewise):
         result: Any = np.nan
         for branch, condition in reversed(expr.args):
-            result = np.where(value(condition, at), value(branch, at), result)
+            result = np.where(value(condition, at, blur), value(branch, at, blur), result)
         return result
-    args = [value(a, at) for a in expr.args]
+    args = [value(a, at, blur) for a in expr.args]
     for kind, function in _FUNCTIONS.items():
         if isinstance(expr, kind):
-            return function(*args)
-    return np.vectorize(SCALARS[type(expr)].reference, otypes=[float])(*args)
+            return blur(function(*args)) if blur.unit and _rounded(expr) else function(*args)
+    found = np.vectorize(SCALARS[type(expr)].reference, otypes=[float])(*args)
+    return blur(found) if blur.unit and _rounded(expr) else found
 
 
 def _power(base: Any, exponent: Any) -> Any:

@@ -18,7 +18,7 @@ class Verdict:
 
     outcome: "accepted"; "refused" by a SymnetError, `what` its kind; "failed", `what` the kind of failure such as
     "wrong forward" or the class of an exception; "slow" where the time limit ended it; "expected" where symnet
-    refused what it has to refuse.
+    refused what it has to refuse; "uncompared" where there was nothing to compare, `what` the reason.
     notes: words to be counted, such as "kink" where a gradient was left out.
     """
 

@@ -8,6 +8,10 @@ step         make_step's parameters and buffers after two steps, against the opt
 class_weight train's factors by class against sample weights
 PyTorch      its layers, losses and gradients, where tests/torch_twin.py has them
 workers      train with two processes against train with one
+
+Numbers of any size are compared, each array by its largest.  What is not compared is counted under its
+reason: where the equations give no finite numbers, or single precision holds none so large, and where a branch hangs on
+rounding.
 """
 
 from __future__ import annotations
@@ -29,14 +33,13 @@ from soak.network_data import Arrays, Data, data_for
 from soak.network_module import loaded
 from soak.network_optimizers import PROPORTIONAL, RATES, stepped
 from soak.network_torch import HAS_TORCH, computed, has_twin
+from soak.rounding import LIMITS, Rounding
 from symnet.derive.network import derived
 
-TOLERANCE = {"float64": 1e-8, "float32": 2e-4}
-"""Of an array: the largest error over its scale."""
+TOLERANCE = {"float64": 1e-8, "float32": 1e-5}
+"""Of an array: the largest error over its scale; beyond it, what rounding may do is looked up."""
 INTERPRETED = 4000
 """Points of all boxes up to which the interpreter judges too; the judge of `grid` always does."""
-WILD = 1e6
-"""Values beyond this say nothing about rounding."""
 SEED = 5
 """Of the noise."""
 
@@ -58,6 +61,8 @@ class Found:
     dtype: str
     expected: Arrays = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    compared: bool = False
+    _roundings: dict[str, Rounding] = field(default_factory=dict)
 
     @property
     def arrays(self) -> Arrays:
@@ -78,6 +83,26 @@ class Found:
         wrt = bool(dict(self.case.compiled).get("wrt_inputs"))
         return [p.name for p in self.model.parameters if p.trainable] + (inputs if wrt else [])
 
+    def rounding(self, in_use: bool = False) -> Rounding:
+        """What rounding does to the training program, or to the one without noise and with running statistics."""
+        key = "in use" if in_use else "training"
+        if key not in self._roundings:
+            program = self.model.evaluation if in_use else self.program
+            arrays = self.data.arrays({}, self.model) if in_use else self.arrays
+            expected = grid.run(program, arrays, self.data.sizes) if in_use else self.expected
+            self._roundings[key] = Rounding(program, arrays, self.data.sizes, expected, self.dtype)
+        return self._roundings[key]
+
+    def comparable(self, what: str, want: np.ndarray) -> bool:
+        """Whether an array of the equations can be compared with; else that is noted, with the reason."""
+        reason = "" if np.isfinite(want).all() else "not finite"
+        if not reason and want.dtype.kind == "f" and np.abs(want).max(initial=0.0) > LIMITS[self.dtype][1]:
+            reason = f"beyond the range of {self.dtype}"
+        self.compared |= not reason
+        if reason:
+            self.notes.append(f"not compared, {reason}: {what.partition(' of ')[0]}")
+        return not reason
+
 
 def judge(case: Case, target: str) -> Verdict:
     """See the module; a SymnetError of the declaration or of compiling is a refusal."""
@@ -93,14 +118,14 @@ def judge(case: Case, target: str) -> Verdict:
     program = derived(model, bool(options.get("wrt_inputs")))
     found = Found(case, model, module, data, _noise(module, model, data), program, net.dtype)
     found.expected = grid.run(program, found.arrays, data.sizes)
-    if wild(found.expected.values()):
-        return Verdict("accepted", notes=("wild values, not compared",))
     try:
         for check in checks(found):
             with np.errstate(all="ignore"):
                 check(found)
     except WrongError as error:
         return Verdict("failed", error.args[0], error.args[1], notes=tuple(found.notes))
+    if not found.compared:
+        return Verdict("uncompared", "no finite number", notes=tuple(found.notes))
     return Verdict("accepted", notes=tuple(found.notes))
 
 
@@ -115,44 +140,32 @@ def checks(found: Found) -> list[Callable[[Found], None]]:
     return wanted
 
 
-def wild(arrays: Any) -> bool:
-    return any(a.dtype.kind == "f" and not (np.abs(a).max(initial=0.0) < WILD) for a in map(np.asarray, arrays))
-
-
-def close(found: Found, what: str, got: Any, want: Any, scale: float = 0.0, tolerance: float | None = None) -> None:
-    """WrongError unless `got` is `want` up to rounding."""
+def close(
+    found: Found,
+    what: str,
+    got: Any,
+    want: Any,
+    scale: float = 0.0,
+    *,
+    of: str = "",
+    in_use: bool = False,
+    tolerance: float | None = None,
+) -> None:
+    """WrongError unless `got` is `want` up to rounding, which is that of the tensor `of`."""
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape:
         raise WrongError(f"wrong shape of {what.partition(' of ')[0]}", f"{what}: {got.shape}, expected {want.shape}")
+    if not found.comparable(what, want):
+        return
     scale = max(scale, float(np.abs(want).max(initial=0.0)), 1e-3)
-    error = np.abs(got - want).max(initial=0.0)
-    if not error <= (tolerance or found.tolerance) * scale + rounding(found, what):
+    errors = np.abs(got - want)
+    if not errors.max(initial=0.0) <= (tolerance or found.tolerance) * scale:
+        reason = found.rounding(in_use).verdict(of, errors) if of else ""
+        if reason:
+            found.notes.append(f"{reason}: {what.partition(' of ')[0]}")
+            return
         shown = f"{got.ravel()[:6]}, expected {want.ravel()[:6]}"
-        raise WrongError(f"wrong {what.partition(' of ')[0]}", f"{what}: error {error:.3g}; {shown}")
-
-
-def rounding(found: Found, what: str) -> float:
-    """What single precision may change: how far the equations move as their arrays are rounded."""
-    return 0.0 if found.dtype == "float64" else 20 * _moved(found)
-
-
-def _moved(found: Found) -> float:
-    if "_moved" not in found.__dict__:
-        rng = np.random.default_rng(0)
-        largest = 0.0
-        for _ in range(3):
-            arrays = {
-                k: a * (1 + 1e-6 * rng.normal(size=a.shape)) if a.dtype.kind == "f" else a
-                for k, a in found.arrays.items()
-                if k not in found.noise
-            }
-            other = grid.run(found.program, {**found.arrays, **arrays}, found.data.sizes)
-            names = [o.name for o in found.model.outputs] + [f"d_{n}" for n in found.directions] + ["loss"]
-            for name in names:
-                if name in other:
-                    largest = max(largest, float(np.abs(other[name] - found.expected[name]).max(initial=0.0)))
-        found.__dict__["_moved"] = largest
-    return float(found.__dict__["_moved"])
+        raise WrongError(f"wrong {what.partition(' of ')[0]}", f"{what}: error {errors.max():.3g}; {shown}")
 
 
 def _noise(module: ModuleType, model: sn.Model, data: Data) -> Arrays:
@@ -183,18 +196,18 @@ def _values(found: Found) -> None:
     kept = {k: a.copy() for k, a in data.params.items()}
     got = by_name(found, module.forward(data.params, data.x, training=True, seed=SEED))
     for name, want in outputs_of(found, found.expected).items():
-        close(found, f"forward of {name}", got[name], want)
+        close(found, f"forward of {name}", got[name], want, of=name)
     if not found.model.loss:
         return
     want_loss = found.expected["loss"]
-    close(found, "loss", module.loss(data.params, data.x, data.y, seed=SEED, **found.weighted), want_loss)
+    close(found, "loss", module.loss(data.params, data.x, data.y, seed=SEED, **found.weighted), want_loss, of="loss")
     loss, grads = module.loss_and_grads(data.params, data.x, data.y, seed=SEED, **found.weighted)
-    close(found, "loss", loss, want_loss)
+    close(found, "loss", loss, want_loss, of="loss")
     if list(grads) != found.directions:
         raise WrongError("wrong names of gradients", f"{list(grads)}, expected {found.directions}")
     scale = gradient_scale(found)
     for name in found.directions:
-        close(found, f"gradient of {name}", grads[name], found.expected[f"d_{name}"], 1e-3 * scale)
+        close(found, f"gradient of {name}", grads[name], found.expected[f"d_{name}"], 1e-3 * scale, of=f"d_{name}")
     again = module.loss_and_grads(data.params, data.x, data.y, seed=SEED, **found.weighted)[1]
     for name in found.directions:
         if not np.array_equal(again[name], grads[name], equal_nan=True):
@@ -204,23 +217,27 @@ def _values(found: Found) -> None:
             raise WrongError("a parameter was changed", name)
 
 
+def trainable(found: Found, what: str) -> bool:
+    """Whether a training can be compared: what it starts from is finite; noted where not."""
+    arrays = [found.expected["loss"], *(found.expected[f"d_{name}"] for name in found.directions)]
+    return min(found.comparable(what, np.asarray(array)) for array in arrays)
+
+
 def gradient_scale(found: Found) -> float:
-    return max((float(np.abs(found.expected[f"d_{n}"]).max(initial=0.0)) for n in found.directions), default=0.0)
+    sizes = [np.abs(found.expected[f"d_{n}"]).max(initial=0.0) for n in found.directions]
+    return max((float(size) for size in sizes if np.isfinite(size)), default=0.0)
 
 
 def _in_use(found: Found) -> None:
     """Outputs and loss without noise and with running statistics."""
     module, data = found.module, found.data
-    values = grid.run(found.model.evaluation, data.arrays({}, found.model), data.sizes)
-    if wild(values.values()):
-        found.notes.append("wild values in use")
-        return
+    values = found.rounding(in_use=True).expected
     got = by_name(found, module.forward(data.params, data.x))
     for name, want in outputs_of(found, values).items():
-        close(found, f"forward in use of {name}", got[name], want)
+        close(found, f"forward in use of {name}", got[name], want, of=name, in_use=True)
     if found.model.loss:
         loss = module.loss(data.params, data.x, data.y, training=False, **found.weighted)
-        close(found, "loss in use", loss, values["loss"])
+        close(found, "loss in use", loss, values["loss"], of="loss", in_use=True)
 
 
 def _interpreter(found: Found) -> None:
@@ -237,12 +254,17 @@ def _interpreter(found: Found) -> None:
     for name in names:
         got, want = found.expected[name], values[name]
         scale = max(1e-3, float(np.abs(want).max(initial=0.0)))
-        if not np.abs(got - want).max(initial=0.0) <= 1e-9 * scale:
+        with np.errstate(invalid="ignore"):
+            errors = np.where((got == want) | (np.isnan(got) & np.isnan(want)), 0.0, np.abs(got - want))
+        far = not errors.max(initial=0.0) <= 1e-9 * scale
+        if far and not found.rounding().verdict(name, errors):
             raise WrongError("the interpreters differ", f"{name}: {got.ravel()[:6]} and {want.ravel()[:6]}")
 
 
 def _differences(found: Found) -> None:
     """The gradients along random directions against central differences of the loss of the declared equations."""
+    if not trainable(found, "differences"):
+        return
     rng = np.random.default_rng(found.case.seed + 1)
     for _ in range(2):
         v = {name: rng.normal(size=found.arrays[name].shape) for name in found.directions}
@@ -315,7 +337,9 @@ def _curvature(found: Found) -> None:
 
 def _slopes(found: Found, what: str, function: Callable[[float], np.ndarray], slope: np.ndarray) -> None:
     scale = float(np.abs(slope).max(initial=0.0)) + 1e-2 * (1 + float(np.abs(function(0.0)).max(initial=0.0)))
-    scale += rounding(found, what) * 1e4
+    if found.dtype == "float32":  # of the module's gradients, not of the differences
+        arrays = [found.rounding().of(f"d_{name}").max(initial=0.0) for name in found.directions]
+        scale += 3e6 * max(map(float, arrays), default=0.0)
     kept = slope_of(function, slope, scale, tolerance=1e-5 if found.dtype == "float64" else 5e-3)
     if kept == "kink":
         found.notes.append(f"kink of {what}")
@@ -337,45 +361,59 @@ def _repeated(found: Found) -> None:
     y = np.repeat(data.y, count, axis=0) if y is None else y
     second = module.loss_and_grads(data.params, x, y)
     share = count.sum() / len(count)
-    close(found, "loss of repeated samples", first[0], second[0] * share)
+    close(found, "loss of repeated samples", first[0], second[0] * share, of="loss")
     for p in found.model.parameters:
         if p.trainable:
             want = second[1][p.name] * share
-            close(
-                found, f"gradient of repeated samples, {p.name}", first[1][p.name], want, 1e-3 * gradient_scale(found)
-            )
+            what, scale = f"gradient of repeated samples, {p.name}", 1e-3 * gradient_scale(found)
+            close(found, what, first[1][p.name], want, scale, of=f"d_{p.name}")
 
 
 def _step(found: Found) -> None:
-    """Two steps of an optimizer go as PyTorch's would on the derived gradients, and move the buffers."""
+    """Two steps of an optimizer go as PyTorch's would on the derived gradients, and move the buffers.
+
+    The second is judged from where the first has led, so that what rounding decided there counts once.
+    """
     module, data, rule = found.module, found.data, found.case.optimizer
     trained = [p.name for p in found.model.parameters if p.trainable]
-    if found.model.noise or not trained:
+    if found.model.noise or not trained or not trainable(found, "steps"):
         return
     params, states, rate = dict(data.params), {}, RATES[rule]
     expected, sure = found.expected, dict.fromkeys(trained, True)
     with module.make_step(data.params, batch_size=data.sizes["N"], optimizer=rule, learning_rate=rate) as step:
         for number in (1, 2):
-            loss = step(data.x, data.y, **found.weighted)
-            close(found, f"loss of step {number}", loss, expected["loss"])
+            own = module.loss_and_grads(params, data.x, data.y, **found.weighted)[1]
+            close(found, f"loss of step {number}", step(data.x, data.y, **found.weighted), expected["loss"], of="loss")
+            after = {name: np.array(array, float) for name, array in step.params().items()}
             for name in trained:
                 g = expected[f"d_{name}"]
-                # Where a gradient is all rounding, an adaptive rule makes a whole step of it.
-                sure[name] &= (rule in PROPORTIONAL) | (np.abs(g) > 1e-5 * gradient_scale(found)) | (g == 0)
-                params[name] = stepped(rule, params[name], g, states.setdefault(name, {}), number, rate)
-            params |= {buffer: expected[new] for buffer, new in found.model.updates.items()}
+                sure[name] &= (rule in PROPORTIONAL) | _certain(found, g, own[name])
+                want = stepped(rule, params[name], g, states.setdefault(name, {}), number, rate)
+                what, where = f"parameter after step {number} of {name}", np.asarray(sure[name], float)
+                close(found, what, after[name] * where, want * where, 2 * rate * gradient_scale(found), of=f"d_{name}")
+            for buffer, new in found.model.updates.items():
+                close(found, f"buffer after step {number} of {buffer}", after[buffer], expected[new], of=new)
+            params = after
             expected = grid.run(found.program, {**found.arrays, **params}, data.sizes)
-            if wild(expected.values()):
+            if not np.isfinite(expected["loss"]):
+                found.notes.append("not compared, not finite: second step")
                 return
-        after = step.params()
-    for name, want in params.items():
-        where = sure.get(name, True)
-        close(found, f"parameter after two steps, {name}", after[name] * where, want * where, gradient_scale(found))
+
+
+def _certain(found: Found, g: np.ndarray, own: np.ndarray) -> Any:
+    """Where a gradient is more than rounding, of which an adaptive rule makes a whole step.
+
+    Of terms that cancel the sum may be exactly 0 in the equations' order, and not in the module's.
+    """
+    least = 1e-5 if found.dtype == "float64" else 1e-2
+    return (np.abs(g) > least * gradient_scale(found)) | ((g == 0) & (own == 0))
 
 
 def _workers(found: Found) -> None:
     """Two processes learn what one does."""
     module, data = found.module, found.data
+    if not trainable(found, "workers"):
+        return
     if found.model.noise or found.model.buffers or module.ROWS != "independent" or data.sizes["N"] < 2:
         return
     if not any(p.trainable for p in found.model.parameters):
@@ -397,6 +435,8 @@ def _class_weight(found: Found) -> None:
         return
     if not any(p.trainable for p in found.model.parameters) or labels.shape != (labels.size,):
         return
+    if not trainable(found, "class weights"):
+        return
     table = {label: 0.5 + k for k, label in enumerate(np.unique(labels).tolist())}
     weights = np.array([table[label] for label in labels.tolist()])
     arrays = {**found.arrays, found.model.weight.name: weights / weights.mean()}
@@ -406,7 +446,8 @@ def _class_weight(found: Found) -> None:
     for p in found.model.parameters:
         if p.trainable:
             want = data.params[p.name] - 0.125 * expected[f"d_{p.name}"]
-            close(found, f"parameter learnt with class weights, {p.name}", after[p.name], want, gradient_scale(found))
+            what = f"parameter learnt with class weights, {p.name}"
+            close(found, what, after[p.name], want, gradient_scale(found), of=f"d_{p.name}")
 
 
 def _torch(found: Found) -> None:
@@ -418,11 +459,14 @@ def _torch(found: Found) -> None:
         return
     found.notes.append("compared with PyTorch")
     loss, output, grads = computed(found.case, found.model, data.params, data.x, data.y)
-    close(found, "loss against PyTorch", found.expected["loss"], loss)
-    close(found, "forward against PyTorch", found.expected[found.model.output.name], output)
+    close(found, "loss against PyTorch", found.expected["loss"], loss, of="loss")
+    name = found.model.output.name
+    close(found, "forward against PyTorch", found.expected[name], output, of=name)
     for name, gradient in grads.items():
         want = found.expected[f"d_{name}"]
-        close(found, f"gradient against PyTorch of {name}", want, gradient, gradient_scale(found))
+        close(
+            found, f"gradient against PyTorch of {name}", want, gradient, 1e-3 * gradient_scale(found), of=f"d_{name}"
+        )
 
 
 CHECKS: Mapping[str, Callable[[Found], None]] = {

@@ -89,7 +89,9 @@ class Program(Drawing):
         )
         if self.chance(0.5):
             given = tuple(name for name in given if not derivable(name, case))
-        made = Formula(**{**vars(case), "given": given})
+        # By its seed, so that a quarter of the cases is judged in single precision, too, and none is another one.
+        options = (*case.options, *(("float32",) if case.seed % 4 == 0 else ()))
+        made = Formula(**{**vars(case), "given": given, "options": options})
         return Formula(**{**vars(made), "features": features_of(made)})
 
     def loss(self) -> str:

@@ -58,6 +58,7 @@ def _candidates(case: Formula) -> Iterator[Formula]:
         yield from _parts(case, number)
     if case.options or case.order:
         yield replace(case, options=())
+        yield from (replace(case, options=(option,)) for option in case.options if len(case.options) > 1)
         yield replace(case, order=())
     if case.loss != "MeanSquaredError":
         yield replace(case, loss="MeanSquaredError")

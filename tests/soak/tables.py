@@ -18,10 +18,12 @@ def summary(report: Report, kind: Kind, pairs: bool = True) -> str:
     lines = [
         f"{report.kind} on {report.target}, seeds {report.first} to {report.last}: {report.drawn} drawn, "
         f"{report.accepted} accepted, {refused} refused ({100 * refused / drawn:.1f}%), "
-        f"{expected} refused as they have to be, {len(report.failures)} failed, {len(report.slow)} without bound, "
+        f"{expected} refused as they have to be, {sum(report.uncompared.values())} not compared, "
+        f"{len(report.failures)} failed, {len(report.slow)} without bound, "
         f"{report.seconds / drawn:.3f} s each",
         *_counted("refused", report.refused, report.seeds),
         *_counted("refused as they have to be", report.expected),
+        *_counted("not compared", report.uncompared, report.seeds),
         *_counted("notes", report.notes),
         "features of an accepted draw: "
         + ", ".join(f"{number}: {count}" for number, count in sorted(report.numbers.items())),
