@@ -87,7 +87,7 @@ def off(factor: float, which: str) -> Change:
                 result.flat[np.abs(result).argmax()] *= factor
             elif which == "gradient":
                 loss, grads = result
-                name = next(iter(grads))
+                name = max(grads, key=lambda each: float(np.abs(grads[each]).max(initial=0.0)))
                 grads = {**grads, name: grads[name].copy()}
                 grads[name].flat[np.abs(grads[name]).argmax()] *= factor
                 result = loss, grads

@@ -230,8 +230,9 @@ def _loss(model: sn.Model, output: Tensor, y: Tensor) -> Tensor:
     squares = (output - y) ** 2
     if isinstance(model.loss, sn.MeanSquaredError):
         return _mean(model, squares)
-    # A mean over the batch, and over time, which is axis 1 of three, where its length is symbolic.
-    timed = output.ndim == 3 and not model.output.shape[1].is_constant
+    # A mean over the batch, and over time, which is axis 1 of three but of a signal's, where its length is symbolic.
+    time = output.ndim == 3 and model.objectives[0].layout is None and model.loss.reduction == "mean"
+    timed = time and not model.output.shape[1].is_constant
     return squares.sum() / (len(output) * (output.shape[1] if timed else 1))
 
 

@@ -25,8 +25,9 @@ from symnet.derive.network import derived
 from symnet.derive.reverse import cotangent_name
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-5}
-LEAST = 1e-3
-"""Arrays of smaller numbers are compared as if this were the largest."""
+LEAST = {"float64": 1e-3, "float32": 1.0}
+"""Arrays of smaller numbers are compared as if this were the largest.  Functions that level off have values near 1, and
+slopes of 1 minus these, so that in single precision small numbers are as far off as 1 is."""
 STEP = 1e-30
 Arrays = dict[str, np.ndarray]
 
@@ -112,11 +113,18 @@ Wrong = tuple[str, str] | None
 
 
 def differs(
-    what: str, got: np.ndarray, expected: np.ndarray, equations: Rounding, tensor: str, notes: list[str]
+    what: str,
+    got: np.ndarray,
+    expected: np.ndarray,
+    equations: Rounding,
+    tensor: str,
+    notes: list[str],
+    least: float = 0.0,
 ) -> Wrong:
     """The kind of failure and its detail, where two arrays are not the same.
 
     equations, tensor: where the array is in the equations, whose rounding excuses what is noted.
+    least: the arrays are compared as if they had numbers as large as this.
     """
     if got.shape != expected.shape:
         return f"wrong shape of {what}", f"got {got.shape}, expected {expected.shape}"
@@ -124,7 +132,7 @@ def differs(
     with np.errstate(invalid="ignore"):
         same = (got == expected) | (np.isnan(got) & np.isnan(expected))
         error = np.where(same, 0, np.abs(got - expected))
-    if bool((error <= TOLERANCE[equations.dtype] * max(LEAST, float(finite))).all()):
+    if bool((error <= TOLERANCE[equations.dtype] * max(least, LEAST[equations.dtype], float(finite))).all()):
         return None
     reason = equations.verdict(tensor, error)
     if reason:
@@ -144,14 +152,16 @@ def wrong_single(case: Formula, target: str, arrays: Arrays, notes: list[str]) -
     forward = np.array(one.module.forward(params, inputs), float)
     loss, grads = one.gradients(arrays)
     output = one.model.output.name
-    found = [("forward", output, forward), ("loss", "loss", np.array(loss))]
-    found += [("gradient", one.cotangent(name), np.array(gradient, float)) for name, gradient in grads.items()]
-    for what, tensor, got in found:
+    cotangents = [np.abs(a).max(initial=0.0) for name, a in equations.expected.items() if name.startswith("d_")]
+    steepest = float(max((a for a in cotangents if np.isfinite(a)), default=0.0))
+    found = [("forward", output, forward, 0.0), ("loss", "loss", np.array(loss), 0.0)]
+    found += [("gradient", one.cotangent(k), np.array(gradient, float), steepest) for k, gradient in grads.items()]
+    for what, tensor, got, least in found:
         expected = np.asarray(equations.expected[tensor])
         if not np.abs(expected).max(initial=0.0) < LIMITS["float32"][1]:
             notes.append(f"not compared, beyond the range of float32: {what}")
             continue
-        wrong = differs(f"{what} in float32", got, expected, equations, tensor, notes)
+        wrong = differs(f"{what} in float32", got, expected, equations, tensor, notes, least)
         if wrong:
             return wrong[0], f"{tensor}: {wrong[1]}"
     return None
@@ -169,7 +179,7 @@ def wrong_gradient(case: Formula, arrays: Arrays, grads: Arrays, scale: float, n
         moved = {**arrays, name: arrays[name] + 1j * STEP * direction}
         value = Value(case, moved, dict(case.sizes))
         expected, got = value.loss.imag / STEP, float((grads[name] * direction).sum())
-        size = max(LEAST, abs(expected), scale, float(np.abs(grads[name]).max(initial=0)))
+        size = max(LEAST["float64"], abs(expected), scale, float(np.abs(grads[name]).max(initial=0)))
         if abs(got - expected) <= TOLERANCE["float64"] * size:
             continue
         if np.isnan(got) and value.infinite:

@@ -38,6 +38,9 @@ from symnet.derive.network import derived
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-5}
 """Of an array: the largest error over its scale; beyond it, what rounding may do is looked up."""
+LEAST = {"float64": 1e-3, "float32": 1.0}
+"""The least scale; of gradients, the part of the largest of them.  Functions that level off have values near 1, and
+slopes of 1 minus these, so that in single precision small numbers are as far off as 1 is."""
 INTERPRETED = 4000
 """Points of all boxes up to which the interpreter judges too; the judge of `grid` always does."""
 SEED = 5
@@ -157,7 +160,7 @@ def close(
         raise WrongError(f"wrong shape of {what.partition(' of ')[0]}", f"{what}: {got.shape}, expected {want.shape}")
     if not found.comparable(what, want):
         return
-    scale = max(scale, float(np.abs(want).max(initial=0.0)), 1e-3)
+    scale = max(scale, float(np.abs(want).max(initial=0.0)), LEAST[found.dtype])
     errors = np.abs(got - want)
     if not errors.max(initial=0.0) <= (tolerance or found.tolerance) * scale:
         reason = found.rounding(in_use).verdict(of, errors) if of else ""
@@ -172,7 +175,7 @@ def _noise(module: ModuleType, model: sn.Model, data: Data) -> Arrays:
     """The noise that the module draws for SEED."""
     if not model.noise:
         return {}
-    w = module.Workspace(**data.sizes)
+    w = module.Workspace(*data.sizes.values())  # by place: a size may have another name there
     module._draw_noise_of(w, SEED)
     by_attribute = dict(zip(module.NOISE, model.noise, strict=True))
     return {tensor.name: np.array(getattr(w, attribute), float) for attribute, tensor in by_attribute.items()}
@@ -205,9 +208,9 @@ def _values(found: Found) -> None:
     close(found, "loss", loss, want_loss, of="loss")
     if list(grads) != found.directions:
         raise WrongError("wrong names of gradients", f"{list(grads)}, expected {found.directions}")
-    scale = gradient_scale(found)
+    scale = LEAST[found.dtype] * gradient_scale(found)
     for name in found.directions:
-        close(found, f"gradient of {name}", grads[name], found.expected[f"d_{name}"], 1e-3 * scale, of=f"d_{name}")
+        close(found, f"gradient of {name}", grads[name], found.expected[f"d_{name}"], scale, of=f"d_{name}")
     again = module.loss_and_grads(data.params, data.x, data.y, seed=SEED, **found.weighted)[1]
     for name in found.directions:
         if not np.array_equal(again[name], grads[name], equal_nan=True):
@@ -365,7 +368,7 @@ def _repeated(found: Found) -> None:
     for p in found.model.parameters:
         if p.trainable:
             want = second[1][p.name] * share
-            what, scale = f"gradient of repeated samples, {p.name}", 1e-3 * gradient_scale(found)
+            what, scale = f"gradient of repeated samples, {p.name}", LEAST[found.dtype] * gradient_scale(found)
             close(found, what, first[1][p.name], want, scale, of=f"d_{p.name}")
 
 
