@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from codegen.analysis.parts import in_parts
 from codegen.emit.stages import DEFAULT, Emitted, Naming, emit
 from codegen.equation import Equation, Program
 from codegen.notation import show
 from codegen.passes.state import Given, State
 from codegen.passes.table import run
-from codegen.rewrite.parts import in_parts
 from codegen.rewrite.turned import turned
-from codegen.schedule import schedule
 
 NOTHING = Given()
 
@@ -52,7 +51,7 @@ def generate(
     attributes = attributes or {}
     given = replace(given, keep=frozenset(attributes.values()), taken=frozenset(attributes))
     state = run(State(program), given, "named", "layout", "computed", "legal", "plan")
-    assigned = in_parts(state.program, schedule(state.program))
+    assigned = in_parts(state.program)
 
     def note(equation: Equation) -> str:
         accumulate = equation.accumulate and equation.target not in assigned

@@ -9,8 +9,7 @@ import pytest
 import symnet as sn
 from building import A, equation, n, program, read, tensor
 from codegen.affine import Affine
-from codegen.rewrite.parts import in_parts
-from codegen.schedule import schedule
+from codegen.analysis.parts import in_parts
 
 
 @pytest.mark.parametrize(("places", "apart"), [((0, 1), True), ((1, 0), True), ((0, 1, 1), False), ((0, 0), False)])
@@ -18,7 +17,7 @@ def test_parts_that_meet_are_added(places: tuple[int, ...], apart: bool) -> None
     k = A("k")
     equations = [equation("z", (n, Affine.of(p), k), [read("x", n, k)], n=A("N"), k=3) for p in places]
     made = program([tensor("x", A("N"), 3, kind="input"), tensor("z", A("N"), 2, 3)], *equations)
-    assert in_parts(made, schedule(made)) == ({"z"} if apart else set())
+    assert in_parts(made) == ({"z"} if apart else set())
 
 
 def test_parts_of_a_gradient_are_assigned() -> None:

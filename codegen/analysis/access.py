@@ -54,6 +54,11 @@ class Axis:
         return tuple(name for name, _ in self.terms)
 
     @property
+    def affine(self) -> bool:
+        """Whether the subscript is an affine expression: neither a lookup nor a quotient."""
+        return self.form not in ("lookup", "quotient")
+
+    @property
     def plain(self) -> str | None:
         """The index, when the subscript is an index and nothing else."""
         return self.subscript.plain if isinstance(self.subscript, Affine) and self.terms else None
@@ -82,17 +87,17 @@ class Access:
     @cached_property
     def order(self) -> tuple[str, ...]:
         """The indices of affine subscripts as they lie, the slowest first."""
-        return tuple(dict.fromkeys(name for axis in self.axes for name in axis.indices if _is_affine(axis)))
+        return tuple(dict.fromkeys(name for axis in self.axes for name in axis.indices if axis.affine))
 
     @cached_property
     def looked(self) -> frozenset[str]:
         """The names within lookups and quotients."""
-        return frozenset(indices_of(axis.subscript for axis in self.axes if not _is_affine(axis)))
+        return frozenset(indices_of(axis.subscript for axis in self.axes if not axis.affine))
 
     @cached_property
     def affine(self) -> bool:
         """Whether every subscript is an affine expression."""
-        return all(map(_is_affine, self.axes))
+        return all(axis.affine for axis in self.axes)
 
     @cached_property
     def plain(self) -> tuple[str, ...] | None:
@@ -118,10 +123,6 @@ class Access:
     def regular(self) -> bool:
         """Whether the access is a strided view of its tensor, padded by a fixed width where it leaves it."""
         return all(axis.low is not None for axis in self.axes)
-
-
-def _is_affine(axis: Axis) -> bool:
-    return axis.form not in ("lookup", "quotient")
 
 
 def plain_indices(subscripts: Iterable[Subscript]) -> tuple[str, ...] | None:

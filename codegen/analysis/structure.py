@@ -20,7 +20,7 @@ from functools import cached_property
 import sympy
 
 from codegen.affine import Affine
-from codegen.analysis.access import Access, access
+from codegen.analysis.access import Access, access, plain_indices
 from codegen.analysis.contraction import Contraction, contraction
 from codegen.analysis.lookups import Row, row
 from codegen.analysis.window import Window, window
@@ -136,15 +136,31 @@ class Structure:
         return all(access.inside for access in self.accesses[1:])
 
     @cached_property
-    def copy(self) -> Access | None:
-        """What an elementwise equation copies, when it is one read and nothing else."""
-        read = self.factors[0].read if self.elementwise and self.number == 1 and len(self.factors) == 1 else None
+    def sole(self) -> Access | None:
+        """The read that is all of the body."""
+        read = self.factors[0].read if self.number == 1 and len(self.factors) == 1 else None
         return None if read is None else self.accesses[read + 1]
+
+    @cached_property
+    def copy(self) -> Access | None:
+        """What an equation copies: it writes each point of its target once, one read and nothing else."""
+        plain = not self.stated.over and not self.stated.guards and self.stated.reduce == "sum"
+        return self.sole if plain and self.literal.left.covers else None
+
+    @cached_property
+    def part(self) -> tuple[int, int] | None:
+        """(axis, position) where the left side is one whole position of one axis of its target, as it stands."""
+        axes = self.literal.left.axes
+        fixed = [k for k, axis in enumerate(axes) if axis.form == "point" and axis.offset.is_constant]
+        rest = plain_indices([axis.subscript for k, axis in enumerate(axes) if k not in fixed])
+        if len(fixed) != 1 or rest is None or any(axes[k].form != "whole" for k in range(len(axes)) if k not in fixed):
+            return None
+        return fixed[0], axes[fixed[0]].offset.const
 
     @cached_property
     def lookup(self) -> Row | None:
         """The row at a token that the equation copies, as it stands."""
-        copied = self.literal.copy
+        copied = self.literal.copy if self.covers else None
         return None if copied is None else row(copied)
 
     @cached_property

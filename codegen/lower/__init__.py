@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import Recurrence, reaches
+from codegen.analysis.parts import in_parts
 from codegen.equation import Equation, Program
 from codegen.lower.contraction import contraction
 from codegen.lower.direct import direct
@@ -36,7 +37,6 @@ from codegen.lower.sums import sum_of_runs
 from codegen.lower.window import window_product
 from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Alias, Block, Plan, Step
-from codegen.rewrite.parts import in_parts
 from codegen.rewrite.shape import Checked
 from codegen.schedule import schedule
 from codegen.view import View
@@ -82,7 +82,7 @@ def _lowered(
     blocks: list[Block] = []
     bordered: dict[str, str] = {}
     items = schedule(program)
-    storage.parts = in_parts(program, items)
+    storage.parts = in_parts(program)
     loops = [item for item in items if isinstance(item, Recurrence)]
     frames = {name: (loop.axes[name], *rim) for loop in loops for name, rim in reaches(program, loop.axes).items()}
     looped = {name for loop in loops for name in loop.axes}

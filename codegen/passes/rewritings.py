@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from codegen.analysis.structure import structure
 from codegen.emit.scope import ATTRIBUTES
 from codegen.emit.words import words_among
-from codegen.equation import Program, all_reads
+from codegen.equation import Equation, Program, all_reads
 from codegen.lower.legalize import legalize
 from codegen.passes.state import Given, Pass, State
 from codegen.rewrite.across import across
@@ -27,7 +28,7 @@ from codegen.rewrite.repeated import repeated
 from codegen.rewrite.row_copies import row_copies
 from codegen.rewrite.scalars import simplify, stabilise
 from codegen.rewrite.share import copied_results, share_equal
-from codegen.rewrite.softmax import softmaxes
+from codegen.rewrite.softmax import share_exponentials
 from codegen.rewrite.table_first import tables_first
 from codegen.rewrite.time_major import time_major
 from codegen.schedule import in_order
@@ -49,12 +50,14 @@ def _stored(state: State, orders: Orders) -> State:
     return replace(state, program=reordered(state.program, orders), orders=composed(state.orders, orders))
 
 
-def _gathered(program: Program, given: Given) -> Program:
-    # What follows an arg max keeps its left side: a slice for each point of the window, as `lower/pooling.py` wants it.
-    follows = (not e.over and any(g.op == "==" and g.reads for g in e.guards) for e in program.equations)
-    return program.with_equations(
-        e if kept else gather(e, program) for e, kept in zip(program.equations, follows, strict=True)
-    )
+def _without_scatters(program: Program, given: Given) -> Program:
+    return program.with_equations(e if _follows(e, program) else gather(e, program) for e in program.equations)
+
+
+def _follows(equation: Equation, program: Program) -> bool:
+    """Whether an arg max says where it writes: its left side stays, a slice for each point of the window."""
+    w = structure(equation, program.table).literal.window
+    return w is not None and w.way == "image" and w.choice is not None and not equation.over
 
 
 def _without_words(state: State, given: Given) -> State:
@@ -64,7 +67,7 @@ def _without_words(state: State, given: Given) -> State:
 
 
 def _softmax(program: Program, given: Given) -> Program:
-    shared = softmaxes(program)
+    shared = share_exponentials(program)
     if shared is program:
         return program
     read = {r.tensor for e in program.equations for r in all_reads(e)}
@@ -103,7 +106,7 @@ DERIVED = (
     Pass(
         "gather",
         "derived",
-        _program(_gathered),
+        _program(_without_scatters),
         "scatters solved for their target, over the integers",
         optional=False,  # the gradient of a recurrence is one only afterwards
     ),

@@ -24,13 +24,14 @@ import sympy
 from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import loops
+from codegen.analysis.parts import parts
+from codegen.analysis.readers import readers
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot
+from codegen.equation import Equation, Program, Read, Subscript, Tensor, slot
 from codegen.functions import Sigmoid
 from codegen.ir.edit import map_all_reads
 from codegen.ir.names import LETTERS, allocate, indices
 from codegen.rewrite.arranged import arranged
-from codegen.rewrite.parts import part_axis
 from codegen.rewrite.shape import NOTHING
 
 ONE, HALF = sympy.Integer(1), sympy.Rational(1, 2)
@@ -62,33 +63,26 @@ def gates(program: Program, keep: frozenset[str] = NOTHING) -> Program:
     """
     for loop in loops(program):
         for name in loop.axes:
-            parts = _parts(name, frozenset(loop.axes) - keep, program)
-            if parts is not None:
-                program = _merged(parts, program)
+            found = _gated(name, frozenset(loop.axes) - keep, program)
+            if found is not None:
+                program = _merged(found, program)
     return program
 
 
-def _parts(name: str, free: frozenset[str], program: Program) -> _Parts | None:
+def _gated(name: str, free: frozenset[str], program: Program) -> _Parts | None:
     """The parts of a tensor, where each is the argument of one elementwise equation that reads nothing else."""
-    axis = part_axis(name, program)
+    axis = parts(program).get(name)
     if axis is None or program.table[name].kind != "value" or not program.table[name].shape[axis].is_constant:
         return None
     found: dict[int, Equation] = {}
-    for equation in program.equations:
-        read = next((r for r in all_reads(equation) if r.tensor == name), None)
-        if read is None:
-            continue
-        part, rest = read.at[axis], (*read.at[:axis], *read.at[axis + 1 :])
-        own = len(program.defining(equation.target)) == 1 and equation.target in free
-        value = program.table[equation.target].kind == "value" and not equation.accumulate and not read.strong
-        if (
-            not (own and value and structure(equation, program.table).elementwise)
-            or len(equation.reads) > 1
-            or rest != equation.at
-        ):
+    for equation in readers(program)[name]:
+        s = structure(equation, program.table).literal
+        own = len(program.defining(equation.target)) == 1 and equation.target in free and not equation.accumulate
+        value = own and program.table[equation.target].kind == "value" and s.elementwise and len(equation.reads) == 1
+        if not value or equation.reads[0].strong or any(index.number for index in s.indices.values()):
             return None
-        assert isinstance(part, Affine)
-        if part.const in found or {s.name for s in equation.body.free_symbols} & set(equation.extents):
+        part, at = equation.reads[0].at[axis], equation.reads[0].at
+        if (*at[:axis], *at[axis + 1 :]) != equation.at or not isinstance(part, Affine) or part.const in found:
             return None
         found[part.const] = equation
     size = program.table[name].shape[axis].const
@@ -96,44 +90,44 @@ def _parts(name: str, free: frozenset[str], program: Program) -> _Parts | None:
     return _Parts(name, axis, tuple(found[k] for k in range(size))) if same and set(found) == set(range(size)) else None
 
 
-def _merged(parts: _Parts, program: Program) -> Program:
+def _merged(gated: _Parts, program: Program) -> Program:
     """`program` with one tensor for all parts of the same function."""
-    order = [k for group in parts.alike() for k in group]
-    if len(parts.alike()) == len(order):
+    order = [k for group in gated.alike() for k in group]
+    if len(gated.alike()) == len(order):
         return program
-    bodies = [parts.readers[k].body for k in order]
+    bodies = [gated.readers[k].body for k in order]
     factors = [INNER[body][0] if body in INNER else ONE for body in bodies]
-    changed = arranged(program, parts.name, parts.axis, order, factors)
+    changed = arranged(program, gated.name, gated.axis, order, factors)
     if changed is not None:
         program = changed
         bodies = [INNER[body][1] if body in INNER else body for body in bodies]
     else:
         order = list(range(len(order)))
-        bodies = [e.body for e in parts.readers]
+        bodies = [e.body for e in gated.readers]
     runs = [[k for k, _ in run] for _, run in groupby(enumerate(bodies), key=lambda item: item[1])]
     for run in runs:
-        readers = [parts.readers[order[k]] for k in run]
-        program = _joined(parts, run[0], bodies[run[0]], readers, program)
+        sharing = [gated.readers[order[k]] for k in run]
+        program = _joined(gated, run[0], bodies[run[0]], sharing, program)
     return program
 
 
-def _joined(parts: _Parts, first: int, body: sympy.Expr, readers: Sequence[Equation], program: Program) -> Program:
-    """`readers`, which compute `body` of the parts from `first` on, as one equation."""
-    axis, head = parts.axis, readers[0]
-    if len(readers) == 1:
-        read = Read(parts.name, _with(head.at, axis, Affine.of(first)))
+def _joined(gated: _Parts, first: int, body: sympy.Expr, sharing: Sequence[Equation], program: Program) -> Program:
+    """`sharing`, which compute `body` of the parts from `first` on, as one equation."""
+    axis, head = gated.axis, sharing[0]
+    if len(sharing) == 1:
+        read = Read(gated.name, _with(head.at, axis, Affine.of(first)))
         alone = head.with_(body=body, reads=(read,))
         return program.with_equations(alone if e.target == head.target else e for e in program.equations)
     index = next(indices(("q", *LETTERS), {*head.extents, *program.sizes}))
-    function = next((type(f) for f in readers[0].body.atoms(sympy.Function)), None)
-    name = allocate(f"{parts.name}.{function.__name__.lower() if function else 'parts'}", program.table)
-    count = Affine.of(len(readers))
+    function = next((type(f) for f in sharing[0].body.atoms(sympy.Function)), None)
+    name = allocate(f"{gated.name}.{function.__name__.lower() if function else 'parts'}", program.table)
+    count = Affine.of(len(sharing))
     at = _with(head.at, axis, Affine.of(index))
     extents = {**head.extents, index: count}
     box = tuple((n, extents[n]) for n in plain_indices(at) or ())
-    read = Read(parts.name, _with(head.at, axis, Affine.of(index) + first))
+    read = Read(gated.name, _with(head.at, axis, Affine.of(index) + first))
     whole = head.with_(target=name, at=at, body=body, reads=(read,), box=box)
-    places = {e.target: k for k, e in enumerate(readers)}
+    places = {e.target: k for k, e in enumerate(sharing)}
 
     def moved(read: Read) -> Read:
         if read.tensor not in places:

@@ -16,14 +16,12 @@ shows the rotated kernel: `W[p,d,2-u,2-v] * y_bar[n,p,h+u-1,w+v-1]`.
 from __future__ import annotations
 
 from codegen.affine import Affine
+from codegen.analysis.structure import structure
 from codegen.equation import (
     Equation,
     Guard,
     Program,
-    Quotient,
-    Read,
     Subscript,
-    index_symbol,
     indices_of,
     reads_of,
     slots_of,
@@ -38,7 +36,7 @@ def gather(equation: Equation, program: Program) -> Equation:
         return equation
     for axis in range(len(equation.at)):
         equation = _solve_axis(equation, axis, program)
-    return _forward_windows(_clip(equation, program))
+    return _forward(_clip(equation, program), program)
 
 
 def _clip(equation: Equation, program: Program) -> Equation:
@@ -120,15 +118,12 @@ def _covered(equation: Equation, name: str, program: Program) -> bool:
     return False
 
 
-def _forward_windows(equation: Equation) -> Equation:
-    """Reverse every reduced index that a window subscript reads backwards."""
+def _forward(equation: Equation, program: Program) -> Equation:
+    """Every reduced index that is read backwards beside others, and in no other way, the other way round."""
     for name in equation.over:
-        subscripts = [s for read in equation.reads for s in read.at]
-        shared = [s for s in subscripts if isinstance(s, Affine) and s.coefficient(name) and len(s.terms) > 1]
-        elsewhere = any(isinstance(s, Quotient | Read) and name in indices_of([s]) for s in subscripts)
-        if not shared or elsewhere or any(s.coefficient(name) > 0 for s in shared):
-            continue
-        if index_symbol(name) in equation.body.free_symbols:
+        s = structure(equation, program.table).literal
+        beside = {axis.coefficient(name) for a in s.accesses[1:] for axis in a.axes if len(axis.terms) > 1}
+        if not beside - {0} or max(beside) > 0 or s.indices[name].looked or s.indices[name].number:
             continue
         backwards = {name: equation.extents[name] - 1 - Affine.of(name)}
         equation = substitute(equation, backwards, equation.box)

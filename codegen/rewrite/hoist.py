@@ -26,7 +26,6 @@ from codegen.cost import operations
 from codegen.equation import Equation, Program, Read, Subscript, Tensor, all_reads, slot, slots_of
 from codegen.ir.edit import compact, inserted
 from codegen.ir.names import allocate
-from codegen.rewrite.parts import part_of
 from codegen.rewrite.shape import NOTHING
 
 LEAST = 2
@@ -101,7 +100,7 @@ def _indices(equation: Equation) -> tuple[Subscript, ...]:
 def _is_movable(equation: Equation, program: Program) -> bool:
     """Elementwise, if perhaps for one part of its target; no cotangent is read where there is none."""
     reading = structure(equation, program.table)
-    part = not equation.over and not equation.guards and part_of(equation, program) is not None
+    part = not equation.over and not equation.guards and reading.part is not None
     inside = all(access.inside for access in reading.accesses[1:] if access.strong)
     return equation.reduce == "sum" and (reading.elementwise or part) and inside
 

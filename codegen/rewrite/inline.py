@@ -15,7 +15,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, all_reads, slot, slots_of
+from codegen.equation import Equation, Program, all_reads, slots_of
 from codegen.ir.edit import compact, inserted
 
 
@@ -41,22 +41,21 @@ def _substituted(
     for k in slots_of(equation.body):
         read = equation.reads[k]
         definition = definitions.get(read.tensor)
-        if definition is not None and _worthwhile(definition, equation, k, readers, program):
+        if definition is not None and _pays(definition, equation, k, readers, program):
             joined = inserted(equation, k, definition)
             # SymPy applies a power or a logarithm to each branch, and has no signed infinity for 1/0 or log(0).
             equation = equation if joined.body.has(sympy.zoo, sympy.nan) else joined
     return compact(equation)
 
 
-def _worthwhile(definition: Equation, reader: Equation, k: int, readers: Counter[str], program: Program) -> bool:
+def _pays(definition: Equation, reader: Equation, k: int, readers: Counter[str], program: Program) -> bool:
     read = reader.reads[k]
     if not all(isinstance(s, Affine) for s in read.at):
         return False
-    is_copy = definition.body == slot(0) and plain_indices(definition.at) == plain_indices(definition.reads[0].at)
-    if is_copy:
-        source = program.table[definition.reads[0].tensor]
-        return source.shape == program.table[definition.target].shape and source.dtype == "float"
-    reading = structure(reader, program.table)
+    defined, reading = (structure(e, program.table) for e in (definition, reader))
+    copied = defined.literal.copy
+    if copied is not None and copied.plain == defined.literal.left.plain:
+        return copied.covers and program.table[copied.tensor].dtype == "float"
     if not reading.accesses[k + 1].inside:
         return False
     if not definition.reads:
@@ -66,5 +65,5 @@ def _worthwhile(definition: Equation, reader: Equation, k: int, readers: Counter
         and definition.stage == reader.stage
         and reading.elementwise
         and plain_indices(read.at) is not None
-        and structure(definition, program.table).inside
+        and defined.inside
     )

@@ -34,8 +34,10 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
+from codegen.analysis.readers import readers
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot, slots_of
+from codegen.analysis.window import Window
+from codegen.equation import Equation, Program, Read, Tensor, indices_of, slot, slots_of
 from codegen.ir.edit import redirected, renamed
 from codegen.ir.names import allocate
 
@@ -48,7 +50,7 @@ def pool_first(program: Program, keep: Iterable[str] = ()) -> Program:
     keep: tensors that must stay defined.
     """
     kept = frozenset(keep)
-    for name in [e.target for e in program.equations if _is_window_maximum(e, program)]:
+    for name in [e.target for e in program.equations if _pool(e, program)]:
         target = name
         while (moved := _moved(name, target, program, kept)) is not None:
             program, target = moved
@@ -90,31 +92,27 @@ def _is_rectifier(body: sympy.Piecewise, x: sympy.Symbol) -> bool:
     return bool(strictly and at_zero.is_number and at_zero <= 0)
 
 
-def _is_window_maximum(equation: Equation, program: Program) -> bool:
-    """A maximum of one tensor over a window that shares its subscripts with positions, one each."""
-    if equation.reduce != "max" or equation.body != slot(0) or equation.guards or equation.accumulate:
-        return False
-    if not structure(equation, program.table).covers or len(program.defining(equation.target)) > 1:
-        return False
-    at = equation.reads[0].at
-    if not all(isinstance(s, Affine) for s in at):
-        return False
-    for name in equation.over:
-        holders = [s for s in at if isinstance(s, Affine) and s.coefficient(name)]
-        if len(holders) != 1 or holders[0].coefficient(name) < 1:
-            return False
-        if len([n for n in holders[0].names if n in equation.extents]) != 2:
-            return False
-    free = [tuple(n for n in s.names if n not in equation.over) for s in at if isinstance(s, Affine)]
-    return bool(equation.over) and sorted(free) == sorted((n,) for n in equation.free)
+def _pool(equation: Equation, program: Program) -> Window | None:
+    """The window of a maximum over its taps alone, with one position on each axis of what is read."""
+    s = structure(equation, program.table).literal
+    w = s.window
+    plain = equation.reduce == "max" and s.number == 1 and not equation.guards and not equation.accumulate
+    if w is None or w.way != "map" or w.kernel is not None or not plain or not s.covers:
+        return None
+    forward = all(span.dilation > 0 for span in w.spans) and sorted(w.taps) == sorted(equation.over)
+    each = len(w.order) == len(equation.free) and set(w.order) <= {"b", "s"}
+    each &= all(axis.offset.is_constant for axis in s.accesses[w.image].axes)
+    return w if forward and each and len(program.defining(equation.target)) == 1 else None
 
 
 def _moved(base: str, target: str, program: Program, kept: frozenset[str]) -> tuple[Program, str] | None:
     """`program` with the maximum `target` (of `base`) taken before the last operation on what it reads."""
     pooled = program.defining(target)[0]
     inner = pooled.reads[0].tensor
-    readers = [e for e in program.equations if any(r.tensor == inner for r in all_reads(e))]
-    if inner in kept or program.table[inner].kind != "value" or len(readers) > 1 or not _shrinks(pooled, program):
+    if inner in kept or program.table[inner].kind != "value" or len(readers(program)[inner]) > 1:
+        return None
+    w = structure(pooled, program.table).literal.window
+    if w is None or all(span.stride == 1 for span in w.spans):  # as many windows as points
         return None
     definitions = program.defining(inner)
     last = definitions[-1]
@@ -148,7 +146,7 @@ def _exchanged(
     maximum = pooled.with_(target=before, reads=(replace(pooled.reads[0], tensor=source),))
     old, new = plain_indices(last.at), plain_indices(pooled.at)
     assert old is not None and new is not None
-    places = _places(pooled)
+    places = _positions(pooled)
     moved = renamed(last, {o: places[k] for k, o in enumerate(old)})
     box = tuple((n, pooled.extents[n]) for n in new)
     after = moved.with_(at=pooled.at, box=box, target=name, origin=pooled.origin, accumulate=False)
@@ -171,14 +169,14 @@ def _exchanged(
 def _separated(base: str, target: str, program: Program) -> Program:
     """The maximum `target` over one axis after the other, the last one first."""
     pooled = program.defining(target)[0]
+    w = structure(pooled, program.table).literal.window
+    spans = {span.tap: span for span in w.spans} if w else {}
     parts: list[Equation] = []
     tensors: list[Tensor] = []
     while len(pooled.over) > 1:
-        tap = pooled.over[-1]
-        read = pooled.reads[0]
-        axis = next(k for k, s in enumerate(read.at) if isinstance(s, Affine) and s.coefficient(tap))
+        tap, read = pooled.over[-1], pooled.reads[0]
+        axis, position = spans[tap].axis, spans[tap].place
         source = program.table[read.tensor] if read.tensor in program.table else tensors[-1]
-        position = next(n for n in read.at[axis].names if n != tap)  # type: ignore[union-attr]
         used = {*pooled.extents, *program.sizes}
         rows = tuple(position if k == axis else _fresh("h", k, used) for k in range(len(read.at)))
         kept = [s.plain if isinstance(s, Affine) else None for s in read.at]
@@ -200,16 +198,9 @@ def _separated(base: str, target: str, program: Program) -> Program:
     return replace(program, tensors=(*program.tensors, *tensors), equations=tuple(equations))
 
 
-def _shrinks(pooled: Equation, program: Program) -> bool:
-    """There are fewer windows than points: some axis is read at a stride."""
-    return any(
-        s.coefficient(n) > 1 for s in pooled.reads[0].at if isinstance(s, Affine) for n in s.names if n in pooled.free
-    )
-
-
-def _places(pooled: Equation) -> list[str]:
+def _positions(pooled: Equation) -> list[str]:
     """The position along each axis of what is read."""
-    return [n for s in pooled.reads[0].at if isinstance(s, Affine) for n in s.names if n in pooled.free]
+    return [n for s in pooled.reads[0].at for n in indices_of((s,)) if n in pooled.free]
 
 
 def _is_plain(subscript: object, equation: Equation) -> bool:

@@ -11,14 +11,16 @@ Whatever elementwise equations tie to `z` is stored alike.
 from __future__ import annotations
 
 from codegen.analysis.access import plain_indices
-from codegen.equation import Equation, Program, indices_of
+from codegen.analysis.structure import structure
+from codegen.equation import Program
 from codegen.rewrite.layout import Orders, pass_on
 
 
 def reduced_first(program: Program) -> Orders:
     """The storage order of every product that a maximum is taken of along its last axis."""
     orders: dict[str, tuple[int, ...]] = {}
-    products = {e.target: e for e in program.equations if _is_product(e)}
+    readings = [structure(e, program.table).literal for e in program.equations]
+    products = {s.left.tensor: (s.left.axes, s.contraction.batch) for s in readings if s.contraction}
     for equation in program.equations:
         if equation.reduce != "max" or len(equation.over) != 1 or len(equation.reads) != 1:
             continue
@@ -31,7 +33,7 @@ def reduced_first(program: Program) -> Orders:
         tied = next((products[name] for name in trial if name in products), None)
         if tied is None:
             continue
-        batch = sum(1 for s in tied.at[:-1] if all(set(indices_of((s,))) <= set(indices_of(r.at)) for r in tied.reads))
+        batch = sum(1 for axis in tied[0][:-1] if axis.indices and set(axis.indices) <= set(tied[1]))
         orders.setdefault(read.tensor, (*range(batch), len(names) - 1, *range(batch, len(names) - 1)))
     pass_on(program, orders)
     return {
@@ -39,7 +41,3 @@ def reduced_first(program: Program) -> Orders:
         for name, order in orders.items()
         if program.table[name].kind == "value" and order != tuple(range(len(order)))
     }
-
-
-def _is_product(equation: Equation) -> bool:
-    return equation.reduce == "sum" and bool(equation.over) and len(equation.reads) == 2

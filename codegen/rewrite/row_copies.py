@@ -15,10 +15,11 @@ from typing import TypeVar
 
 from codegen.affine import Affine
 from codegen.analysis.loops import loops
+from codegen.analysis.parts import parts
+from codegen.analysis.readers import readers
 from codegen.equation import Equation, Program, Read, Tensor, all_reads, slot
 from codegen.ir.edit import map_reads
 from codegen.ir.names import LETTERS, allocate, indices
-from codegen.rewrite.parts import part_axis
 
 S = TypeVar("S")
 RANK = 4
@@ -31,11 +32,10 @@ def row_copies(program: Program) -> Program:
         inside = {id(e) for e in loop.equations}
         for name in loop.axes:
             tensor = program.table[name]
-            readers = [e for e in program.equations if any(r.tensor == name for r in all_reads(e))]
-            outside = [e for e in readers if id(e) not in inside and e.over]
-            if not outside or part_axis(name, program) != 1 or len(tensor.shape) != RANK or tensor.kind != "value":
+            outside = [e for e in readers(program)[name] if id(e) not in inside and e.over]
+            if not outside or parts(program).get(name) != 1 or len(tensor.shape) != RANK or tensor.kind != "value":
                 continue
-            if not any(_is_by_parts(e, name) for e in readers):
+            if not any(_is_by_parts(e, name) for e in readers(program)[name]):
                 program = _copied(program, name, {id(e) for e in outside}, outside[0])
     return program
 

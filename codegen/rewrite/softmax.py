@@ -21,6 +21,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
+from codegen.analysis.softmaxes import Softmax, exponentials, softmaxes
 from codegen.equation import (
     Equation,
     Guard,
@@ -36,63 +37,51 @@ from codegen.equation import (
 )
 from codegen.ir.edit import Box, compact
 from codegen.ir.names import allocate
-from codegen.rewrite.shape import inside, shapes_of
 from codegen.rewrite.unbounded import first_point_passes, minus_infinite
 
 
 @dataclass(frozen=True)
-class _Softmax:
-    """A softmax over `equation`'s reduced indices: of `scores`, with its logarithmic sum `total`.
+class _Shared:
+    """A softmax whose exponentials are computed once.
 
     names: of what it is computed by, by the words of the formulas above.
     values: the tensors that are the softmax, once there are any; each lies as the scores do.
     """
 
-    equation: Equation
-    scores: Read
+    softmax: Softmax
     names: Mapping[str, str]
     values: tuple[str, ...] = ()
 
-    @property
-    def total(self) -> str:
-        return self.equation.target
 
-
-def softmaxes(program: Program) -> Program:
+def share_exponentials(program: Program) -> Program:
     """`program` with the exponentials of its softmaxes shared."""
-    known: dict[str, _Softmax] = {}
+    known: dict[str, _Shared] = {}
     infinite = minus_infinite(program)
     tensors: list[Tensor] = []
     equations: list[Equation] = []
     for equation in program.equations:
-        if _is_total(equation, program) and equation.reads[0].tensor not in infinite:
+        softmax = softmaxes(program).get(equation.target)
+        if softmax is not None and _is_finite(softmax, program, infinite):
             names = _names(equation.target, {*program.table, *(t.name for t in tensors)})
-            known[equation.target] = _Softmax(equation, equation.reads[0], names)
+            known[equation.target] = _Shared(softmax, names)
             parts = _parts(equation, program, names)
             tensors += [t for _, t in parts]
             equations += [e for e, _ in parts]
             equation = _logarithm(equation, names)
         for total in dict.fromkeys(r.tensor for r in equation.reads if r.tensor in known):
             equation, known[total] = _reading(equation, known[total])
-        for softmax in known.values():
-            equation = _unguarded(equation, softmax)
+        for each in known.values():
+            equation = _unguarded(equation, each)
         equations.append(equation)
     if not known:
         return program
     return replace(program, tensors=(*program.tensors, *tensors), equations=tuple(equations))
 
 
-def _is_total(equation: Equation, program: Program) -> bool:
-    names = plain_indices(equation.at)
-    plain = equation.reduce == "logsumexp" and equation.body == slot(0) and not equation.accumulate
-    if not plain or names is None or program.table[equation.target].kind != "value":
-        return False
-    read = plain_indices(equation.reads[0].at)
-    if read is None or set(read) != set(equation.extents) or len(program.defining(equation.target)) > 1:
-        return False
-    if inside(equation.reads, equation.extents, shapes_of(program)) or set(names) != set(equation.free):
-        return False
-    return first_point_passes(equation)
+def _is_finite(softmax: Softmax, program: Program, infinite: Collection[str]) -> bool:
+    """Whether there is a largest score, of a total that nothing outside asks for."""
+    value = program.table[softmax.total.target].kind == "value"
+    return value and softmax.scores.tensor not in infinite and first_point_passes(softmax.total)
 
 
 def _names(total: str, taken: Collection[str]) -> dict[str, str]:
@@ -150,52 +139,43 @@ def _logarithm(equation: Equation, names: Mapping[str, str]) -> Equation:
     )
 
 
-def _reading(equation: Equation, softmax: _Softmax) -> tuple[Equation, _Softmax]:
+def _reading(equation: Equation, known: _Shared) -> tuple[Equation, _Shared]:
     """`equation` with exp(scores - total) as what it is; and the softmax, which this equation may define."""
-    for node in sorted(equation.body.atoms(sympy.exp), key=str):
-        values = _places(node.args[0], equation, softmax)
-        if values is None:
-            continue
-        guards = {_moved(g, values) for g in softmax.equation.guards}
+    for node, places in exponentials(equation, known.softmax):
+        here = known.softmax.at(places)
+        guards = set(here.total.guards)
         # A softmax is 0 where a guard fails, so what says so may go; nothing else may stand there.
         chosen = _selections(equation.body, node, guards, equation)
         if guards and not chosen and not guards <= set(equation.guards):
             continue
-        at = tuple(s.substitute(values) for s in softmax.scores.at if isinstance(s, Affine))
-        row = tuple(s.substitute(values) for s in softmax.equation.at if isinstance(s, Affine))
-        reads = list(equation.reads)
-        if softmax.values:
+        at, reads = here.scores.at, list(equation.reads)
+        if known.values:
             new: sympy.Expr = slot(len(reads))
-            reads.append(Read(softmax.values[0], at))
+            reads.append(Read(known.values[0], at))
         else:
             new = slot(len(reads)) / slot(len(reads) + 1)
-            reads += [Read(softmax.names["exp"], at), Read(softmax.names["sum"], row)]
+            reads += [Read(known.names["exp"], at), Read(known.names["sum"], here.total.at)]
         body = equation.body.xreplace({old: sign * node for old, sign in chosen.items()})
         whole = body == node and not equation.accumulate and equation.at == at
         equation = equation.with_(body=body.xreplace({node: new}), reads=tuple(reads))
-        equation = _unguarded(compact(equation), softmax)
+        equation = _unguarded(compact(equation), known)
         if whole and not equation.guards:
-            softmax = replace(softmax, values=(*softmax.values, equation.target))
-    return equation, softmax
+            known = replace(known, values=(*known.values, equation.target))
+        return _reading(equation, known)
+    return equation, known
 
 
-def _unguarded(equation: Equation, softmax: _Softmax) -> Equation:
+def _unguarded(equation: Equation, known: _Shared) -> Equation:
     """`equation` without the guards beyond which a factor of its body, a softmax, is 0 anyway."""
     if equation.reduce != "sum" or not equation.guards:
         return equation
-    names = plain_indices(softmax.scores.at) or ()
     for factor in sympy.Mul.make_args(equation.body):
         read = equation.reads[slots_of(factor)[0]] if factor.is_Symbol and slots_of(factor) else None
-        at = plain_indices(read.at) if read and read.tensor in (*softmax.values, softmax.names["exp"]) else None
+        at = plain_indices(read.at) if read and read.tensor in (*known.values, known.names["exp"]) else None
         if at is not None:
-            values = {n: Affine.of(v) for n, v in zip(names, at, strict=True)}
-            implied = {_moved(g, values) for g in softmax.equation.guards}
+            implied = known.softmax.at(dict(zip(known.softmax.indices, at, strict=True))).total.guards
             equation = equation.with_(guards=tuple(g for g in equation.guards if g not in implied))
     return equation
-
-
-def _moved(guard: Guard, values: dict[str, Affine]) -> Guard:
-    return Guard(guard.op, guard.affine.substitute(values), modulus=guard.modulus)
 
 
 def _selections(
@@ -213,24 +193,3 @@ def _selections(
         if len(passed) == len(tests) and passed == wanted and value in (node, -node):
             found[piece] = sympy.S.One if value == node else sympy.S.NegativeOne
     return found
-
-
-def _places(argument: sympy.Expr, equation: Equation, softmax: _Softmax) -> dict[str, Affine] | None:
-    """The subscripts in `equation` for the indices of the softmax, where `argument` is its scores less its total."""
-    slots = slots_of(argument)
-    if len(slots) != 2:
-        return None
-    scores, total = (
-        next((k for k in slots if equation.reads[k].tensor == t), None) for t in (softmax.scores.tensor, softmax.total)
-    )
-    if scores is None or total is None or argument != slot(scores) - slot(total):
-        return None
-    names, at = plain_indices(softmax.scores.at), plain_indices(equation.reads[scores].at)
-    if names is None or at is None:
-        return None
-    values = dict(zip(names, at, strict=True))
-    expected = tuple(values[n] for n in plain_indices(softmax.equation.at) or ())
-    same = all(equation.extents.get(v) == softmax.equation.extents[n] for n, v in values.items())
-    if plain_indices(equation.reads[total].at) != expected or not same:
-        return None
-    return {n: Affine.of(v) for n, v in values.items()}

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import loops
+from codegen.analysis.parts import parts
 from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program
 from codegen.rewrite.layout import Orders, occurrences
-from codegen.rewrite.parts import part_axis
 
 MOST_AXES = 3
 """Of tensors that follow; attention, with more of them, has products of its own."""
@@ -30,8 +30,7 @@ def time_major(program: Program) -> Orders:
         for name, axis in loop.axes.items():
             rank = len(program.table[name].shape)
             if program.table[name].kind == "value":
-                parts = part_axis(name, program)
-                first = (axis,) if parts in (None, axis) else (axis, parts)
+                first = tuple(dict.fromkeys((axis, parts(program).get(name, axis))))
                 order = (*first, *(k for k in range(rank) if k not in first))
                 if order != tuple(range(rank)):
                     orders[name] = order

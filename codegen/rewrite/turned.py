@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from codegen.analysis.access import plain_indices
-from codegen.equation import Equation, Program, all_reads, slot
+from codegen.analysis.readers import readers
+from codegen.analysis.structure import Structure, structure
+from codegen.equation import Equation, Program
 
 
 def turned(program: Program, results: Mapping[str, str]) -> dict[str, str]:
@@ -21,32 +22,30 @@ def turned(program: Program, results: Mapping[str, str]) -> dict[str, str]:
 
     results: for each result tensor, the name of the parameter that it belongs to.
     """
-    readers: dict[str, list[Equation]] = {}
-    for equation in program.equations:
-        for name in {r.tensor for r in all_reads(equation)}:
-            readers.setdefault(name, []).append(equation)
     found: dict[str, str] = {}
     for result, parameter in results.items():
         tensor, mine = program.table.get(parameter), program.defining(result)
         if tensor is None or tensor.kind != "parameter" or len(tensor.shape) != 2:
             continue
-        read = readers.get(parameter, [])
-        once = len(read) == len(mine) == 1 and result not in readers
-        if once and _is_product(mine[0]) and _is_read_by_rows(parameter, read[0]):
+        read = readers(program)[parameter]
+        once = len(read) == len(mine) == 1 and not readers(program)[result]
+        if once and _product(mine[0], program) and _is_read_by_rows(parameter, read[0], program):
             found[parameter] = result
     return found
 
 
-def _is_product(equation: Equation) -> bool:
-    """Nothing but a sum of products of two reads, over the whole of a plain left side."""
-    plain = plain_indices(equation.at) is not None and not equation.guards and not equation.accumulate
-    return plain and bool(equation.over) and equation.reduce == "sum" and equation.body == slot(0) * slot(1)
+def _product(equation: Equation, program: Program) -> Structure | None:
+    """The reading of what is nothing but a sum of products of two reads, over the whole of a plain left side."""
+    s = structure(equation, program.table).literal
+    alone = s.contraction is not None and s.number == 1 and len(equation.reads) == 2
+    return s if alone and s.left.plain is not None and not equation.accumulate else None
 
 
-def _is_read_by_rows(parameter: str, equation: Equation) -> bool:
+def _is_read_by_rows(parameter: str, equation: Equation, program: Program) -> bool:
     """A product over the parameter's last index whose left side ends with its first one."""
-    reads = [r for r in equation.reads if r.tensor == parameter]
-    at, left = plain_indices(reads[0].at) if len(reads) == 1 else None, plain_indices(equation.at)
-    return (
-        _is_product(equation) and at is not None and left is not None and (left[-1:], equation.over) == (at[:1], at[1:])
-    )
+    s = _product(equation, program)
+    if s is None or s.left.plain is None:
+        return False
+    weights = [access.plain for access in s.accesses[1:] if access.tensor == parameter]
+    at = weights[0] if len(weights) == 1 else None
+    return at is not None and (s.left.plain[-1:], equation.over) == (at[:1], at[1:])

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.softmaxes import holders, softmaxes
 from codegen.equation import (
     SKIPPING,
     Equation,
@@ -223,7 +224,7 @@ def _max(equation: Equation, program: Program) -> Weight:
     return Weight(made, defined, None, (chosen,))
 
 
-def _logsumexp(equation: Equation, program: Program) -> Weight:
+def _of_softmax(equation: Equation, program: Program) -> Weight:
     name = f"{equation.target}.softmax"
     indices = (*equation.free, *equation.over)
     at = tuple(Affine.of(i) for i in indices)
@@ -240,9 +241,9 @@ def _logsumexp(equation: Equation, program: Program) -> Weight:
         guards=equation.guards + inside(reached, equation.extents, shapes_of(program)),
         accumulate=False,
     )
-    known = next((e for e in program.equations if same_right_side(e, softmax)), None)
-    if known is not None and len(program.defining(known.target)) == 1:
-        return Weight(factor=Read(known.target, at))  # attention weights are their own softmax
+    known = softmaxes(program).get(equation.target)
+    for factor in holders(known, program) if known else ():
+        return Weight(factor=factor)  # attention weights are their own softmax
     name, made, defined = _own(tensor, softmax, program)
     return Weight(made, defined, Read(name, at))
 
@@ -270,6 +271,6 @@ def _prod(equation: Equation, program: Program) -> Weight:
     return Weight(made, defined, Read(name, at))
 
 
-_WEIGHTS = {"sum": _sum, "max": _max, "logsumexp": _logsumexp, "prod": _prod}
+_WEIGHTS = {"sum": _sum, "max": _max, "logsumexp": _of_softmax, "prod": _prod}
 
 assert set(SKIPPING) - {"argmax"} <= set(_WEIGHTS)

@@ -8,33 +8,33 @@ point, so a sum of K products is 2*K.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import sympy
 
 from codegen.affine import Affine
-from codegen.analysis.access import plain_indices
-from codegen.equation import Equation, Program, index_symbol, size_symbol, slot
+from codegen.analysis.structure import structure
+from codegen.equation import Equation, Program, Tensor, size_symbol
 
 
 def flops(program: Program, stage: str) -> sympy.Expr:
     """The operations of one stage, a polynomial in the program's size symbols (those of `size_symbol`)."""
-    return total(e for e in program.equations if e.stage == stage)
+    return total((e for e in program.equations if e.stage == stage), program.table)
 
 
-def total(equations: Iterable[Equation]) -> sympy.Expr:
-    """The operations of several equations."""
-    return sympy.expand(sympy.Add(*(equation_flops(e) for e in equations)))
+def total(equations: Iterable[Equation], tensors: Mapping[str, Tensor]) -> sympy.Expr:
+    """The operations of several equations over tensors of these names."""
+    return sympy.expand(sympy.Add(*(equation_flops(e, tensors) for e in equations)))
 
 
-def equation_flops(equation: Equation) -> sympy.Expr:
+def equation_flops(equation: Equation, tensors: Mapping[str, Tensor]) -> sympy.Expr:
     """The points of the equation's box, times the operations at each."""
     points = sympy.Mul(*(extent(e) for _, e in equation.box))
     for guard in equation.guards:
         if guard.op == "divides":
             points = points / guard.modulus
-    return sympy.expand(points * (operations(equation.body) + _combining(equation)))
+    return sympy.expand(points * (operations(equation.body) + _combining(equation, tensors)))
 
 
 def extent(value: Affine) -> sympy.Expr:
@@ -65,17 +65,12 @@ def operations_of_condition(condition: sympy.Basic) -> int:
     return sum(operations_of_condition(part) for part in condition.args)
 
 
-def _combining(equation: Equation) -> int:
+def _combining(equation: Equation, tensors: Mapping[str, Tensor]) -> int:
     """What it costs to bring one point's value into the target."""
     if equation.reduce == "logsumexp":
         return 3  # the running maximum, the exponential and the addition
     if equation.over or equation.accumulate:
         return 1
-    names = plain_indices(equation.at)
-    scatter = names is None or set(names) != {name for name, _ in equation.box}
-    return 1 if scatter and not _is_copy(equation) else 0
-
-
-def _is_copy(equation: Equation) -> bool:
-    """A left side such as `y[n, 16*c + 4*i + j]` that only lays values out."""
-    return equation.body == slot(0) and not any(index_symbol(n) in equation.body.free_symbols for n, _ in equation.box)
+    s = structure(equation, tensors).literal
+    each = s.left.plain is not None and s.indices.keys() == {*s.left.plain}
+    return 0 if each or s.sole is not None else 1

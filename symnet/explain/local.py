@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from codegen.affine import Affine
 from codegen.analysis.lookups import lookups
-from codegen.equation import Equation, Kind, Program, Read, Tensor, all_reads, index_symbol, indices_of, slot
+from codegen.analysis.structure import structure
+from codegen.equation import Equation, Kind, Program, Read, Tensor, all_reads, slot
 from codegen.interpret import interpret
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -101,7 +102,7 @@ def _shrunk(
     shapes: dict[str, list[Affine | None]] = {}
     made = []
     for equation in equations:
-        extents = {n: _small(n, equation) for n, _ in equation.box}
+        extents = {n: _extent(n, equation, program) for n, _ in equation.box}
         places = [(equation.target, equation.at), *((r.tensor, r.at) for r in all_reads(equation))]
         for tensor, at in places:
             known = shapes.setdefault(tensor, [None] * len(at))
@@ -142,23 +143,20 @@ def _unshrunk(
     return tuple(equations), {n: program.table[n].shape for n in names}
 
 
-def _small(name: str, equation: Equation) -> Affine:
+def _extent(name: str, equation: Equation, program: Program) -> Affine:
     """The extent of an index in the copy: windows, groups and numbers keep theirs."""
-    extent = equation.extents[name]
-    at = [s for places in (equation.at, *(r.at for r in all_reads(equation))) for s in places]
-    windows = [s for s in at if isinstance(s, Affine) and len(s.terms) > 1 and s.coefficient(name)]
-    kept = not extent.is_constant or index_symbol(name) in equation.body.free_symbols
-    kept |= any(g.affine.coefficient(name) for g in equation.guards)
-    kept |= any(isinstance(s, Read) and name in indices_of([s]) and not extent.is_constant for s in at)
-    kept |= any(isinstance(s, Affine) and s.names == (name,) and s.const for s in at)  # a shift, such as a join's
-    if kept:
-        return extent
-    if not windows:
-        return Affine.of(min(extent.const, SIZE))
-    leading = all(
-        abs(s.coefficient(name)) == max(abs(c) for _, c in s.terms) and name not in equation.over for s in windows
-    )
-    return Affine.of(min(extent.const, POSITIONS)) if leading else extent
+    s = structure(equation, program.table).literal
+    index = s.indices[name]
+    axes = [axis for access in s.accesses for axis in access.axes if axis.affine and axis.coefficient(name)]
+    shifted = any(len(axis.terms) == 1 and axis.offset.const for axis in axes)  # such as a join's
+    beside = [axis for axis in axes if len(axis.terms) > 1]
+    guarded = any(g.affine.coefficient(name) for g in equation.guards)
+    if not index.extent.is_constant or index.number or guarded or shifted:
+        return index.extent
+    if not beside:
+        return Affine.of(min(index.extent.const, SIZE))
+    leading = all(abs(axis.coefficient(name)) == abs(axis.terms[0][1]) for axis in beside) and not index.reduced
+    return Affine.of(min(index.extent.const, POSITIONS)) if leading else index.extent
 
 
 def _drawn(program: Program, sizes: Mapping[str, int], rng: np.random.Generator) -> Arrays:

@@ -20,7 +20,8 @@ from math import floor
 
 from codegen.affine import Affine
 from codegen.analysis.loops import loops
-from codegen.equation import Equation, Program, Quotient, Read, Subscript, all_reads
+from codegen.analysis.structure import Structure, structure
+from codegen.equation import Program, Quotient, Read, Subscript, all_reads
 
 Axis = tuple[str, int]
 """An axis of an input: (tensor name, position)."""
@@ -73,10 +74,11 @@ def spans(program: Program) -> dict[str, dict[Axis, Span]]:
         if equation.stage == "backward":
             break
         mine = found.setdefault(equation.target, {})
+        reading = structure(equation, program.table).literal
         for read in all_reads(equation):
             if last.get(read.tensor, -1) >= position:
                 continue
-            for axis, span in _through(equation, read, found.get(read.tensor, {})).items():
+            for axis, span in _through(reading, read, found.get(read.tensor, {})).items():
                 mine[axis] = join(mine.get(axis), span)
         for axis, span in mine.items():
             if equation.target in steps and any(k == steps[equation.target] for k, _ in span.steps):
@@ -127,9 +129,9 @@ def join(first: Span | None, second: Span) -> Span:
     return Span(first.steps, low, high, loose=first.loose or second.loose)
 
 
-def _through(equation: Equation, read: Read, seen: Mapping[Axis, Span]) -> dict[Axis, Span]:
+def _through(s: Structure, read: Read, seen: Mapping[Axis, Span]) -> dict[Axis, Span]:
     """What the target sees of each input axis through one read."""
-    forms = [_form(subscript, equation) for subscript in read.at]
+    forms = [_form(subscript, s) for subscript in read.at]
     return {axis: _compose(span, forms) for axis, span in seen.items()}
 
 
@@ -152,7 +154,7 @@ def _compose(span: Span, forms: list[Form]) -> Span:
     return Span(kept, low, high, loose=loose) if kept or loose or high == low else WHOLE
 
 
-def _form(subscript: Subscript, equation: Equation) -> Form:
+def _form(subscript: Subscript, s: Structure) -> Form:
     """A read's subscript over the axes of the equation's target."""
     if isinstance(subscript, Read):
         return Form((), Fraction(0), Fraction(0), whole=True)
@@ -162,7 +164,7 @@ def _form(subscript: Subscript, equation: Equation) -> Form:
     steps: dict[int, Fraction] = {}
     loose = False
     for name, c in numerator.terms:
-        place = _place(name, equation)
+        place = _place(name, s)
         if place.whole:
             return place
         scale = Fraction(c, divisor)
@@ -173,41 +175,29 @@ def _form(subscript: Subscript, equation: Equation) -> Form:
     return Form(tuple(sorted(steps.items())), low, high, loose=loose)
 
 
-def _place(name: str, equation: Equation) -> Form:
+def _place(name: str, s: Structure) -> Form:
     """Where an index of the box lies, given a position in the target."""
-    if name not in equation.extents:
+    if name not in s.indices:
         return Form((), Fraction(0), Fraction(0), loose=True)  # a size used as a number
-    if name in equation.over:
-        extent = equation.extents[name]
+    if s.indices[name].reduced:
+        extent = s.indices[name].extent
         if not extent.is_constant:
             return Form((), Fraction(0), Fraction(0), whole=True)
         return Form((), Fraction(0), Fraction(extent.const - 1))
-    for axis, subscript in enumerate(equation.at):
-        if isinstance(subscript, Affine) and subscript.coefficient(name):
-            return _solved(name, axis, subscript, equation)
+    for k, axis in enumerate(s.left.axes):
+        if axis.affine and axis.coefficient(name):
+            return _solved(name, k, s)
     return Form((), Fraction(0), Fraction(0), whole=True)
 
 
-def _solved(name: str, axis: int, subscript: Affine, equation: Equation) -> Form:
+def _solved(name: str, number: int, s: Structure) -> Form:
     """The index solved from `subscript = position along axis`."""
-    c = subscript.coefficient(name)
-    others = subscript.without(name)
-    if not all(n in equation.extents and equation.extents[n].is_constant for n in others.names):
+    axis = s.left.axes[number]
+    c = axis.coefficient(name)
+    extents = {n: s.indices[n].extent for n in axis.indices if n != name}
+    if not axis.offset.is_constant or not all(e.is_constant for e in extents.values()) or axis.form == "tile":
         return Form((), Fraction(0), Fraction(0), loose=True)
-    if others.names and _is_layout(subscript, equation):
-        return Form((), Fraction(0), Fraction(0), loose=True)
-    low, high = others.bounds({n: equation.extents[n] for n in others.names})
+    assert isinstance(axis.subscript, Affine)
+    low, high = axis.subscript.without(name).bounds(extents)
     ends = sorted((Fraction(-low.const, c), Fraction(-high.const, c)))
-    return Form(((axis, Fraction(1, c)),), ends[0], ends[1])
-
-
-def _is_layout(subscript: Affine, equation: Equation) -> bool:
-    """True for a row-major position: each coefficient is past the reach of all smaller terms."""
-    reach = 0
-    terms = sorted(subscript.terms, key=lambda t: t[1])
-    for k, (name, c) in enumerate(terms):
-        extent = equation.extents[name]
-        if c <= reach or (k < len(terms) - 1 and not extent.is_constant):
-            return False
-        reach += c * (extent.const - 1)
-    return True
+    return Form(((number, Fraction(1, c)),), ends[0], ends[1])

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
+from codegen.analysis.structure import structure
 from codegen.equation import (
     Equation,
     Guard,
@@ -78,7 +79,7 @@ def _unstrided(equation: Equation, program: Program) -> Equation:
     if equation.reduce != "sum":
         return equation
     for axis, subscript in enumerate(equation.at):
-        if isinstance(subscript, Affine) and not subscript.plain and not _is_grouped(subscript, equation, program):
+        if isinstance(subscript, Affine) and not subscript.plain and not _of_cotangent(axis, equation, program):
             for name, step in subscript.terms:
                 if step > 1 and _is_solvable(equation, name, axis, program):
                     equation = _solved(equation, name, axis, program)
@@ -86,11 +87,12 @@ def _unstrided(equation: Equation, program: Program) -> Equation:
     return equation
 
 
-def _is_grouped(subscript: Affine, equation: Equation, program: Program) -> bool:
+def _of_cotangent(axis: int, equation: Equation, program: Program) -> bool:
     """A row-major pair such as `4*q + k` whose indices are axes of the cotangent: it reads best as it stands."""
-    indices = [n for n in subscript.names if n in equation.extents]
-    strong = [r for r in equation.reads if r.strong]
-    return len(indices) > 1 and all(any(Affine.of(n) in r.at for r in strong) for n in indices)
+    s = structure(equation, program.table).literal
+    indices = s.left.axes[axis].indices
+    known = {x.plain for access in s.accesses[1:] if access.strong for x in access.axes}
+    return len(indices) > 1 and known >= {*indices}
 
 
 def _is_solvable(equation: Equation, name: str, axis: int, program: Program) -> bool:

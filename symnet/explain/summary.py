@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from codegen.affine import Affine
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Tensor, size_symbol
 from symnet.explain import receptive
 from symnet.explain.flops import total
@@ -103,21 +103,21 @@ def summary(model: Network) -> str:
     program = model.evaluation  # batch statistics would make every receptive field the whole picture
     table = receptive.spans(program)
     axes = receptive.spatial_axes(program, table)
-    given = {t.name for t in program.tensors if t.kind == "parameter"}
     forward = [e for e in program.equations if e.stage == "forward"]
-    costs = [per_sample([e for e in forward if e.origin == layer.name]) for layer in model.layers]
-    rows = [_row(number, layer, costs[number], table, axes, given) for number, layer in enumerate(model.layers)]
+    costs = [per_sample([e for e in forward if e.origin == layer.name], program) for layer in model.layers]
+    rows = [_row(number, layer, costs[number], table, axes, program.table) for number, layer in enumerate(model.layers)]
     end = DECISIONS.get(type(model.loss).__name__)
     if end is not None:
         rows.append((f"{len(rows):3} {end}", "", "", "", "", _shape(model.output, table, axes), "", "", "", ""))
     parameters = {p.name: elements(p.tensor) for layer in model.layers for p in layer.parameters}
-    closing = f"{model.name}: {sum(parameters.values()):,} parameters, {per_sample(forward)} FLOPs per sample (forward)"
+    cost = per_sample(forward, program)
+    closing = f"{model.name}: {sum(parameters.values()):,} parameters, {cost} FLOPs per sample (forward)"
     return "\n".join((*_aligned(rows), "", closing))
 
 
-def per_sample(equations: list[Equation]) -> str:
+def per_sample(equations: list[Equation], program: Program) -> str:
     """The operations of `equations` for one sample, with thousands marked; a polynomial where sizes are symbolic."""
-    operations = total(equations).subs(size_symbol("N"), 1)
+    operations = total(equations, program.table).subs(size_symbol("N"), 1)
     return f"{int(operations):,}" if operations.is_number else str(operations)
 
 
@@ -129,28 +129,23 @@ def elements(tensor: Tensor) -> int:
     return count
 
 
-def windows(layer: Placed) -> Windows:
-    """The windows with which the layer reads its inputs."""
+def windows(layer: Placed, tensors: Mapping[str, Tensor]) -> Windows:
+    """The windows with which the layer reads its inputs; tensors: at least those of its equations, by name."""
     names = {t.name for t in layer.inputs}
     for equation in layer.equations:
-        for read in equation.reads:
-            found = [_window(s, equation) for s in read.at if isinstance(s, Affine)] if read.tensor in names else []
-            if any(found):
-                return Windows(tuple(w for w in found if w))
+        s = structure(equation, tensors).literal
+        w = s.window
+        if w is not None and w.way == "map" and s.accesses[w.image].tensor in names:
+            places = {axis.plain: k for k, axis in enumerate(s.left.axes)}
+            sizes = {span.tap: s.indices[span.tap].extent for span in w.spans}
+            return Windows(
+                tuple(
+                    (places[span.place], sizes[span.tap].const, span.stride, abs(span.dilation))
+                    for span in w.spans
+                    if span.place in places and sizes[span.tap].is_constant
+                )
+            )
     return Windows()
-
-
-def _window(subscript: Affine, equation: Equation) -> tuple[int, int, int, int] | None:
-    """(axis of the target, size, stride, dilation) of a subscript with one free and one reduced index."""
-    reduced = [n for n in subscript.names if n in equation.over]
-    free = [n for n in subscript.names if n in equation.free]
-    if len(reduced) != 1 or len(free) != 1 or not equation.extents[reduced[0]].is_constant:
-        return None
-    axis = next((k for k, s in enumerate(equation.at) if isinstance(s, Affine) and s.plain == free[0]), None)
-    size = equation.extents[reduced[0]].const
-    return (
-        None if axis is None else (axis, size, subscript.coefficient(free[0]), abs(subscript.coefficient(reduced[0])))
-    )
 
 
 def _row(
@@ -159,11 +154,11 @@ def _row(
     cost: str,
     table: Mapping[str, Mapping[receptive.Axis, receptive.Span]],
     axes: tuple[receptive.Axis, ...],
-    given: set[str],
+    tensors: Mapping[str, Tensor],
 ) -> tuple[str, ...]:
-    window = windows(layer)
+    window = windows(layer, tensors)
     count = sum(elements(p.tensor) for p in layer.parameters)
-    weighted = any(read.tensor in given for e in layer.equations for read in e.reads)
+    weighted = any(tensors[read.tensor].kind == "parameter" for e in layer.equations for read in e.reads)
     filters = ""
     if window.axes and weighted:
         taken = {0, *(axis for axis, *_ in window.axes)}

@@ -61,7 +61,7 @@ def folded(model: Network, program: Program) -> Graph:
     targets = targets_of(model)
     made = _makers(model, targets)
     edges = [*_values(model, made), *_errors(program, made)]
-    forward = [*(_input(t) for t in (*model.inputs, *targets)), *(_layer(p) for p in model.layers)]
+    forward = [*(_input(t) for t in (*model.inputs, *targets)), *(_layer(p, model) for p in model.layers)]
     if model.loss is not None:
         forward.append(_loss(model))
     backward = _backward(model, program)
@@ -135,8 +135,8 @@ def _input(tensor: Tensor) -> Node:
     return Node(tensor.name, tensor.name, (f"{shape_text(tensor)}{note}",), tone="input", place=tensor.name)
 
 
-def _layer(placed: Placed) -> Node:
-    window = str(windows(placed)).replace(" x ", "×").replace(" / ", " / ")
+def _layer(placed: Placed, model: Network) -> Node:
+    window = str(windows(placed, model.program.table)).replace(" x ", "×").replace(" / ", " / ")
     kind = f"{placed.kind}  {window}".rstrip()
     count = sum(elements(p.tensor) for p in placed.parameters)
     own = ", ".join(f"{_local(p.name)} {shape_text(p.tensor)}" for p in placed.parameters)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, slot
+from codegen.analysis.softmaxes import exponentials, softmaxes
+from codegen.equation import Equation, Program, Read
 from codegen.ir.edit import compact
 from symnet.derive.reverse import cotangent_name
 from symnet.explain.matrix.nodes import Array, Call, LogSumExp, Node, Plus, Scaled, Softmax, Total
@@ -173,7 +174,7 @@ def _term(equation: Equation, parts: Parts, program: Program, found: Mapping[str
         return pooled(parts, program)
     if equation.reduce != "sum":
         raise NotMatrixError(f"a reduction by {equation.reduce}")
-    if softmax := _softmax(equation, parts, program):
+    if softmax := _as_softmax(equation, parts, program):
         return softmax
     if windows:
         node, spent = windowed(parts, program)
@@ -201,26 +202,16 @@ def _log_sum_exp(parts: Parts) -> Node:
     return LogSumExp(operand.node)
 
 
-def _softmax(equation: Equation, parts: Parts, program: Program) -> Node | None:
-    """`exp(z - lse)` where `lse` is the log-sum-exp of the same column."""
-    if equation.body != sympy.exp(slot(0) - slot(1)) or len(equation.reads) != 2 or equation.guards:
-        return None
-    source, total = equation.reads
-    definitions = program.defining(total.tensor)
-    if len(definitions) != 1 or definitions[0].reduce != "logsumexp" or definitions[0].body != slot(0):
-        return None
-    summed = definitions[0].reads[0]
-    if summed.tensor != source.tensor or len(parts.out) != 1 or len(source.at) != len(summed.at):
-        return None
-    return Softmax(Array(source.tensor, tuple(None if parts.core.intersection(_names(s)) else s for s in _at(source))))
-
-
-def _at(read: Read) -> tuple[Affine, ...]:
-    return tuple(s for s in read.at if isinstance(s, Affine))
-
-
-def _names(subscript: Affine) -> tuple[str, ...]:
-    return subscript.names
+def _as_softmax(equation: Equation, parts: Parts, program: Program) -> Node | None:
+    """`exp(z - lse)` where `lse` is the log-sum-exp along the one axis that is rows."""
+    for softmax in softmaxes(program).values():
+        for node, places in exponentials(equation, softmax):
+            over = {places[n] for n in softmax.total.over}
+            if equation.body == node and not equation.guards and {str(s) for s in parts.out} == over and len(over) == 1:
+                read = softmax.at(places).scores
+                at = tuple(s for s in read.at if isinstance(s, Affine))
+                return Softmax(Array(read.tensor, tuple(None if s.plain in over else s for s in at)))
+    return None
 
 
 def _aligned(left: Array, first: Array, node: Node) -> Node:

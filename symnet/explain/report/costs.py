@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Dtype, Equation, Program, Tensor, all_reads, size_symbol, slot
+from codegen.analysis.structure import structure
+from codegen.equation import Dtype, Equation, Program, Tensor, all_reads, size_symbol
 from codegen.memory import Polynomial
 from codegen.passes.state import Traced
 from symnet.compile import Network
@@ -116,40 +117,40 @@ def _of(program: Program, stage: str) -> list[Equation]:
 def _stage(name: str, before: Program, after: Program, widths: Mapping[Dtype, int]) -> Stage:
     first, last = _of(before, name), _of(after, name)
     moved = sympy.expand(sympy.Add(*(_moved(e, after, widths) for e in last)))
-    return Stage(name, total(first), total(last), (len(first), len(last)), moved)
+    return Stage(name, total(first, before.table), total(last, after.table), (len(first), len(last)), moved)
 
 
 def _passes(before: Program, trace: Iterable[Traced]) -> Iterable[Pass]:
     """What was derived, what is differentiated where that was another program, and what each pass left of it."""
-    yield Pass("as derived", len(before.equations), total(before.equations))
+    yield Pass("as derived", len(before.equations), total(before.equations, before.table))
     passes = [each for each in trace if each.title == "training"]
     rewritten = [each for each in passes if each.phase == "derived"]
     if rewritten and any(each.phase == "declared" and each.after.program != each.before.program for each in passes):
         program = rewritten[0].before.program
-        yield Pass("before differentiation", len(program.equations), total(program.equations))
+        yield Pass("before differentiation", len(program.equations), total(program.equations, program.table))
     for each in rewritten:
         program = each.after.program
-        yield Pass(each.name, len(program.equations), total(program.equations))
+        yield Pass(each.name, len(program.equations), total(program.equations, program.table))
 
 
 def _moved(equation: Equation, program: Program, widths: Mapping[Dtype, int]) -> sympy.Expr:
-    if is_relabelling(equation):
+    if _is_reshaped(equation, program):
         return sympy.Integer(0)
     read = dict.fromkeys(r.tensor for r in all_reads(equation))
     written = (2 if equation.accumulate else 1) * size(program.table[equation.target], widths)
     return written + sympy.Add(*(size(program.table[name], widths) for name in read))
 
 
-def is_relabelling(equation: Equation) -> bool:
+def _is_reshaped(equation: Equation, program: Program) -> bool:
     """The same numbers in another shape: `y[n, 4*c+i] = x[n,c,i]`."""
-    plain = not (equation.over or equation.guards or equation.accumulate)
-    return plain and equation.reduce == "sum" and equation.body == slot(0) and len(equation.reads) == 1
+    copied = structure(equation, program.table).copy
+    return copied is not None and copied.covers and not equation.accumulate
 
 
 def _alive(program: Program, widths: Mapping[Dtype, int]) -> tuple[sympy.Expr, str]:
     """The most bytes of values that are still to be read while some equation is computed, and its target."""
     names = {t.name for t in program.tensors if t.kind in ("value", "input")}
-    same = {e.target: e.reads[0].tensor for e in program.equations if is_relabelling(e)}
+    same = {e.target: e.reads[0].tensor for e in program.equations if _is_reshaped(e, program)}
 
     def root(name: str) -> str:
         while name in same:

@@ -45,14 +45,14 @@ def layer_rows(net: Network) -> tuple[LayerRow, ...]:
     widths, batch = bytes_of(net.dtype), size_symbol("N")
 
     def operations(stage: str, name: str) -> sympy.Expr:
-        return total(mine.get((stage, name), [])).subs(batch, 1)
+        return total(mine.get((stage, name), []), net.program.table).subs(batch, 1)
 
     return tuple(
         LayerRow(
             name=placed.name,
             kind=placed.kind,
             tone=TONES.get(placed.kind, "plain"),
-            window=str(windows(placed)).replace(" x ", " × "),
+            window=str(windows(placed, program.table)).replace(" x ", " × "),
             inputs=", ".join(dict.fromkeys(described(t) for t in placed.inputs)),
             output=described(placed.output),
             parameters=sum(elements(p.tensor) for p in placed.parameters),
