@@ -1,6 +1,7 @@
 """From a program of equations to Python source, read from top to bottom.
 
-    program -> declared -> (differentiation) -> derived -> named -> layout -> computed -> legal -> plan -> source
+    program -> declared -> (differentiation) -> derived -> named -> layout -> computed
+            -> legal -> choice -> plan -> source
 
 What each phase does is in the table of passes.  Every pass takes a program and returns one that means the same;
 the interpreter is the judge of that (SYMNET_DEBUG=3 calls it before and after each).
@@ -50,7 +51,7 @@ def generate(
     """
     attributes = attributes or {}
     given = replace(given, keep=frozenset(attributes.values()), taken=frozenset(attributes))
-    state = run(State(program), given, "named", "layout", "computed", "legal", "plan")
+    state = run(State(program), given, "named", "layout", "computed", "legal", "choice", "plan")
     assigned = in_parts(state.program)
 
     def note(equation: Equation) -> str:

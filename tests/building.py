@@ -14,7 +14,7 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 from codegen.affine import Affine
 from codegen.equation import Equation, Guard, Program, Read, Reduction, Subscript, Tensor, slot
 from codegen.interpret import interpret
-from codegen.lower import lower
+from codegen.lower import Lowering
 from codegen.lower.legalize import legalize
 from codegen.plan import Plan
 from codegen.quote import quote
@@ -130,9 +130,10 @@ def with_arrays(draw: Draw, family: str, made: Program, ranges: Ranges | None = 
 
 
 def plan_of(made: Program, checked: Mapping[str, int] | None = None, **options: Any) -> Plan:
-    """The plan of `made` as it stands.  options: those of `lower`."""
+    """The plan of `made` as it stands.  options: those of `Lowering`."""
     made = in_order(made)
-    return lower(made, legalize(made, checked), checked, **options)
+    lowering = Lowering(made, legalize(made, checked), checked or {}, **options)
+    return lowering.lowered(lowering.choices())[0]
 
 
 def with_loss(case: Case) -> Case:

@@ -1,7 +1,7 @@
 """A hash of the generated source of every network of the corpus and of every raced one, for each target and dtype.
 
     python tests/manifest.py                      compare with golden/manifest.txt; exit status 1 where they differ
-    python tests/manifest.py --write              write golden/manifest.txt anew
+    python tests/manifest.py --write              write golden/manifest.txt anew; with --only, the lines of these
     python tests/manifest.py --only lstm --save FOLDER    write sources into a folder, to compare two versions with diff
 
 What is hashed is the network's own part of a module: its names, shapes and sizes, its arrays, its equations.  The
@@ -73,6 +73,13 @@ def recorded() -> dict[str, str]:
     return {key: digits for key, _, digits in rows}
 
 
+def _place(line: str) -> tuple[int, int, int]:
+    """Where a line stands: by network, target and dtype."""
+    name, _, rest = line.partition(" | ")
+    target, dtype, _ = rest.split()
+    return names().index(name), TARGETS.index(target), DTYPES.index(dtype)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
@@ -89,7 +96,10 @@ def main() -> int:
                     (args.save / f"{file}.py").write_text(text, encoding="utf-8", newline="\n")
         return 0
     if args.write:
-        GOLDEN.write_text("\n".join(lines()) + "\n", encoding="utf-8", newline="\n")
+        kept = [" ".join(row) for row in recorded().items() if args.only not in row[0].partition(" | ")[0]]
+        GOLDEN.write_text(
+            "\n".join(sorted([*kept, *lines(args.only)], key=_place)) + "\n", encoding="utf-8", newline="\n"
+        )
         return 0
     known = recorded()
     now = dict(line.rpartition(" ")[::2] for line in lines(args.only))

@@ -78,7 +78,7 @@ def of_case(case: Case, target: str = "numpy") -> Lowered:
 def of_program(program: Program, target: str = "numpy") -> Lowered:
     """A program as it stands."""
     given = Given(target=target)
-    return Lowered(run(State(program), given, "legal"), given)
+    return Lowered(run(State(program), given, "legal", "choice"), given)
 
 
 def wrong(

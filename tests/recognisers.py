@@ -6,6 +6,7 @@ Only codegen/analysis recognises; everybody else asks `structure`.
 from __future__ import annotations
 
 GONE = {
+    "codegen/lower/contraction.py": "writes_whole two_factors is_product _roles",
     "codegen/passes/rewritings.py": "_gathered",
     "codegen/rewrite/batch_last.py": "_convolves _is_window _unsplit _moving _spatial",
     "codegen/rewrite/gates.py": "_parts",
@@ -40,9 +41,8 @@ GONE = {
 """Replaced, and not to come back."""
 
 TO_GO = {
-    "codegen/lower/__init__.py": "_within",
+    "codegen/lower/recipes.py": "_within",
     "codegen/lower/bands.py": "_pattern",
-    "codegen/lower/contraction.py": "writes_whole two_factors is_product product_of _roles",
     "codegen/lower/direct.py": "_roles",
     "codegen/lower/elementwise.py": "_is_outside alias_of",
     "codegen/lower/factors.py": "_factors",

@@ -5,7 +5,6 @@ The plans are executed, so no code is written or compiled.  See tests/families/b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -62,11 +61,24 @@ def _the_first_table(right: Any) -> Any:
 
 def _assigned(right: Any) -> Any:
     """What should be added takes the place of what is there."""
+    return lambda out, body, operands, axes, accumulate=False, dtype="float": right(
+        out, body, operands, axes, dtype=dtype
+    )
 
-    def steps(equation: Equation, storage: Storage) -> list[Step]:
-        return [replace(s, accumulate=False) if isinstance(s, Compute) else s for s in right(equation, storage)]
 
-    return steps
+def _added(right: Any) -> Any:
+    """What should take the place of nothing is added to it."""
+    return lambda equation, *more, **options: right(equation.with_(accumulate=True), *more, **options)
+
+
+def _at_the_first_point(right: Any) -> Any:
+    """All points sent to the first one."""
+    return lambda at, shape, extents: (sympy.Integer(0), right(at, shape, extents)[1])
+
+
+def _of_the_first_point(right: Any) -> Any:
+    """One mask for all points of a window."""
+    return lambda argmax, point, storage: right(argmax, 1, storage)
 
 
 def _but_the_last_rows(right: Any) -> Any:
@@ -93,20 +105,19 @@ def _always_a_view(right: Any) -> Any:
     return alias
 
 
-def _halved(right: Any) -> Callable[[sympy.Expr], Any]:
-    """A square taken for a product of one factor with the first read."""
-
-    def found(body: sympy.Expr) -> Any:
-        factors = right(body)
-        return factors and (factors[0] / 2, *factors[1:])
-
-    return found
+def _halved(right: Any) -> Any:
+    """A square taken for half of it."""
+    return lambda s: (found := right(s)) and replace(found, coefficient=found.coefficient / 2)
 
 
-def _bare(equation: Equation) -> Equation:
+def _without_coefficient_of(right: Any) -> Any:
     """A sum without its coefficient."""
-    rest = equation.body.as_coeff_Mul()[1]
-    return equation.with_(body=rest)
+    return lambda equation, target, out, coefficient: right(equation, target, out, sympy.Integer(1))
+
+
+def _of_any_rows(right: Any) -> Any:
+    """Pairs of rows where there is an odd one."""
+    return lambda equation, w: w.band is not None and w.p.stride == 1 and len(w.p.taps) == 3
 
 
 def _row(
@@ -131,33 +142,33 @@ def _any(*wanted: Mark) -> Mark:
 STRIDES = Bounds(strides=(2, 1, 2, 3))
 RECIPES: tuple[Sabotage, ...] = (
     # Windows.
-    _row("by columns", "columns", "columns_factor", _without_stride, *_by("columns", STRIDES, groups=True)),
-    _row("by shifts", "columns", "shifted_factor", _without_shift, *_by("shifts")),
+    _row("forward:columns", "columns", "columns_factor", _without_stride, *_by("columns", STRIDES, groups=True)),
+    _row("forward:shifts", "shifted", "shifted_factor", _without_shift, *_by("shifts")),
     _row(
-        *("by stacks", "convolution", "_kernel_by_column"),
+        *("forward:stacks", "convolution", "_kernel_by_column"),
         lambda right: lambda equation, storage, p, rows, whole=False: right(equation, storage, p, rows),
         *_by("stacks"),
     ),
     _row(
-        *("by pairs", "pairs", "pairs_apply"),
-        lambda right: lambda equation, p, band: band is not None and p.stride == 1 and len(p.taps) == 3,
+        *("forward:pairs", "pairs", "pairs_apply"),
+        _of_any_rows,
         *_by("pairs", THREE_ROWS),
     ),
-    _row("gradient by columns", "columns", "columns_factor", _without_stride, *_kernel_by("columns", STRIDES)),
-    _row("gradient by shifts", "columns", "shifted_factor", _without_shift, *_kernel_by("shifts")),
+    _row("kernel:columns", "columns", "columns_factor", _without_stride, *_kernel_by("columns", STRIDES)),
+    _row("kernel:shifts", "shifted", "shifted_factor", _without_shift, *_kernel_by("shifts")),
     _row(
-        *("gradient by columns, turned", "kernel_gradient", "transposed"),
+        *("kernel:turned columns", "kernel_gradient", "transposed"),
         lambda right: lambda view, order, axes: replace(view, axes=tuple(axes)),
         *_kernel_by("turned columns", mark=array("turned")),
     ),
     _row(
-        *("gradient by shifts, turned", "kernel_gradient", "transposed"),
+        *("kernel:turned shifts", "kernel_gradient", "transposed"),
         lambda right: lambda view, order, axes: replace(view, axes=tuple(axes)),
         *_kernel_by("turned shifts", mark=array("turned")),
     ),
     _row(
-        *("gradient by pairs", "pairs", "pairs_apply"),
-        lambda right: lambda equation, p, band: band is not None and p.stride == 1 and len(p.taps) == 3,
+        *("kernel:pairs", "pairs", "pairs_apply"),
+        _of_any_rows,
         *_kernel_by("pairs", THREE_ROWS),
     ),
     _row(
@@ -198,10 +209,11 @@ RECIPES: tuple[Sabotage, ...] = (
         NATIVE,
     ),
     # Pools.
-    _row("maximum of slices", "outside", "fill_outside", always(0.0), windows.maxima, array(r"\.wins_")),
-    _row("masks", "pooling", "_overlaps", always(False), windows.maxima, array(r"\.wins_")),
+    _row("maximum", "outside", "fill_outside", always(0.0), windows.maxima, array(r"\.wins_")),
+    _row("masks", "pooling", "mask", _of_the_first_point, windows.maxima, array(r"\.wins_")),
+    _row("route", "pooling", "_overlaps", always(False), windows.maxima, array(r"\.wins_")),
     # Products.
-    _row("matrix product", "contraction", "_layout", _exchanged, products.matrices, step(MatMul)),
+    _row("product", "contraction", "_layout", _exchanged, products.matrices, step(MatMul)),
     _row(
         *("product of parts", "contraction", "product_steps"),
         lambda right: lambda *arguments: right(*arguments[:5], (), arguments[6]),
@@ -220,8 +232,8 @@ RECIPES: tuple[Sabotage, ...] = (
         products.in_loops,
         step(MatMul, Loop),
     ),
-    _row("squares", "contraction", "two_factors", _halved, products.squares, step(MatMul)),
-    _row("two operands", "factors", "_two_groups", _a_factor_lost, products.several_factors, array("factor")),
+    _row("squares", "contraction", "matrix_product", _halved, products.squares, step(MatMul)),
+    _row("operands", "factors", "_two_groups", _a_factor_lost, products.several_factors, array("factor")),
     _row(
         *("weighted sum", "weighted", "_vector"),
         lambda right: lambda parts, equation, storage, constant: right(parts, equation, storage, sympy.Integer(1)),
@@ -235,21 +247,23 @@ RECIPES: tuple[Sabotage, ...] = (
         step(MatMul),
     ),
     _row(
-        *("sum of runs", "sums", "sum_of_runs"),
-        lambda right: lambda equation, storage: right(_bare(equation), storage),
+        *("runs", "sums", "finished"),
+        _without_coefficient_of,
         products.sums_of_runs,
         array("parts"),
     ),
     # Subscripts that depend on data.
-    _row("rows of a table", "lookup", "_row_of", _the_first_table, lookups.rows_of_tables, step(Gather)),
-    _row("values gathered", "lookup", "escapes", always(()), lookups.gathered, step(Gather)),
+    _row("rows", "lookup", "_row_of", _the_first_table, lookups.rows_of_tables, step(Gather)),
+    _row("gathered", "lookup", "escapes", always(()), lookups.gathered, step(Gather)),
     _row("bracket", "lookup", "slots_of", always(()), lookups.brackets, step(ScatterAdd)),
+    _row("scatter", "lookup", "_flat_position", _at_the_first_point, lookups.overlapping, step(ScatterAdd)),
+    _row("part", "scatter", "kernel", _added, reductions.parts, lambda plan: True),
     _row("scatter at values", "lookup", "escapes", always(()), lookups.scattered, step(ScatterAdd)),
     # Other reductions.
     _row("reduction", "outside", "neutral", always(sympy.Integer(1)), reductions.whole_axes, lambda plan: True),
-    _row("added reduction", "reduction", "_accumulated", _assigned, reductions.added_reductions, array("part")),
+    _row("added reduction", "reduction", "Compute", _assigned, reductions.added_reductions, array("part")),
     _row("maximum in two stages", "reduction", "_shortened", _but_the_last_rows, reductions.long_maxima, array("part")),
-    _row("reduction by taps", "outside", "neutral", always(sympy.Integer(1)), reductions.windows, step(Loop)),
+    _row("taps", "outside", "neutral", always(sympy.Integer(1)), reductions.windows, step(Loop)),
     _row(
         *("log-sum-exp", "reduction", "may_be_empty"),
         always(False),

@@ -24,6 +24,7 @@ import pytest
 
 import symnet as sn
 from codegen.functions import FUNCTIONS
+from codegen.lower.recipes import GROUPS
 from codegen.notation.words import REDUCTIONS
 from codegen.oracle.watch import LEVELS
 from codegen.passes.table import PASSES
@@ -246,13 +247,34 @@ def pass_table() -> str:
     )
 
 
-def test_the_table_of_passes_is_shown(request: pytest.FixtureRequest) -> None:
+def recipe_table() -> str:
+    """The table of recipes as the page on the architecture shows it."""
+    rows = [
+        f"| {number} | `{row.name}` | `{_file(row.build)}` | {row.what} |"
+        for number, group in enumerate(GROUPS, start=1)
+        for row in group
+    ]
+    return "\n".join(["| group | recipe | file | for, and how |", "|---|---|---|---|", *rows])
+
+
+def _file(build: Any) -> str:
+    return f"{getattr(build, 'func', build).__module__.rpartition('.')[2]}.py"
+
+
+@pytest.mark.parametrize(
+    ("head", "table"),
+    [("| phase | pass |", pass_table), ("| group | recipe |", recipe_table)],
+    ids=["passes", "recipes"],
+)
+def test_the_tables_of_the_compiler_are_shown(
+    head: str, table: Callable[[], str], request: pytest.FixtureRequest
+) -> None:
     path = ROOT / "docs" / "architecture.md"
     text = path.read_text(encoding="utf-8")
-    (shown,) = re.findall(r"^\| phase \| pass \|.*\n(?:\|.*\n)+", text, re.MULTILINE)
-    if shown != f"{pass_table()}\n" and request.config.getoption("--update-docs"):
-        path.write_text(text.replace(shown, f"{pass_table()}\n"), encoding="utf-8")
-    assert shown == f"{pass_table()}\n", "if the change is meant: pytest --update-docs"
+    (shown,) = re.findall(rf"^{re.escape(head)}.*\n(?:\|.*\n)+", text, re.MULTILINE)
+    if shown != f"{table()}\n" and request.config.getoption("--update-docs"):
+        path.write_text(text.replace(shown, f"{table()}\n"), encoding="utf-8")
+    assert shown == f"{table()}\n", "if the change is meant: pytest --update-docs"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=PAGE_NAMES)

@@ -19,7 +19,7 @@ from building import A, equation, program
 from codegen.affine import Affine
 from codegen.elements import Arrays
 from codegen.equation import slot
-from codegen.lower import lower
+from codegen.lower import Lowering
 from codegen.lower.region import regions
 from codegen.machine.model import MACHINE
 from codegen.passes import plans
@@ -95,7 +95,7 @@ def _recurrent() -> Any:
 @pytest.fixture
 def loops_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No window products of another kind, which only run compiled."""
-    monkeypatch.setattr(plans, "lower", lambda *args, **_: lower(*args))
+    monkeypatch.setattr(plans, "Lowering", lambda *args, **_: Lowering(*args[:5]))
 
 
 def _same(model: Any, x: Any, y: Any) -> None:

@@ -13,9 +13,8 @@ from building import tensor
 from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import Structure, structure
 from codegen.equation import Equation, Tensor
-from codegen.lower.contraction import is_product
 from codegen.lower.storage import Storage
-from codegen.lower.window import window_pattern
+from codegen.lower.window import window_product
 from codegen.notation import elaborate
 from planned import of_network
 
@@ -248,9 +247,7 @@ def test_the_reading_agrees_with_those_who_read_for_themselves(name: str) -> Non
             s = structure(equation, program.table)
             for read, access in zip(s.equation.reads, s.accesses[1:], strict=True):
                 assert access.plain == plain_indices(read.at)
-            if s.equation.over and is_product(equation, storage):
-                assert s.contraction is not None and not s.contraction.lone
-            found = window_pattern(s.equation, storage)
+            found = window_product(s.equation, storage)
             if found is not None:
-                assert s.window is not None and s.accesses[s.window.image].tensor == found[0].picture.tensor
-                assert (s.window.way == "map") == found[0].forward
+                assert s.window is not None and s.accesses[s.window.image].tensor == found.p.picture.tensor
+                assert (s.window.way == "map") == found.forward

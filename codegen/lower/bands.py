@@ -33,8 +33,6 @@ from codegen.machine.model import Machine
 from codegen.plan import Copy, MatMul, Reduce, Step
 from codegen.view import FULL, Reshape, Take, View, Windows, transposed
 
-REMARK = "by bands: a few rows of every channel at once, as products with a banded matrix of the taps"
-
 
 @dataclass(frozen=True)
 class _Bands:
@@ -50,26 +48,39 @@ class _Bands:
     across: int
 
 
-def depthwise(equation: Equation, storage: Storage) -> list[Step] | None:
-    """The steps of a depthwise convolution or of its kernel's gradient; None for anything else."""
+@dataclass(frozen=True)
+class BandedProduct:
+    """A depthwise convolution or the gradient of its kernel: without indices of one point, and its band."""
+
+    equation: Equation
+    p: Pattern
+    coefficient: sympy.Expr
+    bands: _Bands
+
+
+def banded_product(equation: Equation, storage: Storage) -> BandedProduct | None:
+    """The parts of a depthwise convolution or of its kernel's gradient; None for anything else."""
     if len(equation.reads) != 2 or not equation.over or equation.guards:
         return None
     equation = without_points(equation)
     found = product_of(equation, storage)
     if found is None:
         return None
-    coefficient, first, second = found
+    first, second = found.left, found.right
     for picture, kernel in ((first, second), (second, first)):
         p = _pattern(equation, picture, kernel, storage)
         if p is not None:
             bands = _bands(equation, p, storage.machine)
-            if bands is None:
-                return None
-            steps = (_convolved if p.forward else _gradient)(equation, storage, p, bands, coefficient)
-            if steps is not None:
-                storage.remark = REMARK
-            return steps
+            written = storage.target(equation) if p.forward else storage.seen(kernel, equation)
+            lies = written.axes == (*p.groups, p.position, *p.places) and not written.ops
+            return BandedProduct(equation, p, found.coefficient, bands) if bands is not None and lies else None
     return None
+
+
+def depthwise(_: Equation, storage: Storage, found: BandedProduct, variant: int = 0) -> list[Step]:
+    """The steps of a depthwise convolution or of its kernel's gradient."""
+    rule = _convolved if found.p.forward else _gradient
+    return rule(found.equation, storage, found.p, found.bands, found.coefficient)
 
 
 def _pattern(equation: Equation, picture: Read, kernel: Read, storage: Storage) -> Pattern | None:
@@ -159,13 +170,8 @@ def _banded(view: View, equation: Equation, p: Pattern, bands: _Bands) -> View:
     return view.then(Reshape(((box[p.groups[0]],), *rows, extents_of(p.places, box))), axes=())
 
 
-def _convolved(
-    equation: Equation, storage: Storage, p: Pattern, bands: _Bands, coefficient: sympy.Expr
-) -> list[Step] | None:
-    order = (*p.groups, p.position, *p.places)
+def _convolved(equation: Equation, storage: Storage, p: Pattern, bands: _Bands, coefficient: sympy.Expr) -> list[Step]:
     target = storage.target(equation)
-    if target.axes != order or target.ops:
-        return None
     box = equation.extents
     channels = box[p.groups[0]]
     taps = storage.view(p.kernel, equation)
@@ -178,14 +184,10 @@ def _convolved(
     return [filled, product, *finished(equation, target, out, coefficient)]
 
 
-def _gradient(
-    equation: Equation, storage: Storage, p: Pattern, bands: _Bands, coefficient: sympy.Expr
-) -> list[Step] | None:
+def _gradient(equation: Equation, storage: Storage, p: Pattern, bands: _Bands, coefficient: sympy.Expr) -> list[Step]:
     box = equation.extents
     channels = box[p.groups[0]]
-    error = storage.view(p.kernel, equation)
-    if error.axes != (*p.groups, p.position, *p.places) or error.ops:
-        return None
+    error = storage.seen(p.kernel, equation)
     order = (*p.groups, p.tap, *p.along)
     target = storage.target(equation)
     target = transposed(target, tuple(target.axes.index(n) for n in order), order)

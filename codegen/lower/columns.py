@@ -7,12 +7,7 @@ window along a row, and not at all for the taps along a column:
     factor[i, (u,v,d), (j,n)] = columns[i+u, v, d, j, n]  a view: adjacent rows are adjacent
 
 because (u, v, d) of output row i is one contiguous run that starts at row i.  With
-stride S the view starts at row S*i.  For one tap v at a time there is nothing to copy:
-
-    factor_v[i, (u,d), (j,n)] = x[i+u, d, j+v, n]         a view, from column v on
-
-provided that x lies in a frame of zeros as wide as the window reaches beyond it.
-Either factor may be cut into blocks of columns, factor[i, b, (u,v,d), (j,n)].
+stride S the view starts at row S*i.  The factor may be cut into blocks of columns, factor[i, b, (u,v,d), (j,n)].
 """
 
 from __future__ import annotations
@@ -25,6 +20,7 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Read
 from codegen.ir.edit import points, substitute_read
 from codegen.ir.names import allocate
+from codegen.lower.copies import Columns
 from codegen.lower.storage import Storage, affine, extents_of, product
 from codegen.plan import Copy
 from codegen.view import FULL, Reshape, Slice, Take, View, Windows, transposed
@@ -54,7 +50,7 @@ class Pattern:
     forward: bool
 
 
-def columns_factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequence[str], block: int) -> View | None:
+def columns_factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequence[str], block: int) -> View:
     """The copied picture as a (outer..., blocks, taps, places) array whose rows overlap.
 
     block: columns in a block (0: there is no axis of blocks).
@@ -65,8 +61,7 @@ def columns_factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequ
     rest = tuple(n for n in p.taps[1:] if box[n] != ONE)
     width = merged(extents_of(rest, box))
     length = merged(extents_of(p.places, box))
-    if width is None or length is None or not width.is_constant or not box[p.tap].is_constant:
-        return None
+    assert width is not None and length is not None, "they fit"
     name = _columns(equation, storage, replace(p, picture=picture), rest, height)
     dims = [*((box[n],) for n in p.groups), (height,), product(extents_of(rest, box))]
     row = len(p.groups)
@@ -99,11 +94,23 @@ def columns_of(equation: Equation, storage: Storage, p: Pattern) -> str:
     return _columns(equation, storage, picture, rest, height)
 
 
-def columns_ready(equation: Equation, storage: Storage, p: Pattern) -> bool:
-    """Whether the columns were copied for an earlier equation."""
+def columns_fit(equation: Equation, p: Pattern) -> bool:
+    """Whether taps and places are one axis each: of the places one may be symbolic, of the taps none."""
+    box = equation.extents
+    width = merged(extents_of([n for n in p.taps[1:] if box[n] != ONE], box))
+    return (
+        merged(extents_of(p.places, box)) is not None
+        and width is not None
+        and width.is_constant
+        and box[p.tap].is_constant
+    )
+
+
+def copied_columns(equation: Equation, p: Pattern) -> Columns:
+    """The columns of the picture, as what an equation may find copied already."""
     rest = tuple(n for n in p.taps[1:] if equation.extents[n] != ONE)
     height = (equation.extents[p.position] - 1) * p.stride + equation.extents[p.tap]
-    return _key(equation, replace(p, picture=_without_single(p, equation)), rest, height) in storage.prepared
+    return _key(equation, replace(p, picture=_without_single(p, equation)), rest, height)
 
 
 def _row_axis(p: Pattern) -> int:
@@ -111,7 +118,7 @@ def _row_axis(p: Pattern) -> int:
     return next(k for k, s in enumerate(affine(p.picture)) if s.coefficient(p.tap))
 
 
-def _key(equation: Equation, p: Pattern, rest: tuple[str, ...], height: Affine) -> object:
+def _key(equation: Equation, p: Pattern, rest: tuple[str, ...], height: Affine) -> Columns:
     """What the columns hold, whatever their reader calls its indices."""
     row = allocate("row", equation.extents)
     order = (*p.groups, row, *rest, *p.places)
@@ -119,7 +126,7 @@ def _key(equation: Equation, p: Pattern, rest: tuple[str, ...], height: Affine) 
     axis = _row_axis(p)
     at = tuple(s.const if k == axis else s.substitute(names) for k, s in enumerate(affine(p.picture)))
     box = {**equation.extents, row: height}
-    return ("window", p.picture.tensor, at, tuple(box[n] for n in order), p.picture.strong)
+    return Columns(p.picture.tensor, at, tuple(box[n] for n in order), p.picture.strong)
 
 
 def _columns(equation: Equation, storage: Storage, p: Pattern, rest: tuple[str, ...], height: Affine) -> str:
@@ -208,81 +215,6 @@ def _clipped(subscript: Affine, size: Affine, box: Mapping[str, Affine]) -> tupl
     start = Affine.of(step * low + const)
     out_of = FULL if step == 1 and start == Affine() and length == size else Slice(start, step, length)
     return name, into, out_of
-
-
-@dataclass(frozen=True)
-class Band:
-    """How the picture is read for one tap along a row at a time, without a copy.
-
-    low, high: how far the window reaches beyond the picture along each axis.  axis: that of the columns.
-    starts: where row 0 and column 0 of the first tap are read.
-    """
-
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-    axis: int
-    starts: tuple[int, int]
-
-
-def band_of(equation: Equation, storage: Storage, p: Pattern) -> Band | None:
-    """The geometry of shifted views; None unless the picture is stored (row, channels..., column, batch).
-
-    One tap moves along a row, by one column at a time.
-    """
-    box = equation.extents
-    if len(p.along) != 1 or p.groups or len(p.places) != 2:
-        return None
-    (v,), (j, n) = p.along, p.places
-    at, shape = affine(p.picture), storage.shapes[p.picture.tensor]
-    axis = len(at) - 2
-    if axis < 1 or at[-1].plain != n or shape[-1] != box[n]:
-        return None
-    if at[axis].coefficient(v) != 1 or at[axis].coefficient(j) != 1 or len(at[axis].terms) != 2:
-        return None
-    channels = p.taps[2:]
-    for s, size in zip(at[1:axis], shape[1:axis], strict=True):
-        if not (size == ONE and s in (Affine(), *map(Affine.of, channels))) and (
-            s.plain not in channels or box[s.plain or ""] != size
-        ):
-            return None
-    listed = tuple(s.plain for s in at[1:axis] if s.plain)
-    sizes = (box[p.tap], box[v], box[j], box[p.position], *shape[:-1])
-    if listed != channels or not all(e.is_constant for e in sizes):
-        return None
-    reach = storage.overhang(p.picture, equation)
-    if reach is None:
-        return None
-    low, high = reach
-    return Band(low, high, axis, (at[0].const + low[0], at[axis].const + low[axis]))
-
-
-def shifted_factor(
-    equation: Equation, storage: Storage, p: Pattern, band: Band, shift: int, columns: int, block: int
-) -> View:
-    """(positions, blocks, (tap, channels), (columns, batch)) of the framed picture from column `shift` on, as a view.
-
-    columns: how many of them.  block: columns in a block (0: there is no axis of blocks).
-    """
-    box = equation.extents
-    name = storage.framed_copy(p.picture.tensor, band.low, band.high)
-    framed = storage.shapes[name]
-    row, column = band.starts[0], band.starts[1] + shift
-    parts: list[Affine | Slice] = [FULL] * len(framed)
-    for axis, start in ((0, row), (band.axis, column)):
-        if start:
-            parts[axis] = Slice(Affine.of(start), 1, framed[axis] - start)
-    view = View(name)
-    if any(part != FULL for part in parts):
-        view = view.then(Take(tuple(parts)), axes=())
-    channels = merged(framed[1 : band.axis])
-    assert channels is not None
-    batch = framed[-1]
-    moves = [((0, p.stride),), ((band.axis - 1, 1),), ((band.axis + 1, 1),)]
-    shape = [box[p.position], box[p.tap] * channels.const, batch * (block or columns)]
-    if block:
-        moves.insert(1, ((band.axis, block),))
-        shape.insert(1, Affine.of(columns // block))
-    return view.then(Windows(tuple(shape), tuple(moves)), axes=())
 
 
 def merged(extents: Sequence[Affine]) -> Affine | None:

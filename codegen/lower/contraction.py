@@ -19,13 +19,13 @@ from math import prod
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of, slots_of
+from codegen.analysis.contraction import Contraction
+from codegen.analysis.structure import Structure
+from codegen.equation import Equation, Read, indices_of
 from codegen.lower.operands import Group, column_key, in_place, operand_of, product_steps
-from codegen.lower.storage import Storage, affine
+from codegen.lower.storage import Storage
 from codegen.machine.model import Machine
 from codegen.plan import Step
-from codegen.view import Reshape
 
 
 @dataclass(frozen=True)
@@ -38,30 +38,24 @@ class Roles:
     columns: tuple[str, ...]
 
 
-def two_factors(body: sympy.Expr) -> tuple[sympy.Expr, int, int] | None:
-    """(coefficient, slot, slot) when the body is a number times two reads (or a read squared)."""
-    coefficient, rest = body.as_coeff_Mul()
-    numbers = [f for f in sympy.Mul.make_args(rest) if not slots_of(f)]
-    factors = [f for f in sympy.Mul.make_args(rest) if slots_of(f)]
-    coefficient = sympy.Mul(coefficient, *numbers)
-    if len(factors) == 1 and factors[0].is_Pow and factors[0].exp == 2 and factors[0].base.is_Symbol:
-        factors = [factors[0].base] * 2
-    if len(factors) != 2 or not all(f.is_Symbol for f in factors):
-        return None
-    first, second = sorted(slots_of(f)[0] for f in factors)
-    return coefficient, first, second
+@dataclass(frozen=True)
+class Product:
+    """A sum of products of two reads: a coefficient, the factors, which index plays which part.
+
+    order: the left-hand indices as they lie.
+    """
+
+    coefficient: sympy.Expr
+    left: Read
+    right: Read
+    parts: Contraction
+    order: tuple[str, ...]
 
 
-def contraction(equation: Equation, storage: Storage) -> list[Step] | None:
-    """The steps of a sum of products of two reads; None when it is not one, or not worth a matrix product."""
-    found = product_of(equation, storage)
-    if found is None:
-        return None
-    coefficient, left, right = found
-    plan = _roles(equation, left, right)
-    assert plan is not None
-    out_order, rows_of, columns_of, summed = plan
-    order = _layout(out_order, rows_of, columns_of)
+def contraction(equation: Equation, storage: Storage, found: Product, variant: int = 0) -> list[Step]:
+    """The steps of a sum of products of two reads."""
+    left, right, summed = found.left, found.right, found.parts.summed
+    order = _layout(found.order, set(found.parts.rows), set(found.parts.columns))
     assert order is not None
     swapped, batch, rows, columns = order
     if swapped:
@@ -73,60 +67,30 @@ def contraction(equation: Equation, storage: Storage) -> list[Step] | None:
         operand_of(equation, storage, right, _right_groups(chosen, right)),
     )
     groups: list[Group] = [*((n,) for n in chosen.batch), chosen.rows, chosen.columns]
-    return product_steps(equation, storage, factors, groups, out_order, partial, coefficient)
+    return product_steps(equation, storage, factors, groups, found.order, partial, found.coefficient)
 
 
-def product_of(equation: Equation, storage: Storage) -> tuple[sympy.Expr, Read, Read] | None:
-    """(coefficient, read, read) of an equation that writes its whole target by a sum of products; else None."""
-    if not is_product(equation, storage) or not writes_whole(equation, storage):
-        return None
-    found = two_factors(equation.body)
-    assert found is not None
-    coefficient, first, second = found
-    return coefficient, equation.reads[first], equation.reads[second]
+def product_of(equation: Equation, storage: Storage) -> Product | None:
+    """The parts of an equation that writes its whole target by a sum of products; None for anything else."""
+    s = storage.reading(equation)
+    return matrix_product(s) if s.left.covers else None
 
 
-def is_product(equation: Equation, storage: Storage) -> bool:
-    """True when the equation sums a number times two reads and matrix products can do it."""
-    if equation.reduce != "sum" or not equation.over or equation.guards:
-        return False
-    found = two_factors(equation.body)
-    if found is None or any(s.name in equation.extents for s in found[0].free_symbols):
-        return False
-    floats = all(storage.dtypes.get(equation.reads[k].tensor, "float") == "float" for k in found[1:])
-    plan = _roles(equation, equation.reads[found[1]], equation.reads[found[2]])
-    return floats and plan is not None and _layout(*plan[:3]) is not None
-
-
-def writes_whole(equation: Equation, storage: Storage) -> bool:
-    """True when the left side writes every point of the target once."""
-    shape, target = storage.shapes[equation.target], storage.target(equation)
-    inside = all(
-        (size - 1 - s.bounds(equation.extents)[1]).is_nonnegative()
-        for s, size in zip(affine(Read("", equation.at)), shape, strict=True)
-    )
-    return inside and all(isinstance(op, Reshape) for op in target.ops)
-
-
-def _roles(
-    equation: Equation, left: Read, right: Read
-) -> tuple[tuple[str, ...], set[str], set[str], tuple[str, ...]] | None:
-    """(left-hand indices in storage order, rows, columns, summed); None when no matrix product fits."""
-    try_left, try_right = (set(indices_of(r.at)) & set(equation.extents) for r in (left, right))
-    summed = tuple(n for n in equation.over if n in try_left and n in try_right)
-    if len(summed) != len(equation.over):
+def matrix_product(s: Structure) -> Product | None:
+    """The parts of a sum of products of two reads that matrix products can do; None for anything else."""
+    found, order = s.contraction, s.left.order
+    if found is None or found.lone or not all(s.accesses[k].affine for k in (0, found.left, found.right)):
         return None  # an index summed in one factor alone: reduce that one first
-    if not all(isinstance(s, Affine) for s in (*equation.at, *left.at, *right.at)):
+    if sum(len(axis.terms) for axis in s.left.axes) != len(order):
         return None
-    out = [n for s in equation.at for n in sorted(s.names, key=lambda n: -s.coefficient(n)) if n in equation.extents]  # type: ignore[union-attr]
-    if len(set(out)) != len(out):
+    if set(order) != {*found.batch, *found.rows, *found.columns}:
         return None
-    rows = {n for n in out if n in try_left and n not in try_right}
-    columns = {n for n in out if n in try_right and n not in try_left}
-    if set(out) != rows | columns | (try_left & try_right & set(out)):
+    if order and not found.rows and not found.columns:
+        return None  # one dot product a point: an elementwise product and a reduction do as well
+    if _layout(order, set(found.rows), set(found.columns)) is None:
         return None
-    # One dot product a point: an elementwise product and a reduction do as well.
-    return None if out and not rows and not columns else (tuple(out), rows, columns, summed)
+    left, right = (s.equation.reads[k - 1] for k in (found.left, found.right))
+    return Product(s.number, left, right, found, order)
 
 
 def _layout(

@@ -13,55 +13,51 @@ Of the first two, rows may be cut into blocks of columns: BLAS has a faster way 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-
-import sympy
+from collections.abc import Sequence
 
 from codegen.affine import Affine
 from codegen.equation import Equation, indices_of, slot
 from codegen.ir.names import allocate
-from codegen.lower.columns import Pattern, band_of, columns_factor, merged, shifted_factor
+from codegen.lower.columns import Pattern, columns_factor, columns_fit, merged
 from codegen.lower.operands import Group, operand_of
-from codegen.lower.pairs import by_pairs
+from codegen.lower.shifted import shifted_factor
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.lower.targets import finished, result_of, rows_of, target_order
+from codegen.lower.targets import finished, result_of
+from codegen.lower.window import WindowProduct
 from codegen.plan import Compute, Copy, Loop, MatMul, Step
 from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, transposed
 
-Recipe = Callable[[Equation, Storage, Pattern, sympy.Expr, int], list[Step] | None]
-"""(equation, storage, pattern, coefficient, block) -> steps; None, and nothing changed, where it does not apply.
 
-block: columns in a block, or rows for `stacks`; 0 for no blocks.
-"""
+def columns_apply(equation: Equation, w: WindowProduct) -> bool:
+    """Whether the result lies in rows of channels of places, each row next to the groups."""
+    return bool(w.p.places) and w.order == (*_outer(w), *w.rows, *w.p.places) and columns_fit(equation, w.p)
 
 
-def by_columns(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int
-) -> list[Step] | None:
-    """One product a row of the picture's columns."""
-    target, rows = target_order(equation), rows_of(equation, p)
-    outer = tuple(n for n in target if n == p.position or n in p.groups)
-    if target != (*outer, *rows, *p.places) or not p.places:
-        return None
+def _outer(w: WindowProduct) -> tuple[str, ...]:
+    return tuple(n for n in w.order if n == w.p.position or n in w.p.groups)
+
+
+def by_columns(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
+    """One product a row of the picture's columns.  block: columns in a block; 0 for no blocks."""
+    p, rows, outer = w.p, w.rows, _outer(w)
     factor = columns_factor(equation, storage, p, outer, block)
-    if factor is None:
-        return None
     inside = indices_of(p.kernel.at)
     groups: list[Group] = [*((n,) if n in inside else None for n in outer), *([None] if block else []), rows, p.taps]
     left = operand_of(equation, storage, p.kernel, groups)
     out = result_of(equation, storage)
     into = blocks_of(out, equation, [*((n,) for n in outer), rows], p, block)
-    return [MatMul(into, left, factor), *finished(equation, storage.target(equation), out, coefficient)]
+    return [MatMul(into, left, factor), *finished(equation, storage.target(equation), out, w.coefficient)]
 
 
-def by_shifts(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int
-) -> list[Step] | None:
-    """One product a row for every tap along it, of a shifted view of the picture; and their sum."""
-    rows, band = rows_of(equation, p), band_of(equation, storage, p)
-    if band is None or target_order(equation) != (p.position, *rows, *p.places):
-        return None
+def shifts_apply(w: WindowProduct) -> bool:
+    """Whether the picture is read without a copy, and the result lies in rows of channels of places."""
+    return w.band is not None and w.order == (w.p.position, *w.rows, *w.p.places)
+
+
+def by_shifts(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
+    """One product a row for every tap along it, of a shifted view of the picture; and their sum.  block: as above."""
+    p, rows, band = w.p, w.rows, w.band
+    assert band is not None
     taps = equation.extents[p.along[0]].const
     kernel = _kernel_by_column(equation, storage, p, rows)
     out = result_of(equation, storage)
@@ -76,22 +72,29 @@ def by_shifts(
         steps.append(MatMul(into, _one(kernel, v), factor))
         if v:
             steps.append(Compute(out, slot(0) + slot(1), (out, again), box))
-    return [*steps, *finished(equation, storage.target(equation), out, coefficient)]
+    return [*steps, *finished(equation, storage.target(equation), out, w.coefficient)]
 
 
-def by_stacks(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int
-) -> list[Step] | None:
-    """A few rows at a time: one product of all kernel columns with whole rows, then its parts added, shifted."""
-    rows, band = rows_of(equation, p), band_of(equation, storage, p)
-    if band is None or target_order(equation) != (p.position, *rows, *p.places) or band.starts[1]:
-        return None
+def stacks_apply(equation: Equation, w: WindowProduct) -> bool:
+    """Whether shifts apply, several of them from the first column of the halo on, and the channels are a number."""
+    if not shifts_apply(w) or w.band is None or w.band.starts[1] or equation.extents[w.p.along[0]].const < 2:
+        return False
+    count = merged(extents_of(w.rows, equation.extents))
+    return count is not None and count.is_constant
+
+
+def by_stacks(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
+    """A few rows at a time: one product of all kernel columns with whole rows, then its parts added, shifted.
+
+    block: rows; 0 for all of them.
+    """
+    p, rows, band = w.p, w.rows, w.band
+    assert band is not None
     box = equation.extents
     (v,), (j, n) = p.along, p.places
     taps, width, height = box[v].const, box[j].const, box[p.position].const
     count = merged(extents_of(rows, box))
-    if count is None or not count.is_constant or taps < 2:
-        return None
+    assert count is not None
     block = min(block or height, height)
     kernel = _kernel_by_column(equation, storage, p, rows, whole=True)
     whole = width + taps - 1
@@ -127,7 +130,7 @@ def by_stacks(
         steps += some(Affine(), block)
     if rest:
         steps += some(Affine.of(turns * block), rest)
-    return [*steps, *finished(equation, storage.target(equation), out, coefficient)]
+    return [*steps, *finished(equation, storage.target(equation), out, w.coefficient)]
 
 
 def blocks_of(
@@ -173,18 +176,3 @@ def _kernel_by_column(
 
 def _one(kernel: View, v: int) -> View:
     return kernel.then(Take((Affine.of(v),)), axes=())
-
-
-FORWARD: Mapping[str, Recipe] = MappingProxyType(
-    {"columns": by_columns, "shifts": by_shifts, "stacks": by_stacks, "pairs": by_pairs}
-)
-REMARKS: Mapping[str, str] = MappingProxyType(
-    {
-        "columns": "by columns: the picture copied for each tap along a row, one product a row",
-        "shifts": "by shifts: for each tap along a row one product a row, of the picture from there on",
-        "stacks": "by stacks: one product a row for all taps along it, then their shifted sum",
-        "pairs": "by pairs: two rows at once, from four products in place of six, for each tap along a row",
-        "turned columns": "by columns, one product a row with what reaches it, turned",
-        "turned shifts": "by shifts: for each tap along a row one product a row with what reaches it, turned",
-    }
-)

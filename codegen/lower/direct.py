@@ -11,7 +11,6 @@ reaches beyond the picture.  A depthwise convolution has p in the place of d: ea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -21,19 +20,14 @@ from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of
 from codegen.ir.edit import substitute_read, without_points
 from codegen.ir.names import allocate
-from codegen.lower.contraction import two_factors, writes_whole
+from codegen.lower.copies import Halo
 from codegen.lower.direct_price import Sizes, cost, tile_of
-from codegen.lower.price import ranked
 from codegen.lower.storage import Storage, affine
 from codegen.lower.targets import finished
-from codegen.lower.window import window_pattern
 from codegen.plan import Alias, Copy, Direct, Step
 from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, natural, transposed
 
-Reach = tuple[tuple[int, ...], tuple[int, ...]]
-"""How far a window reaches below 0 and beyond the end of each axis."""
 ONE = Affine.of(1)
-REMARK = "directly: sums in registers while all taps are added to them, from the picture where it is"
 
 
 @dataclass(frozen=True)
@@ -67,16 +61,36 @@ class Roles:
     gradient: bool
 
 
-def direct(equation: Equation, storage: Storage) -> list[Step] | None:
-    """The steps of a window product as one compiled loop; None for anything else, or where no tile suits it."""
-    found = _chosen(equation, storage)
-    if found is None:
+@dataclass(frozen=True)
+class DirectProduct:
+    """A window product as one compiled loop: its parts, the tile of sums, the halo of the picture, ns a sample."""
+
+    roles: Roles
+    tile: tuple[int, ...]
+    halo: Halo
+    cost: float
+
+
+def direct_product(equation: Equation, storage: Storage) -> DirectProduct | None:
+    """The parts of a window product and its tile; None for anything else, or where no tile suits it."""
+    roles = roles_of(equation, storage)
+    reach = storage.overhang(roles.picture, roles.equation) if roles is not None else None
+    if roles is None or reach is None:
         return None
-    roles, tile, reach = found
+    sizes = _sizes(roles)
+    tile = tile_of(sizes, storage.machine)
+    if tile is None:
+        return None
+    return DirectProduct(roles, tile, Halo(roles.picture.tensor, *reach), cost(sizes, tile, storage.machine))
+
+
+def direct(equation: Equation, storage: Storage, found: DirectProduct, variant: int = 0) -> list[Step]:
+    """The steps of a window product as one compiled loop."""
+    roles, tile = found.roles, found.tile
     own = equation.target
     done = roles.coefficient == 1 and not equation.accumulate
     base = own if done else storage.buffer(f"{own}.product", storage.shapes[own])
-    picture = _picture(roles, storage, *reach)
+    picture = _picture(roles, storage, found.halo.low, found.halo.high)
     if roles.gradient:
         out = _whole(_natural(roles.kernel, base, roles, storage), (roles.p, roles.d, roles.u, roles.v))
         factor = _rows_first(roles.map.tensor, roles.map_row)
@@ -87,34 +101,7 @@ def direct(equation: Equation, storage: Storage) -> list[Step] | None:
         Direct(out, factor, picture, tile, roles.stride, roles.apart, roles.deep, roles.gradient),
     ]
     target, product = storage.target(roles.equation), _natural(Read(own, roles.equation.at), base, roles, storage)
-    storage.remark = REMARK
     return [*steps, *finished(roles.equation, target, product, roles.coefficient)]
-
-
-def reach_of(equation: Equation, storage: Storage) -> tuple[str, Reach] | None:
-    """The picture that a direct product reads, and the widths of the frame it reads it in; None where there is none."""
-    found = _chosen(equation, storage)
-    if found is None:
-        return None
-    roles, _, reach = found
-    return (roles.picture.tensor, reach) if any((*reach[0], *reach[1])) else None
-
-
-def _chosen(equation: Equation, storage: Storage) -> tuple[Roles, tuple[int, ...], Reach] | None:
-    """The parts of a window product, its tile, and how far it reads beyond the picture; None where BLAS is faster."""
-    roles = roles_of(equation, storage)
-    reach = storage.overhang(roles.picture, roles.equation) if roles is not None else None
-    if roles is None or reach is None:
-        return None
-    sizes = _sizes(roles)
-    tile = tile_of(sizes, storage.machine)
-    pattern = window_pattern(equation, storage)
-    if tile is None:
-        return None
-    if pattern is None or "direct" in storage.recipes:
-        return roles, tile, reach
-    other = ranked(equation, storage, pattern[0])[0].cost or math.inf
-    return (roles, tile, reach) if cost(sizes, tile, storage.machine) <= other else None
 
 
 def roles_of(equation: Equation, storage: Storage) -> Roles | None:
@@ -122,23 +109,18 @@ def roles_of(equation: Equation, storage: Storage) -> Roles | None:
     if not storage.compiled or (storage.recipes and "direct" not in storage.recipes):
         return None
     equation = without_points(equation)
-    found = two_factors(equation.body) if equation.reduce == "sum" and equation.over and not equation.guards else None
-    if found is None or found[1] == found[2]:
+    s = storage.reading(equation)
+    pair = s.contraction
+    if pair is None or pair.left == pair.right or not s.left.covers:
         return None
-    coefficient, *slots = found
-    if {s.name for s in coefficient.free_symbols} & equation.extents.keys():
+    if not all(s.accesses[k].affine for k in (0, pair.left, pair.right)):
         return None
-    target, first, second = reads = (Read(equation.target, equation.at), *(equation.reads[k] for k in slots))
-    if not all(isinstance(s, Affine) for r in reads for s in r.at):
-        return None
-    if any(storage.dtypes.get(r.tensor, "float") != "float" for r in reads):
-        return None
-    if not writes_whole(equation, storage):
-        return None
+    target = Read(equation.target, equation.at)
+    first, second = (equation.reads[k - 1] for k in (pair.left, pair.right))
     for picture, other in ((first, second), (second, first)):
         for gradient in (False, True):
             mapped, kernel = (other, target) if gradient else (target, other)
-            roles = _roles(equation, coefficient, picture, mapped, kernel, storage, gradient)
+            roles = _roles(equation, s.number, picture, mapped, kernel, storage, gradient)
             if roles is not None:
                 return roles
     return None

@@ -25,7 +25,7 @@ from codegen.view import Reshape, View, aligned
 ZERO = sympy.Integer(0)
 
 
-def elementwise(equation: Equation, storage: Storage) -> list[Step]:
+def elementwise(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
     """The steps of an equation whose left side has distinct plain indices."""
     names = plain_indices(equation.at)
     assert names is not None

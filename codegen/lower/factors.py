@@ -5,12 +5,14 @@ sum[o] d_y[n,o] * a[n,o] * (1 - a[n,o]) * W[o,i]  ->  part[n,o] = d_y * a * (1 -
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of, slot, slots_of
+from codegen.equation import Equation, Read, Tensor, indices_of, slot, slots_of
 from codegen.ir.edit import compact
-from codegen.lower.contraction import is_product, two_factors
+from codegen.lower.contraction import matrix_product
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Step
@@ -19,9 +21,17 @@ from codegen.view import View
 Factor = tuple[sympy.Expr, frozenset[str]]
 
 
-def two_operands(equation: Equation, storage: Storage) -> tuple[Equation, list[Step]] | None:
-    """An equation whose body is a number times two reads, and the steps that make those; None when it has none."""
-    if equation.reduce != "sum" or not equation.over or equation.guards or two_factors(equation.body):
+@dataclass(frozen=True)
+class Operands:
+    """A product of two: the candidate, over what is read or still to be made, and the factors of each operand."""
+
+    candidate: Equation
+    groups: tuple[list[Factor], list[Factor]]
+
+
+def two_operands(equation: Equation, storage: Storage) -> Operands | None:
+    """The factors of a product as two that a matrix product can multiply; None where it is no such product."""
+    if equation.reduce != "sum" or not equation.over or equation.guards or storage.reading(equation).contraction:
         return None
     numbers, factors = _factors(equation)
     groups = _two_groups(factors)
@@ -30,12 +40,21 @@ def two_operands(equation: Equation, storage: Storage) -> tuple[Equation, list[S
     # Provisional names first: nothing is made unless a matrix product fits.
     reads = tuple(_read_of(group, equation, f"#{k}") for k, group in enumerate(groups))
     candidate = equation.with_(body=numbers * slot(0) * slot(1), reads=reads)
-    if not is_product(candidate, storage):
-        return None
+    made = {r.tensor: Tensor(r.tensor, extents_of(indices_of(r.at), equation.extents)) for r in reads if _is_new(r)}
+    return Operands(candidate, groups) if matrix_product(storage.reading(candidate, made)) is not None else None
+
+
+def _is_new(read: Read) -> bool:
+    """Whether what is read is still to be made."""
+    return read.tensor.startswith("#")
+
+
+def from_operands(equation: Equation, storage: Storage, found: Operands, variant: int = 0) -> list[Step]:
+    """The steps of both operands, before whatever their product prepares of them, and of the product."""
     steps: list[Step] = []
     final = []
-    for group, read in zip(groups, reads, strict=True):
-        if read.tensor.startswith("#"):
+    for group, read in zip(found.groups, found.candidate.reads, strict=True):
+        if _is_new(read):
             names = indices_of(read.at)
             name = storage.buffer(f"{equation.target}.factor", extents_of(names, equation.extents))
             body = sympy.Mul(*(f for f, _ in group))
@@ -43,7 +62,8 @@ def two_operands(equation: Equation, storage: Storage) -> tuple[Equation, list[S
             steps.append(kernel(part, storage, View(name, (), names), names))
             read = Read(name, read.at)
         final.append(read)
-    return equation.with_(body=numbers * slot(0) * slot(1), reads=tuple(final)), steps
+    storage.prelude += steps
+    return storage.lower(found.candidate.with_(reads=tuple(final)))
 
 
 def _factors(equation: Equation) -> tuple[sympy.Expr, list[Factor]]:

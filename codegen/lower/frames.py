@@ -14,53 +14,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from codegen.affine import Affine
-from codegen.equation import Program
-from codegen.lower.columns import band_of
-from codegen.lower.direct import reach_of
 from codegen.lower.storage import Storage
-from codegen.lower.window import choices, window_pattern
-from codegen.machine.model import Machine
 from codegen.plan import Alias, Gather, Loop, Note, Plan, ScatterAdd, Step, views_of
 from codegen.view import Reshape, Slice, Take, Transpose, View
 
-Rims = tuple[tuple[int, ...], tuple[int, ...]]
-"""Widths of a frame below and above, axis by axis."""
-
-IN_FRAMES = ("shifts", "stacks", "pairs")
-"""The recipes that read a picture in its frame."""
 SAMPLES = 2
 """A size to try reshapes with."""
-
-
-def wanted(program: Program, recipes: tuple[str, ...], compiled: bool, machine: Machine) -> dict[str, Rims]:
-    """The frames that would save a copy: those of computed tensors whose window is read where it is.
-
-    program: with nothing implicit in its equations.
-    """
-    storage = Storage(program, machine=machine, recipes=recipes, compiled=compiled)
-    found: dict[str, Rims] = {}
-    for equation in program.equations:
-        directly = reach_of(equation, storage)
-        if directly is not None and program.table[directly[0]].kind == "value":
-            found.setdefault(*directly)
-            continue
-        pattern = window_pattern(equation, storage)
-        if pattern is None or program.table[pattern[0].picture.tensor].kind != "value":
-            continue
-        p = pattern[0]
-        name, band = p.picture.tensor, band_of(equation, storage, p)
-        reach = (band.low, band.high) if band is not None else storage.overhang(p.picture, equation)
-        if name in found or reach is None or not any((*reach[0], *reach[1])):
-            continue
-        key = ("padded", name, *reach, 0.0)
-        storage.prepared[key] = name
-        # Without taps along a row the columns are the picture itself.
-        shifted = band is not None and next(choices(equation, storage, p)).recipe in IN_FRAMES
-        if shifted or not (p.along or p.groups):
-            found[name] = reach
-        else:
-            del storage.prepared[key]
-    return found
 
 
 def torn(plan: Plan, frames: dict[str, str], storage: Storage) -> set[str]:

@@ -14,75 +14,66 @@ turns such a factor itself, number by number, for every product anew; `turned` c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from types import MappingProxyType
-
-import sympy
+from collections.abc import Sequence
 
 from codegen.affine import Affine
 from codegen.equation import Equation
-from codegen.lower.columns import Pattern, band_of, columns_factor, shifted_factor
-from codegen.lower.convolution import Recipe, blocks_of
+from codegen.lower.columns import columns_factor
+from codegen.lower.convolution import blocks_of
 from codegen.lower.operands import Group, operand_of
-from codegen.lower.pairs import gradient_by_pairs
+from codegen.lower.shifted import shifted_factor
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.lower.targets import finished, target_order
+from codegen.lower.targets import finished
+from codegen.lower.window import WindowProduct
 from codegen.plan import Copy, MatMul, Reduce, Step
 from codegen.view import Reshape, Take, View, natural, transposed
 
 
 def gradient_by_columns(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int, turned: bool = False
-) -> list[Step] | None:
-    """A product a row of the picture's columns and what reaches the row; added up over the rows."""
-    columns = tuple(n for n in target_order(equation) if n not in p.groups and n not in p.taps)
-    outer = (p.position, *p.groups)
-    right = _error(equation, storage, p, columns, block, turned)
-    if right is None:
-        if block or turned:
-            return None
+    equation: Equation, storage: Storage, w: WindowProduct, block: int, turned: bool = False
+) -> list[Step]:
+    """A product a row of the picture's columns and what reaches the row; added up over the rows.
+
+    block: columns in a block; 0 for no blocks.
+    """
+    p, columns, outer = w.p, w.rows, (w.p.position, *w.p.groups)
+    if turned or error_lies(equation, storage, w):
+        right = _error(equation, storage, w, block, turned)
+    else:
         groups: list[Group] = [*((n,) for n in outer), p.places, columns]
         right = operand_of(equation, storage, p.kernel, groups)
     factor = columns_factor(equation, storage, p, outer, block)
-    if factor is None:
-        return None
     order = (*p.groups, *p.taps, *columns)
-    return _added_up(equation, storage, p, [(factor, right)], order, (p.groups, p.taps, columns), coefficient, block)
+    return _added_up(equation, storage, w, [(factor, right)], order, (p.groups, p.taps, columns), block)
 
 
 def gradient_by_shifts(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int, turned: bool = False
-) -> list[Step] | None:
+    equation: Equation, storage: Storage, w: WindowProduct, block: int, turned: bool = False
+) -> list[Step]:
     """For every tap along a row a product a row of the shifted picture and what reaches the row, added up."""
-    columns = tuple(n for n in target_order(equation) if n not in p.taps)
-    band = band_of(equation, storage, p)
-    right = _error(equation, storage, p, columns, block, turned) if band is not None else None
-    if band is None or right is None:
-        return None
+    p, columns, band = w.p, w.rows, w.band
+    assert band is not None
+    right = _error(equation, storage, w, block, turned)
     box = equation.extents
     width = box[p.places[0]].const
     factors = [
         (shifted_factor(equation, storage, p, band, v, width, block), right) for v in range(box[p.along[0]].const)
     ]
     rest = (p.tap, *p.taps[2:])
-    return _added_up(
-        equation, storage, p, factors, (*p.along, *rest, *columns), ((), rest, columns), coefficient, block
-    )
+    return _added_up(equation, storage, w, factors, (*p.along, *rest, *columns), ((), rest, columns), block)
 
 
 def _added_up(
     equation: Equation,
     storage: Storage,
-    p: Pattern,
+    w: WindowProduct,
     factors: Sequence[tuple[View, View]],
     order: tuple[str, ...],
     groups: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]],
-    coefficient: sympy.Expr,
     block: int,
 ) -> list[Step]:
     """The products of all rows, added up; order: the left-hand indices as they lie in the sum."""
-    box = equation.extents
+    box, p, coefficient = equation.extents, w.p, w.coefficient
     batch, taps, columns = groups
     count = Affine.of(box[p.position].const * (box[p.places[0]].const // block if block else 1))
     inner = (*batch, *taps, *columns)
@@ -101,46 +92,47 @@ def _added_up(
     return [*steps, *finished(equation, arranged, total, coefficient)]
 
 
-def _error(
-    equation: Equation, storage: Storage, p: Pattern, columns: tuple[str, ...], block: int, turned: bool
-) -> View | None:
-    """The other factor of a kernel's gradient as (position, blocks, places, columns); None where that takes a copy.
+def error_lies(equation: Equation, storage: Storage, w: WindowProduct, turned: bool = False) -> bool:
+    """Whether what reaches the rows lies as products of its rows read it, or is a copy in another order away from it.
+
+    turned: whether a copy may be made.
+    """
+    view = _stored(equation, storage, w)
+    if view is None:
+        return False
+    if turned:
+        order = (w.p.position, *w.p.places, *w.rows)
+        return set(view.axes) == set(order) and len(view.axes) == len(order)
+    return not view.ops and view.axes == (w.p.position, *w.rows, *w.p.places)
+
+
+def _stored(equation: Equation, storage: Storage, w: WindowProduct) -> View | None:
+    """What reaches the rows, where it is stored; None where it is read beyond its ends."""
+    inside = None if w.p.groups else storage.source(w.p.kernel, equation)
+    return natural(inside[0], storage.shapes[inside[0]], inside[1], equation.extents) if inside is not None else None
+
+
+def _error(equation: Equation, storage: Storage, w: WindowProduct, block: int, turned: bool) -> View:
+    """The other factor of a kernel's gradient as (position, blocks, places, columns).
 
     turned: a copy in which it lies like that.
     """
-    read, box = p.kernel, equation.extents
-    inside = storage.source(read, equation)
-    if p.groups or inside is None:
-        return None
-    view = natural(inside[0], storage.shapes[inside[0]], inside[1], box)
+    p, columns, box = w.p, w.rows, equation.extents
+    view = _stored(equation, storage, w)
+    assert view is not None
+    if not turned:
+        return blocks_of(view, equation, [(p.position,), columns], p, block, turned=True)
     order = (p.position, *p.places, *columns)
-    if turned:
-        if set(view.axes) != set(order) or len(view.axes) != len(order):
-            return None
-        key = ("turned", read.tensor, tuple(view.axes.index(n) for n in order), view.ops)
-        if key not in storage.prepared:
-            storage.prepared[key] = storage.buffer(f"{read.tensor}.turned", extents_of(order, box))
-            moved = transposed(view, tuple(view.axes.index(n) for n in order), order)
-            storage.prelude.append(Copy(View(storage.prepared[key], (), order), moved))
-        first, *others = p.places
-        cut = (
-            [(Affine.of(box[first].const // block),), (Affine.of(block), *extents_of(others, box))]
-            if block
-            else [product(extents_of(p.places, box))]
-        )
-        dims = ((box[p.position],), *cut, product(extents_of(columns, box)))
-        return View(storage.prepared[key]).then(Reshape(dims), axes=())
-    if view.ops or view.axes != (p.position, *columns, *p.places):
-        return None
-    return blocks_of(view, equation, [(p.position,), columns], p, block, turned=True)
-
-
-KERNEL: Mapping[str, Recipe] = MappingProxyType(
-    {
-        "columns": gradient_by_columns,
-        "shifts": gradient_by_shifts,
-        "pairs": gradient_by_pairs,
-        "turned columns": partial(gradient_by_columns, turned=True),
-        "turned shifts": partial(gradient_by_shifts, turned=True),
-    }
-)
+    key = ("turned", p.kernel.tensor, tuple(view.axes.index(n) for n in order), view.ops)
+    if key not in storage.prepared:
+        storage.prepared[key] = storage.buffer(f"{p.kernel.tensor}.turned", extents_of(order, box))
+        moved = transposed(view, tuple(view.axes.index(n) for n in order), order)
+        storage.prelude.append(Copy(View(storage.prepared[key], (), order), moved))
+    first, *others = p.places
+    cut = (
+        [(Affine.of(box[first].const // block),), (Affine.of(block), *extents_of(others, box))]
+        if block
+        else [product(extents_of(p.places, box))]
+    )
+    dims = ((box[p.position],), *cut, product(extents_of(columns, box)))
+    return View(storage.prepared[key]).then(Reshape(dims), axes=())

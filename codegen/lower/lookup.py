@@ -7,6 +7,7 @@ positions serve the scatter of its adjoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import sympy
 
@@ -27,11 +28,21 @@ from codegen.equation import (
 from codegen.ir.edit import compact, map_reads
 from codegen.lower.elementwise import kernel
 from codegen.lower.outside import escapes
-from codegen.lower.scatter import Lower
 from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Fill, Gather, ScatterAdd, Step
 from codegen.rewrite.shape import inside, is_valid
 from codegen.view import Reshape, View
+
+
+def irregular(equation: Equation, storage: Storage) -> bool | None:
+    """True where a read is no view of its tensor; else None."""
+    reads = (*equation.reads, *(read for guard in equation.guards for _, read in guard.reads))
+    return None if all(storage.is_regular(read, equation) for read in reads) else True
+
+
+def from_gathered(equation: Equation, storage: Storage, found: bool, variant: int = 0) -> list[Step]:
+    """The steps of an equation over the gathered values of what it reads."""
+    return storage.lower(gathered(equation, storage))
 
 
 def gathered(equation: Equation, storage: Storage) -> Equation:
@@ -112,8 +123,8 @@ def _row_of(read: Read, equation: Equation, storage: Storage) -> int | None:
     return axis if whole and full and not set(rest) & set(indices_of(token.at)) else None
 
 
-def fetched(equation: Equation, storage: Storage) -> list[Step] | None:
-    """`y[n,t,k] = table[token[n,t],k]`: the rows are taken into the target itself."""
+def row_lookup(equation: Equation, storage: Storage) -> int | None:
+    """The axis of the token in `y[n,t,k] = table[token[n,t],k]`, whose rows may be taken into the target itself."""
     names = plain_indices(equation.at)
     if equation.body != slot(0) or equation.over or equation.guards or equation.accumulate or not names:
         return None
@@ -127,7 +138,14 @@ def fetched(equation: Equation, storage: Storage) -> list[Step] | None:
         or names[token + 1 - len(read.at) :] != plain_indices(read.at[token + 1 :])
     ):
         return None
-    return [_fetch(read, View(equation.target), names, token, equation, storage)]
+    return token
+
+
+def fetched(equation: Equation, storage: Storage, token: int, variant: int = 0) -> list[Step]:
+    """The rows of a table, taken into the target."""
+    names = plain_indices(equation.at)
+    assert names is not None
+    return [_fetch(equation.reads[0], View(equation.target), names, token, equation, storage)]
 
 
 def positions(
@@ -179,7 +197,7 @@ def _flat_position(
     return total, tuple(reads)
 
 
-def scatter_lookup(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
+def scatter_lookup(equation: Equation, storage: Storage, found: object = None, variant: int = 0) -> list[Step]:
     """`target[at] += body` at computed positions, where `at` is no view of the target."""
     steps: list[Step] = []
     dtype = storage.dtypes[equation.target]
@@ -187,7 +205,7 @@ def scatter_lookup(equation: Equation, storage: Storage, lower: Lower) -> list[S
         order = equation.free
         part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents), dtype)
         plain = tuple(map(Affine.of, order))
-        steps += lower(equation.with_(target=part, at=plain, accumulate=False), storage)
+        steps += storage.lower(equation.with_(target=part, at=plain, accumulate=False))
         equation = equation.with_(
             body=slot(0), reads=(Read(part, plain),), guards=(), over=(), reduce="sum", box=equation.box[: len(order)]
         )
@@ -215,8 +233,21 @@ def _values(equation: Equation, storage: Storage, names: tuple[str, ...]) -> tup
     return view, [kernel(inner, storage, view, names)]
 
 
-def one_hot(equation: Equation, storage: Storage, lower: Lower) -> list[Step] | None:
-    """An elementwise body with a bracket `[c == label[n]]`: the rest everywhere, the difference at the labels."""
+@dataclass(frozen=True)
+class Bracketed:
+    """An elementwise body with a bracket `[c == label[n]]`.
+
+    name, label: the index and the read of the bracket.  rest: the body where it fails.  gain: what it adds.
+    """
+
+    name: str
+    label: Read
+    rest: sympy.Expr
+    gain: sympy.Expr
+
+
+def bracketed(equation: Equation, storage: Storage) -> Bracketed | None:
+    """The bracket of an elementwise body whose gain does not depend on its index otherwise; None without one."""
     names = plain_indices(equation.at)
     if names is None or equation.over or equation.guards:
         return None
@@ -232,12 +263,19 @@ def one_hot(equation: Equation, storage: Storage, lower: Lower) -> list[Step] | 
             name in indices_of(equation.reads[j].at) for j in slots_of(gain)
         ):
             continue
-        steps = lower(equation.with_(body=rest), storage)
-        at = tuple(equation.reads[k] if s == Affine.of(name) else s for s in equation.at)
-        box = tuple((n, equation.extents[n]) for n in names if n != name)
-        scattered = compact(equation.with_(at=at, body=gain, box=box, accumulate=True))
-        return [*steps, *scatter_lookup(scattered, storage, lower)]
+        return Bracketed(name, equation.reads[k], rest, gain)
     return None
+
+
+def one_hot(equation: Equation, storage: Storage, found: Bracketed, variant: int = 0) -> list[Step]:
+    """The rest everywhere, then the gain at the labels."""
+    steps = storage.lower(equation.with_(body=found.rest))
+    at = tuple(found.label if s == Affine.of(found.name) else s for s in equation.at)
+    names = plain_indices(equation.at)
+    assert names is not None
+    box = tuple((n, equation.extents[n]) for n in names if n != found.name)
+    scattered = compact(equation.with_(at=at, body=found.gain, box=box, accumulate=True))
+    return [*steps, *scatter_lookup(scattered, storage)]
 
 
 def _bracket(condition: sympy.Expr, names: tuple[str, ...]) -> tuple[str | None, int | None]:

@@ -28,47 +28,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sympy
-
 from codegen.affine import Affine
 from codegen.equation import Equation, slot
-from codegen.lower.columns import Band, Pattern, band_of
+from codegen.lower.columns import Pattern
+from codegen.lower.copies import RowSums
+from codegen.lower.shifted import Band
 from codegen.lower.storage import Storage, extents_of
-from codegen.lower.targets import finished, result_of, rows_of, target_order
+from codegen.lower.targets import finished, result_of
+from codegen.lower.window import WindowProduct
 from codegen.plan import Compute, Copy, MatMul, Reduce, Step
 from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, Windows, transposed
 
 ROWS, TAPS, PRODUCTS = 2, 3, 4
 
 
-def pairs_apply(equation: Equation, p: Pattern, band: Band | None) -> bool:
+def pairs_apply(equation: Equation, w: WindowProduct) -> bool:
     """Whether a window has three rows, the result an even number of them, and every tensor one axis of channels."""
-    box = equation.extents
-    channels = rows_of(equation, p) if p.forward else tuple(n for n in target_order(equation) if n not in p.taps)
+    box, p = equation.extents, w.p
     return (
-        band is not None
+        w.band is not None
         and p.stride == 1
         and len(p.taps) == TAPS
-        and len(channels) == 1
+        and len(w.rows) == 1
         and box[p.tap] == Affine.of(TAPS)
         and box[p.position].const % ROWS == 0
     )
 
 
-def sums_ready(equation: Equation, storage: Storage, p: Pattern, band: Band) -> bool:
-    """Whether the sums of the picture's rows were computed for an earlier equation."""
-    return _key(equation, p, band) in storage.prepared
+def sums_of(equation: Equation, p: Pattern, band: Band) -> RowSums:
+    """The sums of the picture's rows, as what an equation may find computed already."""
+    return RowSums(p.picture.tensor, band.low, band.high, band.starts[0], equation.extents[p.position])
 
 
-def by_pairs(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int
-) -> list[Step] | None:
+def by_pairs(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
     """A convolution: sums of rows, four products for each tap along a row, sums of products."""
-    band = band_of(equation, storage, p)
-    rows = rows_of(equation, p)
-    order = (p.position, *rows, *p.places)
-    if band is None or not pairs_apply(equation, p, band) or target_order(equation) != order:
-        return None
+    p, rows, band, order = w.p, w.rows, w.band, w.order
+    assert band is not None
     box = equation.extents
     half = Affine.of(box[p.position].const // ROWS)
     shape = (Affine.of(PRODUCTS), half, *extents_of(order[1:], box))
@@ -94,22 +89,26 @@ def by_pairs(
         Compute(lower, slot(0) - slot(1), (m1, m2), axes),
         Compute(lower, slot(0) - slot(1), (lower, m3), axes),
     ]
-    return [*steps, *finished(equation, storage.target(equation), out, coefficient)]
+    return [*steps, *finished(equation, storage.target(equation), out, w.coefficient)]
 
 
-def gradient_by_pairs(
-    equation: Equation, storage: Storage, p: Pattern, coefficient: sympy.Expr, block: int
-) -> list[Step] | None:
+def gradient_pairs_apply(equation: Equation, storage: Storage, w: WindowProduct) -> bool:
+    """Whether pairs apply, and what reaches the rows is stored with an axis for each of its indices."""
+    if not pairs_apply(equation, w) or storage.source(w.p.kernel, equation) is None:
+        return False
+    error = storage.view(w.p.kernel, equation)
+    same = set(error.axes) == {w.p.position, *w.rows, *w.p.places}
+    return same and all(isinstance(op, Take) for op in error.ops)
+
+
+def gradient_by_pairs(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
     """The gradient of a kernel: four products for each tap along a row, and their sums."""
-    band = band_of(equation, storage, p)
-    if band is None or not pairs_apply(equation, p, band):
-        return None
+    p, band, coefficient = w.p, w.band, w.coefficient
+    assert band is not None
     box = equation.extents
-    (columns,) = (n for n in target_order(equation) if n not in p.taps)
+    (columns,) = w.rows
     u, v, d = p.taps
     error = storage.view(p.kernel, equation)
-    if set(error.axes) != {p.position, columns, *p.places} or any(not isinstance(op, Take) for op in error.ops):
-        return None
     half = Affine.of(box[p.position].const // ROWS)
     sums = _sums(equation, storage, p, band)
     errors = _errors(equation, storage, p, error, columns)
@@ -154,13 +153,9 @@ def _at(view: View, k: int) -> View:
     return view.then(Take((Affine.of(k),)), axes=view.axes[1:])
 
 
-def _key(equation: Equation, p: Pattern, band: Band) -> object:
-    return ("pairs", p.picture.tensor, band.low, band.high, band.starts[0], equation.extents[p.position])
-
-
 def _sums(equation: Equation, storage: Storage, p: Pattern, band: Band) -> str:
     """d0 - d2, d1 + d2, d2 - d1 and d1 - d3 of the framed picture, as (4, pairs, channels, columns, batch)."""
-    key = _key(equation, p, band)
+    key = sums_of(equation, p, band)
     if key in storage.prepared:
         return storage.prepared[key]
     name = storage.framed_copy(p.picture.tensor, band.low, band.high)

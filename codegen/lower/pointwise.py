@@ -9,6 +9,8 @@ anew and writes far apart; a row of few channels stays near, and needs no packin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import sympy
 
 from codegen.analysis.access import plain_indices
@@ -21,22 +23,50 @@ from codegen.plan import MatMul, Reduce, Step
 from codegen.view import Reshape, Transpose, View
 
 
-def pointwise(equation: Equation, storage: Storage) -> list[Step] | None:
-    """The steps of a convolution of one point or of its kernel's gradient; None for anything else."""
+@dataclass(frozen=True)
+class PointProduct:
+    """A convolution of one point or the gradient of its kernel, without indices of one point.
+
+    other: the kernel, or what reaches the picture's places.
+    """
+
+    equation: Equation
+    coefficient: sympy.Expr
+    picture: Read
+    other: Read
+    forward: bool
+
+
+def point_product(equation: Equation, storage: Storage) -> PointProduct | None:
+    """The parts of a convolution of one point or of its kernel's gradient; None for anything else."""
     if len(equation.reads) != 2 or not equation.over or equation.guards:
         return None
     equation = without_points(equation)
     found = product_of(equation, storage)
     if found is None:
         return None
-    coefficient, first, second = found
+    first, second = found.left, found.right
     target = Read(equation.target, equation.at)
     for picture, other in ((first, second), (second, first)):
-        if _agree(equation, storage, picture, target):
-            return _mixed(equation, storage, picture, other, coefficient)
-        if _agree(equation, storage, picture, other):
-            return _gradient(equation, storage, picture, other, coefficient)
+        for forward, mapped, matrix in ((True, target, other), (False, other, target)):
+            if _agree(equation, storage, picture, mapped):
+                point = PointProduct(equation, found.coefficient, picture, other, forward)
+                return point if _lies(equation, storage, picture, mapped, matrix) else None
     return None
+
+
+def _lies(equation: Equation, storage: Storage, picture: Read, mapped: Read, matrix: Read) -> bool:
+    """Whether picture and map are stored as they are read, and the third has the indices of their channels alone."""
+    seen, out = storage.seen(picture, equation), storage.seen(mapped, equation)
+    if seen.ops or out.ops or storage.source(matrix, equation) is None:
+        return False
+    return set(storage.view(matrix, equation).axes) == {seen.axes[0], out.axes[0]}
+
+
+def pointwise(_: Equation, storage: Storage, found: PointProduct, variant: int = 0) -> list[Step]:
+    """The steps of a convolution of one point or of its kernel's gradient."""
+    rule = _mixed if found.forward else _gradient
+    return rule(found.equation, storage, found.picture, found.other, found.coefficient)
 
 
 def _agree(equation: Equation, storage: Storage, first: Read, second: Read) -> bool:
@@ -65,27 +95,19 @@ def _rows(view: View, equation: Equation, turned: bool = False) -> View:
     return View(view.base, view.ops).then(Reshape(((c,), (i,), tuple(places))), Transpose(order), axes=())
 
 
-def _mixed(
-    equation: Equation, storage: Storage, picture: Read, kernel: Read, coefficient: sympy.Expr
-) -> list[Step] | None:
+def _mixed(equation: Equation, storage: Storage, picture: Read, kernel: Read, coefficient: sympy.Expr) -> list[Step]:
     seen, weights = storage.seen(picture, equation), storage.view(kernel, equation)
     target, out = storage.target(equation), result_of(equation, storage)
     order = (out.axes[0], seen.axes[0])
-    if seen.ops or set(weights.axes) != set(order) or target.ops:
-        return None
     left = weights if weights.axes == order else weights.then(Transpose((1, 0)), axes=order)
     steps: list[Step] = [MatMul(_rows(out, equation), left, _rows(seen, equation))]
     return [*steps, *finished(equation, target, out, coefficient)]
 
 
-def _gradient(
-    equation: Equation, storage: Storage, picture: Read, error: Read, coefficient: sympy.Expr
-) -> list[Step] | None:
+def _gradient(equation: Equation, storage: Storage, picture: Read, error: Read, coefficient: sympy.Expr) -> list[Step]:
     left, right = (storage.seen(read, equation) for read in (error, picture))
     target = storage.target(equation)
     order = (left.axes[0], right.axes[0])
-    if left.ops or right.ops or set(target.axes) != set(order):
-        return None
     if target.axes != order:
         left, right, order = right, left, (order[1], order[0])
     box = equation.extents

@@ -31,16 +31,25 @@ from codegen.plan import Compute, Fill, Step
 from codegen.view import Slice, Take, View, aligned, natural
 
 
-def pooling(equation: Equation, storage: Storage) -> list[Step] | None:
-    """The steps of a maximum over one axis of a window, of its arg max or of its gradient; None for anything else."""
-    if equation.target in storage.masks:
-        return _masks(equation, storage)
-    if equation.reduce == "max" and _is_window(equation, storage.machine) and not equation.accumulate:
-        return _maximum(equation, storage)
-    if len(equation.guards) == 1 and equation.guards[0].reads:
-        name = equation.guards[0].reads[0][1].tensor
-        return _handed_down(equation, storage, name) if name in storage.masks else None
-    return None
+def is_maximum(equation: Equation, storage: Storage) -> bool | None:
+    """True for a maximum over one axis of a window, of slices of what it reads; else None."""
+    if equation.reduce != "max" or equation.accumulate or not _is_window(equation, storage.machine):
+        return None
+    lies = not storage.target(equation).ops and storage.is_regular(equation.reads[0], equation)
+    return True if lies else None
+
+
+def is_masked(equation: Equation, storage: Storage) -> bool | None:
+    """True for an arg max that is stored as masks; else None."""
+    return True if equation.target in storage.masks else None
+
+
+def route(equation: Equation, storage: Storage) -> str | None:
+    """The arg max, stored as masks, by which a gradient is handed down; None for any other equation."""
+    if len(equation.guards) != 1 or not equation.guards[0].reads:
+        return None
+    name = equation.guards[0].reads[0][1].tensor
+    return name if name in storage.masks else None
 
 
 def masked(program: Program, keep: frozenset[str], machine: Machine) -> dict[str, int]:
@@ -139,10 +148,9 @@ def at_point(view: View, index: str, value: int) -> View:
     return View(view.base, ops, view.axes)
 
 
-def _maximum(equation: Equation, storage: Storage) -> list[Step] | None:
+def maximum(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
+    """The maximum of slices, one for each point of the window."""
     target = storage.target(equation)
-    if target.ops or not storage.is_regular(equation.reads[0], equation):
-        return None
     box = tuple((n, equation.extents[n]) for n in target.axes)
     first, *rest = _points(equation, storage, target.axes)
     steps: list[Step] = []
@@ -152,7 +160,8 @@ def _maximum(equation: Equation, storage: Storage) -> list[Step] | None:
     return steps
 
 
-def _masks(equation: Equation, storage: Storage) -> list[Step]:
+def argmax_masks(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
+    """A mask for each point of the window but the first: where it is greater than all before it."""
     names = plain_indices(equation.at)
     assert names is not None
     box = tuple((n, equation.extents[n]) for n in names)
@@ -170,7 +179,7 @@ def _masks(equation: Equation, storage: Storage) -> list[Step]:
     return steps
 
 
-def _handed_down(equation: Equation, storage: Storage, argmax: str) -> list[Step]:
+def handed_down(equation: Equation, storage: Storage, argmax: str, variant: int = 0) -> list[Step]:
     """The gradient from the last point of the window to the first; each winner takes what is left."""
     ((_, read),) = equation.guards[0].reads
     names = plain_indices(read.at)

@@ -1,4 +1,4 @@
-"""What the recipes for a window product should cost, in nanoseconds, from shapes and a model of the machine alone.
+"""What the recipes for a window product should cost, in nanoseconds a sample, from shapes and a machine's model alone.
 
 A symbolic size, such as that of a batch, is tried at a few values.
 
@@ -11,75 +11,20 @@ turned once before, it counts like any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from math import prod
-from types import MappingProxyType
+from collections.abc import Callable
 
-from codegen.affine import Affine
-from codegen.equation import Equation
-from codegen.lower.columns import ONE, Band, Pattern, band_of, columns_ready
-from codegen.lower.pairs import pairs_apply, sums_ready
-from codegen.lower.storage import Storage
-from codegen.lower.targets import rows_of, target_order
+from codegen.lower.window import Sizes, WindowProduct
 from codegen.machine.model import Machine
 
-
-@dataclass(frozen=True)
-class Choice:
-    """A recipe and its blocks; cost in nanoseconds."""
-
-    recipe: str
-    block: int = 0
-    cost: float = 0.0
+Cost = Callable[[Sizes, int, bool, Machine], float]
+"""(sizes, block, whether what it copies is there already, machine) -> nanoseconds for a batch."""
 
 
-@dataclass(frozen=True)
-class _Sizes:
-    """A window product in numbers: rows, columns, batch, input and output channels, taps of the window."""
-
-    height: int
-    width: int
-    batch: int
-    inputs: int
-    outputs: int
-    down: int
-    across: int
-    whole: int
-    """Columns of the framed picture."""
-    picture: int
-    """Numbers in it."""
-    rows: int
-    """Of it that are read."""
-    forward: bool
-
-
-def ranked(equation: Equation, storage: Storage, p: Pattern) -> list[Choice]:
-    """The recipes that may apply, the cheapest first."""
-    band = band_of(equation, storage, p)
-    if p.groups or len(p.places) != 2 or (p.forward and target_order(equation)[:1] != (p.position,)):
-        return [Choice("columns")]
-    machine = storage.machine
-    trials = [_sizes(equation, storage, p, band, n) for n in machine.sizes.ranked]
-    single = trials[0].across == 1  # a column of the kernel is all of it: there is nothing to shift or copy
-    copied = single or columns_ready(equation, storage, p)
-    framed = band is not None and (
-        not any((*band.low, *band.high)) or storage.has_frame(p.picture.tensor, band.low, band.high)
-    )
-    shifting = band is not None and not single
-    summed = band is not None and sums_ready(equation, storage, p, band)
-    recipes = [r for r in _COSTS if (shifting or r in BY_COLUMNS) and not (p.forward and r in TURNING)]
-    paired = shifting and pairs_apply(equation, p, band)
-    recipes = [r for r in recipes if r != "stacks" and (paired or r != "pairs")]
-    choices = {Choice(r, b) for r in recipes for b in _blocks(trials[0])}
-    if p.forward and shifting:
-        choices |= {Choice("stacks", _rows(s, machine)) for s in trials}
-    found = []
-    for choice in choices:
-        ready = copied if choice.recipe in BY_COLUMNS else summed if choice.recipe == "pairs" else framed
-        cost = sum(_COSTS[choice.recipe](s, choice, ready, machine) / s.batch for s in trials)
-        found.append(replace(choice, cost=cost / len(trials)))
-    return sorted(found, key=lambda c: (c.cost, c.recipe, c.block))
+def mean_cost(cost: Cost, w: WindowProduct, block: int, ready: bool, machine: Machine) -> float | None:
+    """The mean over the assumed sizes of a batch, of each a sample; None where nothing is compared."""
+    if not w.trials:
+        return None
+    return sum(cost(s, block, ready, machine) / s.batch for s in w.trials) / len(w.trials)
 
 
 def product_cost(m: int, k: int, n: int, machine: Machine, across: bool = False) -> float:
@@ -123,36 +68,40 @@ def _added(count: float, machine: Machine) -> float:
     return machine.calls.statement + count * machine.moves.added[count > machine.caches.second]
 
 
-def _columns(s: _Sizes, choice: Choice, copied: bool, machine: Machine) -> float:
+def columns_cost(s: Sizes, block: int, copied: bool, machine: Machine, turned: bool = False) -> float:
+    """By columns; turned: with what reaches the rows of a kernel's gradient turned once before."""
     taps = s.down * s.across * s.inputs
-    cost = machine.calls.statement + _products(s, choice, taps, s.width * s.batch, machine)
-    cost += _turned(s, choice, machine)
-    if not copied:
+    cost = machine.calls.statement + _products(s, block, taps, s.width * s.batch, turned, machine)
+    cost += _turned(s, machine) if turned else 0
+    if not copied and s.across > 1:  # a column of the kernel is all of it: there is nothing to copy
         cost += s.across * _copied(s.rows * s.width * s.inputs * s.batch, machine)
     return cost
 
 
-def _shifts(s: _Sizes, choice: Choice, framed: bool, machine: Machine) -> float:
+def shifts_cost(s: Sizes, block: int, framed: bool, machine: Machine, turned: bool = False) -> float:
+    """By shifts; turned: as above."""
     taps = s.down * s.inputs
-    cost = s.across * (machine.calls.statement + _products(s, choice, taps, s.whole * s.batch, machine))
-    cost += _turned(s, choice, machine)
+    cost = s.across * (machine.calls.statement + _products(s, block, taps, s.whole * s.batch, turned, machine))
+    cost += _turned(s, machine) if turned else 0
     if s.forward:
         cost += (s.across - 1) * _added(s.height * s.width * s.outputs * s.batch, machine)
     return cost + (0 if framed else _copied(s.picture, machine))
 
 
-def _stacks(s: _Sizes, choice: Choice, framed: bool, machine: Machine) -> float:
+def stacks_cost(s: Sizes, rows: int, framed: bool, machine: Machine) -> float:
+    """By stacks of so many rows; 0 for all of them."""
     row = s.whole * s.batch
     cost = s.height * picture_cost(s.across * s.outputs, s.down * s.inputs, row, row, machine)
-    adding = s.height / choice.block * s.across * machine.calls.statement
+    adding = s.height / (rows or s.height) * s.across * machine.calls.statement
     cost += (s.across - 1) * s.height * s.width * s.outputs * s.batch * machine.moves.stacked + adding
     return cost + (0 if framed else _copied(s.picture, machine))
 
 
-def _pairs(s: _Sizes, choice: Choice, summed: bool, machine: Machine) -> float:
+def pairs_cost(s: Sizes, block: int, summed: bool, machine: Machine) -> float:
+    """By pairs of rows."""
     statement, moves = machine.calls.statement, machine.moves
     result = s.height * s.width * s.batch * s.outputs
-    numbers = (choice.block or s.width) * s.batch
+    numbers = (block or s.width) * s.batch
     count = 2 * s.height * s.width * s.batch // numbers
     weights = s.across * s.inputs * s.outputs
     cost = 0 if summed else 4 * statement + 2 * s.picture * moves.added[s.picture > machine.caches.second]
@@ -167,68 +116,25 @@ def _pairs(s: _Sizes, choice: Choice, summed: bool, machine: Machine) -> float:
     return machine.limits.pairs * (cost + s.across * (statement + count * each))
 
 
-def _products(s: _Sizes, choice: Choice, taps: int, stride: int, machine: Machine) -> float:
+def _products(s: Sizes, block: int, taps: int, stride: int, turned: bool, machine: Machine) -> float:
     """A product for each row and block; those of a kernel's gradient added up."""
-    numbers = (choice.block or s.width) * s.batch
+    numbers = (block or s.width) * s.batch
     count = s.height * s.width * s.batch // numbers
     if s.forward:
         return count * picture_cost(s.outputs, taps, numbers, stride, machine)
-    turned = choice.recipe in TURNING
     each = gradient_cost(taps, numbers, s.outputs, stride, s.width * s.batch, turned, machine)
     return count * each + _added(count * taps * s.outputs, machine)
 
 
-def _turned(s: _Sizes, choice: Choice, machine: Machine) -> float:
-    if choice.recipe not in TURNING:
-        return 0
+def _turned(s: Sizes, machine: Machine) -> float:
     return machine.calls.statement + machine.moves.transposed * s.height * s.width * s.batch * s.outputs
 
 
-_COSTS = MappingProxyType(
-    {
-        "columns": _columns,
-        "shifts": _shifts,
-        "stacks": _stacks,
-        "pairs": _pairs,
-        "turned columns": _columns,
-        "turned shifts": _shifts,
-    }
-)
-BY_COLUMNS = ("columns", "turned columns")
-TURNING = ("turned columns", "turned shifts")
+def rows_of_stacks(w: WindowProduct, machine: Machine) -> tuple[int, ...]:
+    """For each assumed batch the most rows whose products fit into a stack, a divisor of all rows."""
+    return tuple(dict.fromkeys(_rows(s, machine) for s in w.trials))
 
 
-def _rows(s: _Sizes, machine: Machine) -> int:
-    """The most rows whose products fit into a stack, a divisor of all rows."""
+def _rows(s: Sizes, machine: Machine) -> int:
     row = s.across * s.outputs * s.whole * s.batch
     return max(b for b in range(1, s.height + 1) if s.height % b == 0 and (b * row <= machine.caches.second or b == 1))
-
-
-def _blocks(s: _Sizes) -> Iterator[int]:
-    """The numbers of columns that divide a row; 0 for all of it."""
-    return (b if b < s.width else 0 for b in range(1, s.width + 1) if s.width % b == 0)
-
-
-def _sizes(equation: Equation, storage: Storage, p: Pattern, band: Band | None, nominal: int) -> _Sizes:
-    """The sizes in numbers, symbolic ones being `nominal`."""
-    box = equation.extents
-
-    def count(*extents: Affine) -> int:
-        return prod(extent.assumed(nominal) for extent in extents)
-
-    shape = storage.shapes[p.picture.tensor]
-    if band is not None:
-        shape = tuple(e + lo + hi for e, lo, hi in zip(shape, band.low, band.high, strict=True))
-    return _Sizes(
-        height=count(box[p.position]),
-        width=count(box[p.places[0]]),
-        batch=count(box[p.places[1]]),
-        inputs=count(*(box[n] for n in p.taps if n != p.tap and n not in p.along), ONE),
-        outputs=count(*(box[n] for n in rows_of(equation, p)), ONE),
-        down=count(box[p.tap]),
-        across=count(*(box[n] for n in p.along), ONE),
-        whole=count(shape[band.axis] if band is not None else box[p.places[0]]),
-        picture=count(*shape),
-        rows=count((box[p.position] - 1) * p.stride + box[p.tap]),
-        forward=p.forward,
-    )

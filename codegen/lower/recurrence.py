@@ -11,7 +11,7 @@ zeros, so that the state before the first step is there to be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sympy
@@ -25,10 +25,8 @@ from codegen.lower.storage import Storage
 from codegen.plan import Block, Compute, Loop, Note, Region, Step, accesses, mapped, views_of
 from codegen.view import FULL, Slice, Take, View, names_of, taken
 
-Lower = Callable[[Equation, Storage], list[Step]]
 
-
-def recurrence(loop: Recurrence, legal: Sequence[Equation], storage: Storage, lower: Lower) -> Block:
+def recurrence(loop: Recurrence, legal: Sequence[Equation], storage: Storage) -> Block:
     """The block of one recurrence: what does not change before the loop, then the loop.
 
     legal: its equations with nothing implicit.
@@ -43,7 +41,7 @@ def recurrence(loop: Recurrence, legal: Sequence[Equation], storage: Storage, lo
     steps: list[Step] = []
     for original, equation in zip(loop.equations, stepped, strict=True):
         inner.prelude.clear()
-        own = [slices.counted(s) for s in lower(equation, inner)]
+        own = [slices.counted(s) for s in inner.lower(equation)]
         prepared = [slices.counted(s) for s in inner.prelude]
         changing = [s for s in prepared if slices.changes(s)]
         before += [s for s in prepared if s not in changing]

@@ -15,12 +15,10 @@ import sympy
 from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
 from codegen.equation import Dtype, Equation, infinite_slot, number, slot, slots_of, with_slots
-from codegen.errors import CodegenError
 from codegen.functions import Maximum
 from codegen.lower.elementwise import kernel, values
 from codegen.lower.outside import escapes, fill_outside, may_be_empty, neutral
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.lower.weighted import weighted_sum
 from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
 from codegen.view import Reshape, View, aligned
 
@@ -31,26 +29,29 @@ LEAST = -sympy.Integer(3) * 10**38
 UFUNC: dict[str, Literal["add", "maximum", "multiply"]] = {"sum": "add", "max": "maximum", "prod": "multiply"}
 
 
-def reduction(equation: Equation, storage: Storage) -> list[Step]:
-    """The steps of an equation that reduces; its left side has distinct plain indices."""
-    names = plain_indices(equation.at)
-    if names is None:
-        raise CodegenError(f"{equation.target}: a reduction with this left side is not in normal form")
-    if equation.accumulate:
-        return _accumulated(equation, storage)
-    infinite = bool(storage.unbounded & {read.tensor for read in equation.reads})
-    if equation.reduce == "argmax" and infinite and may_be_empty(equation, storage):
-        # A value of -inf counts, and a point that is left out does not.
-        guards = dict.fromkeys((*equation.guards, *escapes(list(equation.reads), equation, storage)))
-        equation = equation.with_(body=Maximum(equation.body, LEAST), guards=tuple(guards))
-    if equation.reduce == "logsumexp":
-        return _logsumexp(equation, storage)
-    if (steps := weighted_sum(equation, storage)) is not None:
-        return steps
+def is_added(equation: Equation, storage: Storage) -> bool | None:
+    """True for a reduction that is added to its target; else None."""
+    return True if equation.accumulate else None
+
+
+def is_log_sum_exp(equation: Equation, storage: Storage) -> bool | None:
+    """True for a logarithm of a sum of exponentials; else None."""
+    return True if equation.reduce == "logsumexp" else None
+
+
+def by_taps(equation: Equation, storage: Storage) -> tuple[str, ...] | None:
+    """The indices of the window that is reduced tap by tap; None where there is none."""
     taps = tap_indices(equation, storage.machine.limits.taps)
-    if taps and equation.reduce in ("sum", "max", "argmax"):
-        return _tapped(equation, storage, taps)
-    return _whole(equation, storage)
+    return taps if taps and equation.reduce in ("sum", "max", "argmax") else None
+
+
+def _with_least(equation: Equation, storage: Storage) -> Equation:
+    """An arg max in which a value of -inf counts, where a point that is left out does not."""
+    infinite = bool(storage.unbounded & {read.tensor for read in equation.reads})
+    if equation.reduce != "argmax" or not infinite or not may_be_empty(equation, storage):
+        return equation
+    guards = dict.fromkeys((*equation.guards, *escapes(list(equation.reads), equation, storage)))
+    return equation.with_(body=Maximum(equation.body, LEAST), guards=tuple(guards))
 
 
 def tap_indices(equation: Equation, most: int) -> tuple[str, ...]:
@@ -71,12 +72,13 @@ def tap_indices(equation: Equation, most: int) -> tuple[str, ...]:
     return equation.over if points <= most else ()
 
 
-def _accumulated(equation: Equation, storage: Storage) -> list[Step]:
+def added_reduction(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
+    """The reduction into an array of its own, which is added."""
     names = plain_indices(equation.at)
     assert names is not None
     dtype = storage.dtypes[equation.target]
     part = storage.buffer(f"{equation.target}.part", extents_of(names, equation.extents), dtype)
-    steps = reduction(equation.with_(target=part, at=tuple(map(Affine.of, names)), accumulate=False), storage)
+    steps = storage.lower(equation.with_(target=part, at=tuple(map(Affine.of, names)), accumulate=False))
     target = storage.target(equation)
     axes = tuple((n, equation.extents[n]) for n in target.axes)
     return [*steps, Compute(target, slot(0), (aligned(View(part, (), names), target.axes),), axes, True, dtype)]
@@ -88,8 +90,9 @@ def _target(equation: Equation, storage: Storage) -> tuple[list[Step], View, tup
     return steps, target, target.axes
 
 
-def _whole(equation: Equation, storage: Storage) -> list[Step]:
+def reduction(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
     """Values of the body over all indices, reduced along the last axes."""
+    equation = _with_least(equation, storage)
     steps, target, axes = _target(equation, storage)
     coefficient, source = _values(equation, storage, axes, steps)
     outer = tuple((a, equation.extents[a]) for a in axes)
@@ -168,7 +171,7 @@ def _flattened(source: View, equation: Equation, axes: tuple[str, ...]) -> View:
     return source.then(Reshape(dims), axes=(*axes, "over"))
 
 
-def _logsumexp(equation: Equation, storage: Storage) -> list[Step]:
+def log_sum_exp(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
     """m = max, then m + log(sum(exp(body - m))): no overflow, and -inf where no point is left."""
     steps, target, axes = _target(equation, storage)
     _, source = _values(equation, storage, axes, steps)
@@ -193,8 +196,9 @@ def _logsumexp(equation: Equation, storage: Storage) -> list[Step]:
     return steps
 
 
-def _tapped(equation: Equation, storage: Storage, taps: tuple[str, ...]) -> list[Step]:
+def tapped(equation: Equation, storage: Storage, taps: tuple[str, ...], variant: int = 0) -> list[Step]:
     """One pass over the output for each point of the window."""
+    equation = _with_least(equation, storage)
     steps, target, axes = _target(equation, storage)
     loops = frozenset(taps)
     outer = tuple((a, equation.extents[a]) for a in axes)

@@ -7,8 +7,6 @@ overlaps (`x_bar[n,d,2*i+u,2*j+v] += ...`) is written tap by tap: for each point
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import sympy
 
 from codegen.affine import Affine
@@ -20,13 +18,11 @@ from codegen.lower.storage import Storage, affine, extents_of, interior
 from codegen.plan import Compute, Fill, Loop, Step
 from codegen.view import View, natural, split_order
 
-Lower = Callable[[Equation, Storage], list[Step]]
 
-
-def scatter(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
+def scatter(equation: Equation, storage: Storage, found: object = None, variant: int = 0) -> list[Step]:
     """The steps of an equation with an affine left side."""
     if equation.over:
-        return _through_part(equation, storage, lower)
+        return _through_part(equation, storage)
     loops = _loop_indices(equation, storage)
     padded, low = frame_of(equation, storage)
     name = equation.target
@@ -63,7 +59,7 @@ def is_sliceable(equation: Equation, storage: Storage) -> bool:
     )
 
 
-def _through_part(equation: Equation, storage: Storage, lower: Lower) -> list[Step]:
+def _through_part(equation: Equation, storage: Storage) -> list[Step]:
     """Reduce first, over plain indices, then write the result through the left side."""
     order = _tap_first(equation)
     dtype = storage.dtypes[equation.target]
@@ -73,11 +69,11 @@ def _through_part(equation: Equation, storage: Storage, lower: Lower) -> list[St
     factors = sympy.Mul.make_args(equation.body) if equation.reduce == "sum" else ()
     coefficient = sympy.Mul(*(f for f in factors if f.is_number))
     body = sympy.Mul(*(f for f in factors if not f.is_number)) if factors else equation.body
-    steps = lower(equation.with_(target=part, at=plain, box=box, accumulate=False, body=body), storage)
+    steps = storage.lower(equation.with_(target=part, at=plain, box=box, accumulate=False, body=body))
     written = equation.with_(
         body=coefficient * slot(0), reads=(Read(part, plain),), guards=(), over=(), reduce="sum", box=box[: len(order)]
     )
-    return [*steps, *scatter(written, storage, lower)]
+    return [*steps, *scatter(written, storage)]
 
 
 def _tap_first(equation: Equation) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the lowering rules share: the workspace under construction.
+"""What the recipes share: the workspace under construction.
 
 A `Storage` hands out buffers with names from the program, keeps padded copies
 and columns so that each is made once, and turns reads into views.
@@ -7,7 +7,7 @@ and columns so that each is made once, and turns reads into views.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,9 +15,11 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.analysis.access import reach
-from codegen.equation import Dtype, Equation, Program, Read
+from codegen.analysis.structure import Structure, structure
+from codegen.equation import Dtype, Equation, Program, Read, Tensor, all_reads
 from codegen.errors import CodegenError
 from codegen.ir.names import allocate
+from codegen.lower.copies import Copied, Halo
 from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Alias, Buffer, Copy, Step
 from codegen.rewrite.shape import NOTHING, Checked
@@ -46,6 +48,8 @@ class Storage:
     dtypes: dict[str, Dtype] = field(default_factory=dict)
     prepared: dict[object, str] = field(default_factory=dict)
     columns: dict[object, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
+    rules: Callable[[Equation, Storage], list[Step]] | None = None
+    """How an equation is lowered, for recipes that make others of it."""
     recipes: tuple[str, ...] = ()
     """Recipes for window products to take before all others where they apply (for tests and measurements)."""
     compiled: bool = False
@@ -56,6 +60,8 @@ class Storage:
     """Tensors whose equations write disjoint parts that cover them: each is assigned."""
     masks: dict[str, int] = field(default_factory=dict)
     """Arg maxima stored as masks: the number of points."""
+    haloless: frozenset[str] = NOTHING
+    """Tensors that may still be given a halo."""
     frames: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     """Tensors stored inside a frame of zeros: its name, the axis of the steps, and the width before the first one."""
 
@@ -67,6 +73,22 @@ class Storage:
     def __post_init__(self) -> None:
         self.shapes |= {tensor.name: tensor.shape for tensor in self.program.tensors}
         self.dtypes |= {tensor.name: tensor.dtype for tensor in self.program.tensors}
+
+    def lower(self, equation: Equation) -> list[Step]:
+        """The steps of an equation that a recipe has made of another."""
+        assert self.rules is not None, "nothing is lowered here"
+        return self.rules(equation, self)
+
+    def reading(self, equation: Equation, made: Mapping[str, Tensor] | None = None) -> Structure:
+        """How an equation over what is stored is read, indices of one point kept; made: what has no storage yet."""
+        names = dict.fromkeys((equation.target, *(read.tensor for read in all_reads(equation))))
+        known = made or {}
+        return structure(equation, {name: known.get(name) or self._tensor(name) for name in names}).literal
+
+    def _tensor(self, name: str) -> Tensor:
+        declared = self.program.table.get(name)
+        kind = declared.kind if declared is not None else "value"
+        return Tensor(name, self.shapes[name], self.dtypes[name], kind)
 
     def buffer(
         self, stem: str, shape: Sequence[Affine], dtype: Dtype = "float", fill: float | sympy.Expr | None = None
@@ -110,7 +132,7 @@ class Storage:
         padded = tuple(size + lo + hi for size, lo, hi in zip(tensor.shape, low, high, strict=True))
         frame = self.buffer(f"{name}.padded", padded, tensor.dtype, 0.0)
         self.setup.append(Alias(name, interior(frame, low, tensor.shape, padded)))
-        self.prepared["padded", name, low, high, 0.0] = frame
+        self.prepared[Halo(name, low, high)] = frame
         return frame
 
     def along(self, name: str, axis: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
@@ -201,9 +223,9 @@ class Storage:
         """`base` in a frame of zeros of these widths; `base` itself where they are 0."""
         return self._padded(base, low, high, 0.0) if any((*low, *high)) else base
 
-    def has_frame(self, base: str, low: tuple[int, ...], high: tuple[int, ...]) -> bool:
-        """Whether `framed_copy` would find its copy made."""
-        return ("padded", base, low, high, 0.0) in self.prepared
+    def has(self, copied: Copied) -> bool:
+        """Whether a copy is made already, or costs nothing: what computes a tensor may write it into a halo."""
+        return copied in self.prepared or (isinstance(copied, Halo) and copied.tensor in self.haloless)
 
     def _overhang(
         self, at: Sequence[Affine], shape: Sequence[Affine], equation: Equation
@@ -223,7 +245,7 @@ class Storage:
 
     def _padded(self, base: str, low: tuple[int, ...], high: tuple[int, ...], fill: float) -> str:
         """A copy of `base` inside a frame of `fill`; made once."""
-        key = ("padded", base, low, high, fill)
+        key = Halo(base, low, high, fill)
         if key not in self.prepared:
             shape = self.shapes[base]
             padded = tuple(size + lo + hi for size, lo, hi in zip(shape, low, high, strict=True))

@@ -7,6 +7,10 @@ BLAS adds up a contiguous run several times faster than a ufunc's reduction over
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import sympy
+
 from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, slot
 from codegen.lower.storage import Storage, extents_of
@@ -15,8 +19,19 @@ from codegen.plan import MatMul, Reduce, Step
 from codegen.view import Reshape, View, natural
 
 
-def sum_of_runs(equation: Equation, storage: Storage) -> list[Step] | None:
-    """The steps of a sum over the first and the last axes of a tensor; None for any other equation."""
+@dataclass(frozen=True)
+class Runs:
+    """A sum over the first and the last axes of a tensor: what of it is kept, its view, and a coefficient."""
+
+    coefficient: sympy.Expr
+    seen: View
+    lead: tuple[str, ...]
+    kept: tuple[str, ...]
+    run: tuple[str, ...]
+
+
+def runs(equation: Equation, storage: Storage) -> Runs | None:
+    """The axes of a sum over the first and the last ones of a tensor; None for any other equation."""
     names = plain_indices(equation.at)
     coefficient, rest = equation.body.as_coeff_Mul()
     if names is None or equation.reduce != "sum" or equation.accumulate or equation.guards or rest != slot(0):
@@ -28,12 +43,17 @@ def sum_of_runs(equation: Equation, storage: Storage) -> list[Step] | None:
     if names[0] not in order:
         return None
     seen = natural(source[0], storage.shapes[source[0]], source[1], equation.extents)
-    target = storage.target(equation)
     first = order.index(names[0])
     lead, kept, run = order[:first], order[first : first + len(names)], order[first + len(names) :]
-    if seen.ops or target.ops or kept != names or not lead or not run:
+    if seen.ops or storage.target(equation).ops or kept != names or not lead or not run:
         return None
-    box = equation.extents
+    return Runs(coefficient, seen, lead, kept, run)
+
+
+def sum_of_runs(equation: Equation, storage: Storage, found: Runs, variant: int = 0) -> list[Step]:
+    """A product with ones for the last axes, and a sum over the first ones."""
+    lead, kept, run, seen, box = found.lead, found.kept, found.run, found.seen, equation.extents
+    target = storage.target(equation)
     flat = View(storage.ones(extents_of(run, box))).then(Reshape((extents_of(run, box),)), axes=())
     rows = View(seen.base, seen.ops).then(Reshape((extents_of((*lead, *kept), box), extents_of(run, box))), axes=())
     parts = storage.buffer(f"{equation.target}.parts", extents_of((*lead, *kept), box))
@@ -41,5 +61,5 @@ def sum_of_runs(equation: Equation, storage: Storage) -> list[Step] | None:
     return [
         MatMul(into, rows, flat),
         Reduce("add", target, View(parts, (), (*lead, *kept)), tuple(range(len(lead)))),
-        *finished(equation, target, target, coefficient),
+        *finished(equation, target, target, found.coefficient),
     ]

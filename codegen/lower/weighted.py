@@ -39,16 +39,19 @@ class _Parts:
     run: tuple[str, ...]
 
 
-def weighted_sum(equation: Equation, storage: Storage) -> list[Step] | None:
-    """The steps of a sum as a product with a vector; None where it is no such sum."""
-    target = storage.target(equation)
+def weighted(equation: Equation, storage: Storage) -> _Parts | None:
+    """The parts of a sum that is a product with a vector; None for anything else."""
     plain = equation.reduce == "sum" and equation.over and not equation.guards and not equation.accumulate
     floats = all(storage.dtypes[r.tensor] == "float" for r in equation.reads)
-    if not plain or not floats or storage.dtypes[equation.target] != "float" or not _contiguous(target):
+    if not plain or not floats or storage.dtypes[equation.target] != "float":
         return None
-    parts = _parts(equation, target.axes, storage)
-    if parts is None:
-        return None
+    target = storage.target(equation)
+    return _parts(equation, target.axes, storage) if _contiguous(target) else None
+
+
+def weighted_sum(equation: Equation, storage: Storage, parts: _Parts, variant: int = 0) -> list[Step]:
+    """The steps of a sum as a product with a vector."""
+    target = storage.target(equation)
     steps: list[Step] = []
     kept = tuple(n for n in parts.order if n not in parts.run)
     result = target

@@ -1,44 +1,75 @@
-"""Sums of products over windows: which index plays which part, and which recipe is the cheapest."""
+"""Sums of products over windows: which index plays which part, and how large it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
 
 import sympy
 
 from codegen.affine import Affine
 from codegen.equation import Equation, Read, indices_of
-from codegen.lower.bands import depthwise
 from codegen.lower.columns import ONE, Pattern
 from codegen.lower.contraction import product_of
-from codegen.lower.convolution import FORWARD, REMARKS
-from codegen.lower.kernel_gradient import KERNEL
-from codegen.lower.pointwise import pointwise
-from codegen.lower.price import Choice, ranked
+from codegen.lower.shifted import Band, band_of
 from codegen.lower.storage import Storage, affine
-from codegen.plan import Step
+from codegen.lower.targets import rows_of, target_order
 
 
-def window_product(equation: Equation, storage: Storage) -> list[Step] | None:
-    """The steps of a convolution or of its kernel's gradient; None where the layout does not allow it.
+@dataclass(frozen=True)
+class Sizes:
+    """A window product in numbers: rows, columns, batch, input and output channels, taps of the window.
 
-    Those of the first recipe that applies, the one that should take least time first.
+    whole: columns of the picture in its halo.  picture: numbers in it.  rows: of it that are read.
     """
-    for rule in (depthwise, pointwise):
-        if (steps := rule(equation, storage)) is not None:
-            return steps
+
+    height: int
+    width: int
+    batch: int
+    inputs: int
+    outputs: int
+    down: int
+    across: int
+    whole: int
+    picture: int
+    rows: int
+    forward: bool
+
+
+@dataclass(frozen=True)
+class WindowProduct:
+    """A convolution or the gradient of its kernel, where the rows of the picture are its first axis.
+
+    order: the left-hand indices as they lie.  rows: those of them that are output channels.
+    band: how the picture is read without a copy; None where it lies otherwise.
+    trials: the sizes in numbers, once for each size that a batch is assumed to have; none where the recipes are not
+    compared.
+    """
+
+    p: Pattern
+    coefficient: sympy.Expr
+    order: tuple[str, ...]
+    rows: tuple[str, ...]
+    band: Band | None
+    trials: tuple[Sizes, ...]
+
+    @property
+    def forward(self) -> bool:
+        """Whether it is a convolution."""
+        return self.p.forward
+
+
+def window_product(equation: Equation, storage: Storage) -> WindowProduct | None:
+    """The parts of a window product; None for anything else."""
     found = window_pattern(equation, storage)
     if found is None:
         return None
     p, coefficient = found
-    recipes = FORWARD if p.forward else KERNEL
-    for choice in choices(equation, storage, p):
-        steps = recipes[choice.recipe](equation, storage, p, coefficient, choice.block)
-        if steps is not None:
-            several = any(equation.extents[n] != ONE for n in p.along)
-            storage.remark = REMARKS[choice.recipe] if several else ""
-            return steps
-    return None
+    order, band = target_order(equation), band_of(equation, storage, p)
+    compared = not p.groups and len(p.places) == 2 and (not p.forward or order[:1] == (p.position,))
+    sizes = storage.machine.sizes.ranked if compared else ()
+    trials = tuple(_sizes(equation, storage, p, band, n) for n in sizes)
+    return WindowProduct(p, coefficient, order, rows_of(equation, p), band, trials)
 
 
 def window_pattern(equation: Equation, storage: Storage) -> tuple[Pattern, sympy.Expr] | None:
@@ -46,31 +77,11 @@ def window_pattern(equation: Equation, storage: Storage) -> tuple[Pattern, sympy
     found = product_of(equation, storage)
     if found is None:
         return None
-    coefficient, first, second = found
-    for picture, kernel in ((first, second), (second, first)):
+    for picture, kernel in ((found.left, found.right), (found.right, found.left)):
         pattern = _pattern(equation, picture, kernel)
         if pattern is not None:
-            return pattern, coefficient
+            return pattern, found.coefficient
     return None
-
-
-def choices(equation: Equation, storage: Storage, p: Pattern) -> Iterator[Choice]:
-    """The recipes, the preferred ones and then the cheapest first."""
-    recipes = FORWARD if p.forward else KERNEL
-    for choice in (*_preferred(storage, p), *ranked(equation, storage, p)):
-        if choice.recipe in recipes:
-            width = equation.extents[p.places[0]] if p.places else ONE
-            cut = choice.recipe == "stacks" or (width.is_constant and width.const % max(choice.block, 1) == 0)
-            yield choice if cut else Choice(choice.recipe)
-
-
-def _preferred(storage: Storage, p: Pattern) -> Iterator[Choice]:
-    """What a caller has asked for: `shifts`; `shifts/4`, of 4 columns; `kernel:shifts`, for kernels' gradients only."""
-    for text in storage.recipes:
-        only, _, way = text.rpartition(":")
-        name, _, block = way.partition("/")
-        if not only or (only == "kernel") != p.forward:
-            yield Choice(name, int(block or 0))
 
 
 def _pattern(equation: Equation, picture: Read, kernel: Read) -> Pattern | None:
@@ -102,3 +113,28 @@ def _pattern(equation: Equation, picture: Read, kernel: Read) -> Pattern | None:
         return None
     stride = rows.coefficient(position)
     return Pattern(picture, kernel, position, tap, stride, (tap, *along, *channels), along, order, groups, forward)
+
+
+def _sizes(equation: Equation, storage: Storage, p: Pattern, band: Band | None, nominal: int) -> Sizes:
+    """The sizes in numbers, symbolic ones being `nominal`."""
+    box = equation.extents
+
+    def count(*extents: Affine) -> int:
+        return prod(extent.assumed(nominal) for extent in extents)
+
+    shape = storage.shapes[p.picture.tensor]
+    if band is not None:
+        shape = tuple(e + lo + hi for e, lo, hi in zip(shape, band.low, band.high, strict=True))
+    return Sizes(
+        height=count(box[p.position]),
+        width=count(box[p.places[0]]),
+        batch=count(box[p.places[1]]),
+        inputs=count(*(box[n] for n in p.taps if n != p.tap and n not in p.along), ONE),
+        outputs=count(*(box[n] for n in rows_of(equation, p)), ONE),
+        down=count(box[p.tap]),
+        across=count(*(box[n] for n in p.along), ONE),
+        whole=count(shape[band.axis] if band is not None else box[p.places[0]]),
+        picture=count(*shape),
+        rows=count((box[p.position] - 1) * p.stride + box[p.tap]),
+        forward=p.forward,
+    )

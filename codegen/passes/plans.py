@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from codegen.emit.native import expressible
 from codegen.emit.words import ARGUMENTS
-from codegen.lower import lower
+from codegen.lower import Lowering
 from codegen.lower.borders import borders
 from codegen.lower.fuse import fuse
 from codegen.lower.loop_names import loops_apart
@@ -25,18 +25,40 @@ def _plan(change: Callable[[State, Given], Plan]) -> Callable[[State, Given], St
     return lambda state, given: replace(state, plan=change(state, given))
 
 
-def _lowered(state: State, given: Given) -> Plan:
+def lowering(state: State, given: Given) -> Lowering:
+    """A legal program that is to be lowered for the target."""
     assert state.legal is not None, "what is lowered is legalized before"
-    program, legal, compiled = state.program, state.legal, given.target in COMPILED
-    return lower(program, legal, given.checked, given.keep, given.recipes, compiled=compiled, machine=given.machine)
+    compiled = given.target in COMPILED
+    return Lowering(
+        *(state.program, state.legal, given.checked, given.keep, given.recipes, compiled),
+        machine=given.machine,
+    )
 
 
+def _chosen(state: State, given: Given) -> State:
+    return replace(state, choices=lowering(state, given).choices())
+
+
+def _lowered(state: State, given: Given) -> State:
+    plan, choices = lowering(state, given).lowered(state.choices)
+    return replace(state, plan=plan, choices=choices)
+
+
+CHOICE = (
+    Pass(
+        "choose",
+        "choice",
+        _chosen,
+        "a recipe for each equation, of those that apply the one that should take least time",
+        optional=False,
+    ),
+)
 PLAN = (
     Pass(
         "lower",
         "plan",
-        _plan(_lowered),
-        "each equation as a few steps on arrays, by the first rule that fits",
+        _lowered,
+        "each equation as a few steps on arrays, by its recipe",
         proves="plan",
         optional=False,
     ),

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from codegen.equation import Program
+from codegen.lower.recipe import Choice
 from codegen.machine.model import MACHINE, Machine
 from codegen.plan import Plan
 from codegen.rewrite.layout import Orders
 from codegen.rewrite.renamed import Renaming
 from codegen.rewrite.shape import Checked
 
-Phase = Literal["declared", "derived", "named", "layout", "computed", "legal", "plan"]
+Phase = Literal["declared", "derived", "named", "layout", "computed", "legal", "choice", "plan"]
 """declared: before the differentiation.  derived: the program that people read.  named: what its code computes once.
 layout: the order in which axes are stored.  computed: what the code computes otherwise than people read.
-legal: what its equations leave implicit, said.  plan: the steps of the code."""
+legal: what its equations leave implicit, said.  choice: the recipes of its equations.  plan: the steps of the code."""
 Proof = Literal["all", "kept", "plan"]
 
 
@@ -52,13 +53,16 @@ class State:
 
     program: as the comments of the module show it.  orders: for tensors stored with their axes in another order, the
     original axis at each place.  renaming: of indices and sizes that would mean something else in the code.
-    legal: the same equations in the same places, with nothing implicit: what is lowered.  plan: the steps.
+    legal: the same equations in the same places, with nothing implicit: what is lowered.
+    choices: by place, the recipe of each equation outside of loops.  They are no part of the equations, which are
+    compared, printed and hashed, and must not differ from machine to machine.  plan: the steps.
     """
 
     program: Program
     orders: Orders = field(default_factory=dict)
     renaming: Renaming = field(default_factory=Renaming)
     legal: Program | None = None
+    choices: Mapping[int, Choice] = field(default_factory=dict)
     plan: Plan | None = None
 
     @property

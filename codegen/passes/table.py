@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from time import perf_counter
 
 from codegen.oracle.watch import watch
-from codegen.passes.plans import PLAN
+from codegen.passes.plans import CHOICE, PLAN
 from codegen.passes.rewritings import COMPUTED, DECLARED, DERIVED, LAYOUT, LEGAL, NAMED
 from codegen.passes.state import Given, Pass, Phase, State, Traced
 
-PASSES: tuple[Pass, ...] = (*DECLARED, *DERIVED, *NAMED, *LAYOUT, *COMPUTED, *LEGAL, *PLAN)
+PASSES: tuple[Pass, ...] = (*DECLARED, *DERIVED, *NAMED, *LAYOUT, *COMPUTED, *LEGAL, *CHOICE, *PLAN)
 OPTIONAL = tuple(row.name for row in PASSES if row.optional)
 """The passes that may be switched off."""
 

@@ -32,6 +32,8 @@ def rows(trace: Iterable[Traced]) -> list[tuple[str, ...]]:
 
 def changed(each: Traced) -> str:
     """Lines that went and came, such as `-3 +1`; what is stored in another order; nothing where all is as it was."""
+    if each.phase == "choice":
+        return f"{len({choice.recipe for choice in each.after.choices.values()})} recipes"
     found = []
     before, after = lines(each.before, each.phase), lines(each.after, each.phase)
     blocks = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
@@ -47,8 +49,20 @@ def lines(state: State, phase: str) -> list[str]:
     """What a pass of this phase works on, line by line: the steps of the plan, or the equations."""
     if state.plan is not None:
         return _plan(state.plan)
+    if phase == "choice" and state.choices:
+        return [_chosen(state, place, show(e)) for place, e in enumerate(state.meant.equations)]
     head = "# " if phase == "plan" else ""
     return [head + show(equation) for equation in state.meant.equations]
+
+
+def _chosen(state: State, place: int, text: str) -> str:
+    """An equation with its recipe, and what that should take; none for the steps of a loop."""
+    choice = state.choices.get(place)
+    if choice is None:
+        return text
+    name = choice.recipe + (f"/{choice.variant}" if choice.variant else "")
+    cost = f", {1e-3 * choice.cost:,.1f} us a sample" if choice.cost is not None else ""
+    return f"{text}    # {name}{cost}"
 
 
 def _count(plan: Plan) -> int:

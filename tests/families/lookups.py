@@ -80,3 +80,12 @@ def scattered(draw: random.Random) -> Drawn:
     )
     given = f"tok(N,{length}):int x(N,{length},{width}) z(N,{length}) W({width},{width}):parameter"
     return written(draw, given, text, ranges={"tok": (-1, words)}, shapes={"y": shape}, sizes={"t": length, "n": "N"})
+
+
+def overlapping(draw: random.Random) -> Drawn:
+    """Left sides of two indices neither of which has a fixed length, so that no loop over either is short."""
+    text = draw.choice(("y[n+m] = x[n]*z[m]", "y[n+m] = x[n]", "y[2*n+m] = x[n] - z[m]", "y[n+m] = sum[k](W[k]*x[n])"))
+    if draw.random() < 0.5:
+        text = f"y[t] = q[t]\n{text.replace(' = ', ' += ')}"
+    given = "x(N) z(M) q(T) W(2):parameter"
+    return written(draw, given, text, shapes={"y": ("T",)}, sizes={"k": 2, "n": "N", "m": "M"}, results="y")

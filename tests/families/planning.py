@@ -33,7 +33,7 @@ class Planned:
         given = Given(
             keep=frozenset(drawn.results), checked=drawn.checked, target=self.target, recipes=drawn.recipes, trace=trace
         )
-        run(State(drawn.program), given, "legal", "plan")
+        run(State(drawn.program), given, "legal", "choice", "plan")
         plans = [each.after.steps for each in trace if each.phase == "plan"]
         expected = interpret(drawn.program, drawn.arrays, drawn.sizes)
         for plan in (plans[0], plans[-1]):

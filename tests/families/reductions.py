@@ -131,3 +131,12 @@ def recurrences(draw: random.Random) -> Drawn:
     text = f"{h} = {body}\ny[n,k] = sum[t]({h})"
     sizes = {"t": str(length), "n": "N", "k": str(units)}
     return written(draw, f"x({','.join(sizes[a] for a in order.split(','))}) keep(N):bool", text, results="h y")
+
+
+def parts(draw: random.Random) -> Drawn:
+    """An array that several equations fill, each its own part of it, and a sum of them."""
+    count, width = draw.randint(2, 3), draw.randint(1, 3)
+    lines = [f"d[n,{q},k] {'+=' if q else '='} {activated(draw, 'x[n,k]', ACTIVATIONS)}*c[{q}]" for q in range(count)]
+    given = f"x(N,{width}) c({count}):parameter"
+    text = "\n".join([*lines, "y[n,k] = sum[q](d[n,q,k])"])
+    return written(draw, given, text, shapes={"d": ("N", count, width)}, results="y")

@@ -1,0 +1,102 @@
+"""The choice of a recipe for each equation: made once, before anything is lowered, and read by all that follows.
+
+The equations are looked at in the order in which they run, with the copies that exist by then.  A copy in a halo of
+zeros costs nothing on a tensor that the program computes, since what computes it writes there; of each tensor one
+width, that of the first reader whose recipe wants one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from codegen.equation import Program
+from codegen.lower.copies import Halo
+from codegen.lower.elementwise import alias_of
+from codegen.lower.recipe import Choice, Recipe, Site
+from codegen.lower.recipes import GROUPS, RECIPES
+from codegen.lower.storage import Storage
+from codegen.plan import Step
+
+VIEW = "view"
+"""The choice of what is no step at all: a copy or a reshape in storage order."""
+
+
+Choices = Mapping[int, Choice]
+"""By the place of an equation in its program."""
+
+
+def choose(legal: Program, order: Iterable[int], storage: Storage) -> dict[int, Choice]:
+    """The recipes of the equations at these places, which are those outside of loops, as they run.
+
+    legal: the program with nothing implicit in its equations.  storage: with no tensor in a halo; the copies that
+    recipes want are noted in it, and nothing else.
+    """
+    chosen: dict[int, Choice] = {}
+    for place in order:
+        equation = legal.equations[place]
+        view = alias_of(equation, storage) is not None
+        choice = chosen[place] = Choice(VIEW) if view else decided(Site(equation, storage))[1]
+        storage.haloless -= {equation.target} if view else {c.tensor for c in choice.copies if isinstance(c, Halo)}
+        storage.prepared |= {copied: copied.tensor for copied in choice.copies}
+    return chosen
+
+
+def halos(choices: Choices, may: frozenset[str]) -> dict[str, Halo]:
+    """By tensor the halo that it is stored in: the first that a recipe wants of a tensor that may have one."""
+    found: dict[str, Halo] = {}
+    for choice in choices.values():
+        for copied in choice.copies:
+            if isinstance(copied, Halo) and copied.tensor in may:
+                found.setdefault(copied.tensor, copied)
+    return found
+
+
+def decided(site: Site) -> tuple[Recipe[Any], Choice]:
+    """The recipe of an equation: of the first group with one that applies, a preferred one or the cheapest."""
+    for group in GROUPS:
+        found = [(row, match) for row in group if (match := row.when(site)) is not None]
+        if found:
+            return _best(found, site)
+    raise AssertionError("the last recipe takes everything")
+
+
+def built(site: Site, choice: Choice) -> list[Step]:
+    """The steps of an equation by the recipe that was chosen for it."""
+    row = RECIPES[choice.recipe]
+    found = row.when(site)
+    assert found is not None, f"{site.equation.target}: chosen was '{row.name}', which does not apply"
+    site.storage.remark = row.remark(site, found) or site.storage.remark
+    return row.build(site.equation, site.storage, found, choice.variant)
+
+
+def _best(found: list[tuple[Recipe[Any], Any]], site: Site) -> tuple[Recipe[Any], Choice]:
+    preferred = next(_preferred(found, site), None)
+    if preferred is not None:
+        return preferred
+    options = [
+        (row, _option(row, match, variant, site)) for row, match in found for variant in row.variants(site, match)
+    ]
+    compared = [(choice.cost, row.name, choice.variant) for row, choice in options if choice.cost is not None]
+    if not compared:
+        return options[0]
+    best = min(compared)
+    return next((row, choice) for row, choice in options if (choice.cost, row.name, choice.variant) == best)
+
+
+def _option(row: Recipe[Any], match: Any, variant: int, site: Site) -> Choice:
+    copies = row.copies(site, match, variant)
+    ready = not copies or site.storage.has(copies[0])
+    return Choice(row.name, variant, row.cost(site, match, variant, ready), copies)
+
+
+def _preferred(found: list[tuple[Recipe[Any], Any]], site: Site) -> Iterator[tuple[Recipe[Any], Choice]]:
+    """What a caller has asked for: `shifts`; `shifts/4`, of 4 columns; `kernel:shifts`, for kernels' gradients only."""
+    for text in site.storage.recipes:
+        name, _, block = text.partition("/")
+        for row, match in found:
+            if name in (row.name, row.name.rpartition(":")[2]):
+                variants = tuple(row.variants(site, match))
+                wanted = int(block or 0)
+                cut = wanted in variants or "stacks" in row.name
+                yield row, _option(row, match, wanted if cut else 0, site)

@@ -1,0 +1,94 @@
+"""The one choice of a recipe for each equation, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import corpus
+import symnet as sn
+from codegen.analysis.loops import Recurrence
+from codegen.lower.choose import VIEW
+from codegen.lower.copies import Halo
+from codegen.lower.recipes import GROUPS, RECIPES
+from codegen.machine.model import MACHINE, Machine
+from codegen.passes.plans import lowering
+from codegen.passes.state import State
+from codegen.plan import Buffer
+from codegen.schedule import schedule
+from planned import of_network
+
+NETWORKS = (
+    "conv2d padding pair",
+    "conv2d groups HWC",
+    "pool max padded",
+    "formula causal attention",
+    "formula running sum",
+)
+
+
+def states(model: sn.Model, target: str = "numpy", **options: object) -> list[State]:
+    """The finished states of a network."""
+    trace = sn.compile(model, dtype="float64", target=target, **options).trace
+    return [each.after for each in trace if each.name == "loop-names"]
+
+
+@pytest.mark.parametrize("target", ["numpy", "numba"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_equation_outside_of_a_loop_has_a_choice(name: str, target: str) -> None:
+    for state in states(corpus.network(name).model, target):
+        assert state.legal is not None
+        looped = {id(e) for i in schedule(state.program) if isinstance(i, Recurrence) for e in i.equations}
+        outside = {k for k, e in enumerate(state.program.equations) if id(e) not in looped}
+        assert state.choices.keys() == outside
+        assert all(choice.recipe == VIEW or choice.recipe in RECIPES for choice in state.choices.values())
+
+
+def test_a_choice_is_made_once_and_is_the_same_again() -> None:
+    lowered = of_network(corpus.network("conv2d padding pair").model, "numpy")[0]
+    (first, second) = (lowering(lowered.state, lowered.given).choices() for _ in range(2))
+    assert first == second
+
+
+def picture(*layers: sn.Layer) -> sn.Model:
+    image = node = sn.Input((4, 16, 16), name="image")
+    for layer in layers:
+        node = layer(node)
+    return sn.Model(image, node, loss=sn.SquaredError(), name="m")
+
+
+def halos(state: State) -> dict[str, set[str]]:
+    """By tensor whose halo some recipe reads: these recipes."""
+    found: dict[str, set[str]] = {}
+    for choice in state.choices.values():
+        for copied in choice.copies:
+            if isinstance(copied, Halo):
+                found.setdefault(copied.tensor, set()).add(choice.recipe)
+    return found
+
+
+@pytest.mark.parametrize("recipe", ["columns", "shifts", "stacks"])
+def test_a_tensor_lies_in_a_halo_where_its_reader_wants_one_and_nowhere_else(recipe: str) -> None:
+    model = picture(sn.Conv2D(6, 1, name="first"), sn.Conv2D(6, 3, padding=1, name="second"))
+    (state,) = states(model, recipes=(recipe,))
+    names = {item.name for item in state.steps.setup if isinstance(item, Buffer)}
+    for tensor in (t.name for t in state.program.tensors if t.kind == "value"):
+        assert (f"{tensor}.padded" in names) == (tensor in halos(state))
+    assert ("first" in " ".join(halos(state))) == (recipe != "columns")
+
+
+def test_a_machine_on_which_copies_are_dear_takes_another_recipe() -> None:
+    model = picture(sn.Conv2D(6, 1, name="first"), sn.Conv2D(6, 3, padding=1, name="second"))
+    lowered = of_network(model, "numpy")[0]
+
+    def recipes(machine: Machine) -> set[str]:
+        return {c.recipe for c in replace(lowering(lowered.state, lowered.given), machine=machine).choices().values()}
+
+    free = {"copied": (0.0, 0.0), "added": (9.0, 9.0), "stacked": 9.0}
+    assert "forward:columns" in recipes(MACHINE.changed(moves=free))
+    assert "forward:columns" not in recipes(MACHINE.changed(moves={"copied": (9.0, 9.0)}))
+
+
+def test_names_of_recipes_are_distinct() -> None:
+    assert len(RECIPES) == sum(map(len, GROUPS))
