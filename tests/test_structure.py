@@ -12,6 +12,7 @@ import corpus
 from building import tensor
 from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import Structure, structure
+from codegen.analysis.window import moving
 from codegen.equation import Equation, Tensor
 from codegen.lower.storage import Storage
 from codegen.lower.window import window_product
@@ -200,6 +201,33 @@ def test_the_gradient_of_a_pool_by_its_recorded_arg_max() -> None:
     w = structure(made_so, tensors(shapes)).window
     assert w is not None and (w.way, w.image, w.map, w.kernel) == ("image", 0, 1, None)
     assert w.choice is not None and w.choice.tensor == "k"
+
+
+@pytest.mark.parametrize("guard", ["k[n,t,c] == u + 1", "2*k[n,t,c] == u", "k[n,t,c] >= u"])
+def test_what_is_no_recorded_arg_max(guard: str) -> None:
+    sizes = {"t": 4, "u": 2, "c": 3}
+    shapes: dict[str, tuple[int | str, ...]] = {"dx": ("N", 8, 3), "k": ("N", 4, 3), "dm": ("N", 4, 3)}
+    w = structure(made(f"dx[n,2*t+u,c] = sum[| {guard}](dm[n,t,c])", shapes, sizes), tensors(shapes)).window
+    assert w is not None and w.choice is None
+
+
+@pytest.mark.parametrize(
+    ("text", "moves"),
+    [
+        ("z[n,i] = sum[u](W[u]*x[n,i+u]*y[n,i])", {"i", "u"}),  # three factors are no product of a window
+        ("z[n,i] = max[u](tanh(x[n,2*i+u]))", {"i", "u"}),
+        ("z[n,(g,q)] = sum[d](V[(g,q),d]*y[n,(g,d)])", set()),  # digits of groups
+        ("z[n,(g,q)] = y[n,g]*W[q]", {"g", "q"}),
+    ],
+)
+def test_indices_that_move(text: str, moves: set[str]) -> None:
+    shapes: dict[str, tuple[int | str, ...]] = {"W": (3,), "V": (6, 2), "x": ("N", 8), "y": ("N", 6), "z": ("N", 6)}
+    sizes = {"g": 3 if "d" in text else 2, "q": 2 if "d" in text else 3, "i": 3, "d": 2, "u": 2}
+    if "g" in text and "d" not in text:
+        shapes["y"] = ("N", 2)
+    if "i" in text:
+        shapes |= {"z": ("N", 3), "y": ("N", 3), "W": (2,)}
+    assert moving(structure(made(text, shapes, sizes), tensors(shapes))) == moves
 
 
 def test_what_is_a_copy() -> None:

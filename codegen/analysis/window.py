@@ -159,6 +159,24 @@ def _choice(s: Structure, spans: tuple[Span, ...]) -> Read | None:
     if len(s.equation.guards) != 1:
         return None
     guard = s.equation.guards[0]
-    if guard.op != "==" or len(guard.reads) != 1 or set(guard.affine.names) != {span.tap for span in spans}:
+    taps = {span.tap for span in spans}
+    if guard.op != "==" or len(guard.reads) != 1 or guard.affine.const or set(guard.affine.names) != taps:
         return None
-    return guard.reads[0][1]
+    times, read = guard.reads[0]
+    return read if times == 1 else None
+
+
+def moving(s: Structure) -> frozenset[str]:
+    """The indices of windows, also where the body is no product: what `window` asks, put to every other access.
+
+    An axis with the indices a and b belongs to a window if one of the others holds a and not b, and another holds b
+    and not a, or none holds both.
+    """
+    found: set[str] = set()
+    for access in s.accesses:
+        others = [x.order for x in s.accesses if (x.tensor, x.axes) != (access.tensor, access.axes)]
+        for axis in (axis for axis in access.axes if axis.affine and len(axis.terms) == 2):
+            a, b = (frozenset(k for k, order in enumerate(others) if name in order) for name in axis.indices)
+            if (a - b and b - a) or (a ^ b and not a & b):
+                found |= {*axis.indices}
+    return frozenset(found)

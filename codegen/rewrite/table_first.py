@@ -52,7 +52,7 @@ def tables_first(
     tensors: list[Tensor] = []
     made: dict[int, Sequence[Equation]] = {}
     for equation in program.equations:
-        found = None if id(equation) in made else _lookup(equation, program)
+        found = None if id(equation) in made else _found(equation, program)
         if found is None or not _pays(found, program, machine):
             continue
         name = allocate(f"{equation.target}.rows", {*program.table, *(t.name for t in tensors)})
@@ -88,7 +88,7 @@ def _row(equation: Equation, program: Program) -> Row | None:
     )
 
 
-def _lookup(product: Equation, program: Program) -> _Lookup | None:
+def _found(product: Equation, program: Program) -> _Lookup | None:
     """What `product` looks up, if it is a sum of products of looked-up rows with what has none of their positions."""
     reading = structure(product, program.table).literal
     if not reading.covers or reading.contraction is None:

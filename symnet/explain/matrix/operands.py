@@ -16,13 +16,13 @@ import sympy
 from codegen.affine import Affine
 from codegen.analysis.access import Axis
 from codegen.analysis.structure import structure
+from codegen.analysis.window import moving
 from codegen.equation import (
     Equation,
     Program,
     Quotient,
     Read,
     Subscript,
-    all_reads,
     index_symbol,
     indices_of,
     slot,
@@ -92,7 +92,7 @@ def take_apart(equation: Equation, program: Program, axes: Axes, settled: Settle
     """
     plain, hots = _selected(equation, program)
     extents = dict(plain.box)
-    core = roles(plain, program, axes, frozenset(indices_of(s for _, label, _ in hots for s in label.at)))
+    core = _core(plain, program, axes, frozenset(indices_of(s for _, label, _ in hots for s in label.at)))
     if settled is not None:
         core -= {n for k, s in enumerate(plain.at) if k not in settled and isinstance(s, Affine) for n in s.names}
     at = tuple(_affine(s) for s in plain.at)
@@ -117,32 +117,25 @@ def take_apart(equation: Equation, program: Program, axes: Axes, settled: Settle
     return Parts(equation, at, factor, tuple(operands), core, extents)
 
 
-def roles(equation: Equation, program: Program, axes: Axes, lookups: frozenset[str] = frozenset()) -> frozenset[str]:
+def _core(equation: Equation, program: Program, axes: Axes, lookups: frozenset[str]) -> frozenset[str]:
     """The indices that run over rows and columns; those by which a label is looked up are none."""
-    places = [(equation.target, equation.at), *((r.tensor, r.at) for r in equation.reads)]
-    subscripts = [s for _, at in places for s in at if isinstance(s, Affine)]
-    extents = equation.extents
-    plain = {s.plain for s in subscripts}
-    sliding: set[str] = set()
-    for subscript in subscripts:
-        names = [n for n in subscript.names if n in extents]
-        leading = max(names, key=lambda n: abs(subscript.coefficient(n)), default="")
-        if len(names) > 1 or any(abs(subscript.coefficient(n)) > 1 for n in names):
-            # In a group such as (g,q) of maps the leading index never stands alone; in a window it does.
-            sliding |= set(names) if leading in plain else set()
-    if sliding:
-        return frozenset(sliding)
-    grouped = {n for s in subscripts if len(s.terms) > 1 for n in s.names}
-    shifted = {s.names[0] for s in subscripts if len(s.terms) == 1 and s.const}
-    core = {n for n, e in extents.items() if e.is_constant} - grouped - shifted - lookups
-    for tensor, at in places:
-        wanted = axes.get(tensor.removeprefix(COTANGENT), ())
-        if wanted and program.table[tensor].kind != "parameter":
-            core -= {n for k, s in enumerate(at) if k not in wanted and isinstance(s, Affine) for n in s.names}
-    widest = max((at for _, at in places), key=lambda at: _count(at, core))
-    if equation.reduce == "sum" and _count(widest, core) > 2 and equation.free:
-        inner = [s for s in widest if isinstance(s, Affine) and core.intersection(s.names)]
-        core -= {n for s in inner[:-2] for n in s.names}
+    s = structure(equation, program.table).literal
+    subscripts = [axis for access in s.accesses for axis in access.axes if axis.affine]
+    plain = {axis.plain for axis in subscripts}
+    strided = {n for axis in subscripts if len(axis.terms) == 1 for n, c in axis.terms if abs(c) > 1 and n in plain}
+    flattened = {n for axis in subscripts if axis.form == "tile" and plain >= {*axis.indices} for n in axis.indices}
+    if whole := moving(s) | strided | flattened:
+        return whole
+    grouped = {n for axis in subscripts if len(axis.terms) + len(axis.offset.terms) > 1 for n in axis.indices}
+    shifted = {n for axis in subscripts if axis.offset.const for n in axis.indices}
+    core = {n for n, index in s.indices.items() if index.extent.is_constant} - grouped - shifted - lookups
+    for access in s.accesses:
+        wanted = axes.get(access.tensor.removeprefix(COTANGENT), ())
+        if wanted and program.table[access.tensor].kind != "parameter":
+            core -= {n for k, axis in enumerate(access.axes) if k not in wanted for n in axis.indices}
+    inner = max(([x for x in a.axes if core.intersection(x.indices)] for a in s.accesses), key=len)
+    if equation.reduce == "sum" and len(inner) > 2 and equation.free:
+        core -= {n for axis in inner[:-2] for n in axis.indices}
     return frozenset(core)
 
 
@@ -156,13 +149,11 @@ def remember(parts: Parts, axes: Axes) -> None:
             axes.setdefault(operand.node.tensor.removeprefix(COTANGENT), shown)
 
 
-def is_window(subscript: Affine) -> bool:
-    """Whether a subscript of rows or columns is anything but one index."""
-    return subscript.plain is None
-
-
-def _count(at: tuple[Subscript, ...], core: set[str]) -> int:
-    return sum(1 for s in at if isinstance(s, Affine) and core.intersection(s.names))
+def position(subscript: Affine) -> str:
+    """The index that a subscript of rows or columns is.  Raises NotMatrixError where it is anything else."""
+    if subscript.plain is None:
+        raise NotMatrixError(f"the subscript {subscript} shifts a position")
+    return subscript.plain
 
 
 def _affine(subscript: Subscript) -> Affine:
@@ -171,13 +162,12 @@ def _affine(subscript: Subscript) -> Affine:
     raise NotMatrixError("a subscript is divided" if isinstance(subscript, Quotient) else "a label reads a label")
 
 
-def without_shared_points(equation: Equation) -> Equation:
-    """Indices of one point left out of subscripts such as `g + d`, where a group has one map."""
-    places = [equation.at, *(r.at for r in all_reads(equation))]
-    shared = {n for at in places for s in at if isinstance(s, Affine) and len(s.terms) > 1 for n in s.names}
-    points = {n for n, e in equation.box if e == Affine.of(1) and n in shared}
-    points -= {n for guard in equation.guards for n in guard.affine.names}
-    return without_points(equation, points)
+def without_lone_maps(equation: Equation, program: Program) -> Equation:
+    """Indices of one point left out of subscripts such as `g + d`, where a group has one map; windows keep theirs."""
+    s = structure(equation, program.table).literal
+    beside = {n for access in s.accesses for axis in access.axes if len(axis.terms) > 1 for n in axis.indices}
+    guarded = {n for guard in equation.guards for n in guard.affine.names}
+    return without_points(equation, beside - moving(s) - guarded)
 
 
 Hot = tuple[str, Read, Affine]

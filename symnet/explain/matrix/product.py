@@ -27,7 +27,7 @@ from symnet.explain.matrix.nodes import (
     Product,
     Transpose,
 )
-from symnet.explain.matrix.operands import NotMatrixError, Operand, Parts
+from symnet.explain.matrix.operands import NotMatrixError, Operand, Parts, position
 
 
 def product(parts: Parts) -> Node:
@@ -39,7 +39,7 @@ class Chain:
     """The factors of one term while they are put in order."""
 
     def __init__(self, parts: Parts) -> None:
-        self.out = tuple(_plain(s) for s in parts.out)
+        self.out = tuple(position(s) for s in parts.out)
         self.extents: Mapping[str, Affine] = parts.extents
         if len(set(self.out)) < len(self.out):
             raise NotMatrixError("an index twice on the left side")
@@ -47,7 +47,7 @@ class Chain:
         self.columns: dict[str, list[Operand]] = {}
         self.edges: list[tuple[Node, str, str]] = []
         for operand in parts.operands:
-            names = tuple(_plain(s) for s in operand.at)
+            names = tuple(position(s) for s in operand.at)
             if len(names) > 2:
                 raise NotMatrixError(f"a factor with {len(names)} axes")
             if len(names) == 2:
@@ -188,12 +188,6 @@ def norm(parts: Parts) -> Node | None:
     if squared is None or None in names or len(set(names)) != len(equation.box) or len(names) != len(read.at):
         return None
     return Norm(Array(read.tensor, (None,) * len(names))) if str(squared) == "_0**2" else None
-
-
-def _plain(subscript: Affine) -> str:
-    if subscript.plain is None:
-        raise NotMatrixError(f"the subscript {subscript} shifts a position")
-    return subscript.plain
 
 
 def _turned(factors: list[Node]) -> list[Node]:

@@ -13,6 +13,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.analysis.softmaxes import exponentials, softmaxes
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read
 from codegen.ir.edit import compact
 from symnet.derive.reverse import cotangent_name
@@ -21,10 +22,9 @@ from symnet.explain.matrix.operands import (
     Axes,
     NotMatrixError,
     Parts,
-    is_window,
     remember,
     take_apart,
-    without_shared_points,
+    without_lone_maps,
 )
 from symnet.explain.matrix.primes import Primes, primes
 from symnet.explain.matrix.product import hadamard, norm, product
@@ -80,7 +80,7 @@ def recognise(
     axes: what is known of the rows and columns of tensors; extended.  found: the activations of `program`.
     """
     # What has windows or sums settles the roles of the indices; plain terms follow.
-    ordered = sorted((part for e in equations for part in _split(e)), key=_plainness)
+    ordered = sorted((part for e in equations for part in _split(e)), key=lambda part: _rank(part, program))
     terms: list[tuple[Array, Node]] = []
     places: list[tuple[bool, int]] = []
     for equation in ordered:
@@ -90,7 +90,7 @@ def recognise(
         left = Array(target, tuple(None if parts.core.intersection(s.names) else s for s in parts.at))
         remember(parts, axes)
         terms.append((left, node))
-        places.append((_plainness(equation) > 1, _position(equation, equations)))
+        places.append((_rank(equation, program) > 1, _position(equation, equations)))
     first = terms[0][0]
     nodes = [node if left == first else _aligned(left, first, node) for left, node in terms]
     # Written in the order of the equations, what is no sum or window last.
@@ -134,13 +134,11 @@ def _sum(nodes: list[Node]) -> Node:
 def _statement(
     target: str, equations: tuple[Equation, ...], program: Program, axes: Axes, found: Mapping[str, Primes]
 ) -> Statement:
-    reasons = []
-    for attempt in dict.fromkeys((equations, tuple(without_shared_points(e) for e in equations))):
-        try:
-            return recognise(target, attempt, program, axes, found)
-        except NotMatrixError as reason:
-            reasons.append(str(reason))
-    return Unrecognised(target, reasons[0], equations)
+    try:
+        plain = tuple(without_lone_maps(e, program) for e in equations)
+        return recognise(target, plain, program, axes, found)
+    except NotMatrixError as reason:
+        return Unrecognised(target, str(reason), equations)
 
 
 def _split(equation: Equation) -> tuple[Equation, ...]:
@@ -151,15 +149,14 @@ def _split(equation: Equation) -> tuple[Equation, ...]:
     return tuple(compact(equation.with_(body=term)) for term in equation.body.as_ordered_terms())
 
 
-def _plainness(equation: Equation) -> int:
+def _rank(equation: Equation, program: Program) -> int:
     """0 for windows, shifts and lookups, 1 for sums, 2 for elementwise terms, 3 where indices are only numbered."""
-    at = [s for places in (equation.at, *(r.at for r in equation.reads)) for s in places if isinstance(s, Affine)]
-    if any(len([n for n in s.names if n in equation.extents]) > 1 for s in at):
+    s = structure(equation, program.table).literal
+    axes = [axis for access in s.accesses for axis in access.axes]
+    shifted = any(axis.affine and axis.offset.const and (axis.terms or axis.offset.terms) for axis in axes)
+    if shifted or any(axis.affine and len(axis.terms) > 1 for axis in axes) or any(a.looked for a in s.accesses[1:]):
         return 0
-    lookups = any(isinstance(s, Read) for read in equation.reads for s in read.at)
-    if lookups or any(s.const and len(s.terms) == 1 for s in at):
-        return 0
-    numbered = equation.at and all(isinstance(s, Affine) and (s.plain or "x")[-1].isdigit() for s in equation.at)
+    numbered = equation.at and all(axis.affine and (axis.plain or "x")[-1].isdigit() for axis in s.left.axes)
     return 3 if numbered else 1 if equation.over else 2
 
 
@@ -167,7 +164,7 @@ def _term(equation: Equation, parts: Parts, program: Program, found: Mapping[str
     """The node of one equation, the number in front and the sums over labels included."""
     if equation.target in found and not equation.over:
         return found[equation.target].node(equation, parts)
-    windows = any(is_window(s) for places in (parts.out, *(o.at for o in parts.operands)) for s in places)
+    windows = any(s.plain is None for places in (parts.out, *(o.at for o in parts.operands)) for s in places)
     if equation.reduce == "logsumexp":
         return _log_sum_exp(parts)
     if equation.reduce == "max" and windows:

@@ -10,7 +10,8 @@ y[(c,i,j)] = x[c,i,j]                                 vec(x)
 from __future__ import annotations
 
 from codegen.affine import Affine
-from codegen.equation import Guard, Program
+from codegen.analysis.structure import structure
+from codegen.equation import Program
 from symnet.explain.matrix.nodes import (
     WHOLE,
     Array,
@@ -24,7 +25,7 @@ from symnet.explain.matrix.nodes import (
     Wide,
     Window,
 )
-from symnet.explain.matrix.operands import NotMatrixError, Operand, Parts, is_window
+from symnet.explain.matrix.operands import NotMatrixError, Operand, Parts, position
 from symnet.explain.matrix.product import hadamard
 
 
@@ -34,11 +35,11 @@ def windowed(parts: Parts, program: Program) -> tuple[Node, bool]:
     Raises NotMatrixError for windows of another form.
     """
     operands = _merged(parts.operands)
-    reshaped = _reshape(parts, operands, program)
+    reshaped = _vec(parts, operands, program)
     if reshaped is not None:
         return reshaped, False
     shape = tuple(program.table[parts.equation.target].shape[k] for k in parts.out_axes)
-    if any(is_window(s) for s in parts.out):
+    if any(s.plain is None for s in parts.out):
         return _scattered(parts, operands, shape, program)
     return _slid(parts, operands, shape)
 
@@ -67,7 +68,7 @@ def _merged(operands: tuple[Operand, ...]) -> list[Operand]:
 
 def _slid(parts: Parts, operands: list[Operand], shape: tuple[Affine, ...]) -> tuple[Node, bool]:
     """A window over an operand: a correlation with a second operand, or a mean or sum."""
-    pictures = [o for o in operands if any(map(is_window, o.at))]
+    pictures = [o for o in operands if any(s.plain is None for s in o.at)]
     kernels = [o for o in operands if o not in pictures]
     if len(pictures) != 1 or len(kernels) > 1:
         raise NotMatrixError("windows over several operands")
@@ -78,7 +79,7 @@ def _slid(parts: Parts, operands: list[Operand], shape: tuple[Affine, ...]) -> t
         return Pool("mean" if mean else "sum", picture.node, windows, spans, _pair(shape)), mean
     kernel = kernels[0]
     windows = tuple(_window(s, a, b) for s, a, b in _aligned(picture.at, parts.out, kernel.at))
-    node, windows = _unrotated(kernel.node, windows, [parts.extents[_only(s)] for s in kernel.at])
+    node, windows = _unrotated(kernel.node, windows, [parts.extents[position(s)] for s in kernel.at])
     if any(s < 0 for s, _, _ in windows):
         if not all(s < 0 for s, _, _ in windows):
             raise NotMatrixError("a window reversed along one axis")
@@ -94,7 +95,7 @@ def _scattered(parts: Parts, operands: list[Operand], shape: tuple[Affine, ...],
         error = operands[0]
         windows, spans = _pool_windows(parts.out, error.at, parts)
         if parts.equation.guards:
-            record = _record(parts, error, spans)
+            record = _arg_max(parts, error, program)
             return Upsample("max", error.node, record, windows, spans, _pair(shape)), False
         mean = parts.factor * _count(spans) == 1
         return Upsample("mean" if mean else "sum", error.node, None, windows, spans, _pair(shape)), mean
@@ -102,7 +103,7 @@ def _scattered(parts: Parts, operands: list[Operand], shape: tuple[Affine, ...],
         raise NotMatrixError("a window on the left side of several factors")
     kernel, error = sorted(operands, key=lambda o: (o.cotangent, not _is_parameter(o.node, program)))
     windows = tuple(_window(s, a, b) for s, a, b in _aligned(parts.out, error.at, kernel.at))
-    node, windows = _unrotated(kernel.node, windows, [parts.extents[_only(s)] for s in kernel.at])
+    node, windows = _unrotated(kernel.node, windows, [parts.extents[position(s)] for s in kernel.at])
     turned = node.body if isinstance(node, Rotated) else Rotated(node)
     if any(s < 0 for s, _, _ in windows):
         raise NotMatrixError("a window reversed on the left side")
@@ -115,7 +116,7 @@ def _aligned(
     """For each axis its subscript with the index of the one and of the other operand in it."""
     if not len(places) == len(first) == len(second) <= 2:
         raise NotMatrixError("a window over other axes than its kernel's")
-    rows = [(s, _only(a), _only(b)) for s, a, b in zip(places, first, second, strict=True)]
+    rows = [(s, position(a), position(b)) for s, a, b in zip(places, first, second, strict=True)]
     if any(set(s.names) != {a, b} for s, a, b in rows):
         raise NotMatrixError("a window whose axes stand in another order")
     return rows
@@ -128,7 +129,7 @@ def _pool_windows(
     if len(places) != len(outer) or len(places) > 2:
         raise NotMatrixError("a window over other axes than the result's")
     windows, spans = [], []
-    for subscript, name in zip(places, map(_only, outer), strict=True):
+    for subscript, name in zip(places, map(position, outer), strict=True):
         others = [n for n in subscript.names if n != name]
         if name not in subscript.names or len(others) > 1:
             raise NotMatrixError("a window whose axes stand in another order")
@@ -155,52 +156,39 @@ def _unrotated(node: Node, windows: tuple[Window, ...], extents: list[Affine]) -
     return Rotated(node), tuple((s, -d, p - d * (n - 1)) for (s, d, p), n in zip(windows, lengths, strict=True))
 
 
-def _record(parts: Parts, error: Operand, spans: tuple[int, ...]) -> Node:
+def _arg_max(parts: Parts, error: Operand, program: Program) -> Node:
     """The positions of the maxima that the only guard compares with."""
-    guards = parts.equation.guards
-    if len(guards) != 1 or not _is_choice(guards[0]):
+    w = structure(parts.equation, program.table).literal.window
+    if w is None or w.choice is None:
         raise NotMatrixError("a guard that is no recorded maximum")
-    read = guards[0].reads[0][1]
-    at = tuple(s for s in read.at if isinstance(s, Affine))
+    at = tuple(s for s in w.choice.at if isinstance(s, Affine))
     place = tuple(s for s in at if parts.core.intersection(s.names))
-    if len(at) != len(read.at) or place != error.at:
+    if len(at) != len(w.choice.at) or place != error.at:
         raise NotMatrixError("a recorded maximum of other positions")
-    return Array(read.tensor, tuple(None if parts.core.intersection(s.names) else s for s in at))
+    return Array(w.choice.tensor, tuple(None if parts.core.intersection(s.names) else s for s in at))
 
 
-def _is_choice(guard: Guard) -> bool:
-    return guard.op == "==" and len(guard.reads) == 1 and guard.reads[0][0] == 1 and guard.affine.const == 0
-
-
-def _reshape(parts: Parts, operands: list[Operand], program: Program) -> Node | None:
-    """`vec` or its inverse, where one side numbers the elements of the other row by row; None otherwise."""
+def _vec(parts: Parts, operands: list[Operand], program: Program) -> Node | None:
+    """`vec` or its inverse, where one side counts through the elements of the other row by row; None otherwise."""
     if len(operands) != 1 or parts.sums or parts.equation.guards or parts.equation.over:
         return None
     (operand,) = operands
+    accesses = structure(parts.equation, program.table).literal.accesses
+    tiles = {axis.subscript: axis for access in accesses for axis in access.axes if axis.form == "tile"}
     for long, short, flat in ((operand.at, parts.out, True), (parts.out, operand.at, False)):
-        if len(short) != 1 or len(long) < 2 or any(map(is_window, long)):
+        tile = tiles.get(short[0]) if len(short) == 1 and len(long) > 1 else None
+        if tile is None or not isinstance(operand.node, Array):
             continue
-        names, stride = [_only(s) for s in long], 1
-        for name in reversed(names):
-            if short[0].coefficient(name) != stride or not parts.extents[name].is_constant:
-                return None
-            stride *= parts.extents[name].const
-        if short[0].const or set(short[0].names) != set(names) or not isinstance(operand.node, Array):
-            return None
-        if flat:
-            return Vec(operand.node)
-        return Unvec(operand.node, tuple(parts.extents[n] for n in names))
+        steps = [tile.coefficient(s.plain or "") for s in long]
+        extents = tuple(parts.extents[n] for n in map(position, long))
+        ordered = steps == sorted(steps, reverse=True) and len(steps) == len(tile.terms)
+        if ordered and all(extent.is_constant for extent in extents):
+            return Vec(operand.node) if flat else Unvec(operand.node, extents)
     return None
 
 
 def _is_parameter(node: Node, program: Program) -> bool:
     return isinstance(node, Array) and program.table[node.tensor].kind == "parameter"
-
-
-def _only(subscript: Affine) -> str:
-    if subscript.plain is None:
-        raise NotMatrixError(f"the subscript {subscript} shifts a position")
-    return subscript.plain
 
 
 def _count(spans: tuple[int, ...]) -> int:
