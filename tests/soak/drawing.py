@@ -53,6 +53,7 @@ class Drawing(Conditions):
             "where": self.where,
             "index number": self.index_number,
             "size number": self.size_number,
+            "data number": self.data_number,
             "smooth": self.smooth,
             "kinked": self.kinked,
             "power": self.power,
@@ -284,6 +285,24 @@ class Drawing(Conditions):
         if self.chance(0.6):
             return Product(((False, inner), (True, count)))
         return Sum(((1, inner), (-1, Product(((False, Number("0.1")), (False, count))))))
+
+    def data_number(self, scope: list[str], depth: int, skip: bool) -> Any:
+        """Integer and boolean inputs as numbers: factors, summands that are added up, exponents, at values."""
+        names = [name for name in scope if name not in ("n", "m")]
+        one, other = (self.data([self.batch, *names[:1]], self.rng.choice(("bool", "bool", "int"))) for _ in range(2))
+        inner = self.expression(scope, depth + 1, skip)
+        match self.rng.randrange(5):
+            case 0:
+                return Product(((False, inner), (False, one)))
+            case 1:
+                return Sum(((1, one), (self.rng.choice((1, -1)), other), (1, inner)))
+            case 2:
+                return Sum(tuple((1, Product(((False, inner), (False, each)))) for each in (one, other)))
+            case 3:
+                return Product(((False, Power(self.positive(inner), one)), (False, other)))
+            case _:
+                token = self.data([self.batch, *names[:1]], "int")
+                return Product(((False, inner), (False, Read(one.tensor, (*one.at[:-1], token)))))
 
     def smooth(self, scope: list[str], depth: int, skip: bool) -> Any:
         inner = self.expression(scope, depth + 1, skip)

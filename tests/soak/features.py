@@ -35,7 +35,7 @@ FEATURES = (
     *("window", "stride", "dilation", "2-D", "outside", "flip", "quotient", "remainder", "lookup", "diagonal"),
     *("group", "constant at", "scatter", "group left", "lookup left", "+=", "several", "over batch"),
     *("step t-1", "step t-2", "step t+1", "two states"),
-    *("index number", "size number", "symbolic", "T-k", "int", "bool", "extent 1", "spare"),
+    *("index number", "size number", "data number", "symbolic", "T-k", "int", "bool", "extent 1", "spare"),
     *("smooth", "kinked", "power", "division", "param"),
 )
 ILLEGAL: Mapping[frozenset[str], str] = {}
@@ -85,7 +85,13 @@ def _of_node(node: Any, bound: tuple[str, ...], case: Formula) -> Iterator[str]:
         case Product():
             yield from ["division"] if any(divides for divides, _ in node.factors) else []
     for child in children(node):
+        yield from ["data number"] * (isinstance(node, Sum | Product | Power | Call) and _is_data(child, case))
         yield from _of_node(child, bound, case)
+
+
+def _is_data(node: Any, case: Formula) -> bool:
+    """Whether this reads an integer or boolean input."""
+    return isinstance(node, Read) and any(d.name == node.tensor and d.dtype in ("int", "bool") for d in case.declared)
 
 
 def _is_lse(sign: int, node: Any) -> bool:
