@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sympy
 
+from codegen.analysis.rows import rows
 from codegen.equation import Program
 from codegen.memory import Memory
-from codegen.rows import rows
 from symnet.explain.flops import flops
 from symnet.explain.memory import workspace_bytes
 

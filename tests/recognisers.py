@@ -43,7 +43,6 @@ GONE = {
 """Replaced, and not to come back."""
 
 TO_GO = {
-    "codegen/lower/recipes.py": "_within",
     "codegen/lower/bands.py": "_pattern",
     "codegen/lower/direct.py": "_roles",
     "codegen/lower/elementwise.py": "_is_outside alias_of",
@@ -51,6 +50,7 @@ TO_GO = {
     "codegen/lower/lookup.py": "_row_of fetched _bracket",
     "codegen/lower/pointwise.py": "_agree",
     "codegen/lower/pooling.py": "indices _is_window _overlaps _is_route",
+    "codegen/lower/recipes.py": "_within",
     "codegen/lower/recurrence.py": "_Slices",
     "codegen/lower/reduction.py": "tap_indices",
     "codegen/lower/scatter.py": "tiles _loop_indices _overlapped _tap_first",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import symnet as sn
-from codegen.rows import rows
+from codegen.analysis.rows import rows
 from symnet.derive.network import network
 
 X = sn.Input((6,), name="x")

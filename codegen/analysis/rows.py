@@ -18,6 +18,7 @@ from typing import Literal
 
 import sympy
 
+from codegen.analysis.facts import fact
 from codegen.equation import (
     Equation,
     Program,
@@ -36,6 +37,9 @@ Rows = Literal["independent", "normalised", "entangled"]
 """independent: the loss is a mean over rows.  normalised: it is one once the statistics of the batch are given.
 entangled: neither, or it could not be seen."""
 
+LOSS, BATCH = "loss", "N"
+"""What is looked at: the tensor, and the size that is the number of rows."""
+
 
 class Kind(Enum):
     """What a value is with regard to the rows of a batch."""
@@ -50,84 +54,85 @@ class _Entangled(Exception):
     """A row reads another one."""
 
 
-def rows(program: Program, result: str = "loss", batch: str = "N") -> Rows:
-    """How `result` depends on the rows of a batch, whose number is the size `batch`.
+@fact
+def rows(program: Program) -> Rows:
+    """How the loss depends on the rows of a batch.
 
     The equations of stages other than "forward" and "loss" do not count, but for "state", which is there only where
     statistics of the batch are kept.
     """
-    if result not in program.table:
+    if LOSS not in program.table:
         return "entangled"
     kinds: dict[str, Kind] = {}
     normalised = any(e.stage == "state" for e in program.equations)
     try:
         for tensor in program.tensors:
-            if _row_axis(program, tensor.name, batch) is not None:
+            if _row_axis(program, tensor.name) is not None:
                 kinds[tensor.name] = Kind.ROW
             elif tensor.kind in ("input", "parameter"):
                 kinds[tensor.name] = Kind.FIXED
         for equation in program.equations:
             if equation.stage in ("forward", "loss"):
-                kind, statistics = _kind(equation, program, kinds, batch)
+                kind, statistics = _kind(equation, program, kinds)
                 kinds[equation.target] = _joined(kinds[equation.target], kind) if equation.accumulate else kind
                 normalised |= statistics
     except _Entangled:
         return "entangled"
-    if kinds.get(result) is not Kind.MEAN:
+    if kinds.get(LOSS) is not Kind.MEAN:
         return "entangled"
     return "normalised" if normalised else "independent"
 
 
-def _row_axis(program: Program, name: str, batch: str) -> int | None:
+def _row_axis(program: Program, name: str) -> int | None:
     """The axis of a tensor that counts the rows."""
     shape = program.table[name].shape
-    found = [axis for axis, extent in enumerate(shape) if batch in extent.names]
+    found = [axis for axis, extent in enumerate(shape) if BATCH in extent.names]
     if not found:
         return None
-    if len(found) > 1 or shape[found[0]].plain != batch:
+    if len(found) > 1 or shape[found[0]].plain != BATCH:
         raise _Entangled
     return found[0]
 
 
-def _kind(equation: Equation, program: Program, kinds: dict[str, Kind], batch: str) -> tuple[Kind, bool]:
+def _kind(equation: Equation, program: Program, kinds: dict[str, Kind]) -> tuple[Kind, bool]:
     """What an equation computes, and whether rows read statistics of the batch in it."""
-    row = _row_index(equation, batch)
+    row = _row_index(equation)
     for read in all_reads(equation):
-        _same_row(read.tensor, read.at, row, program, batch)
+        _same_row(read.tensor, read.at, row, program)
     read_kinds = {_known(read, kinds) for read in all_reads(equation)}
     statistics = bool({Kind.MEAN, Kind.STATISTIC} & read_kinds)
     symbols = equation.body.free_symbols
     if row and (index_symbol(row) in symbols or any(row in guard.affine.names for guard in equation.guards)):
         raise _Entangled
-    if _row_axis(program, equation.target, batch) is not None:
-        _same_row(equation.target, equation.at, row, program, batch)
-        if row is None or row in equation.over or size_symbol(batch) in symbols:
+    if _row_axis(program, equation.target) is not None:
+        _same_row(equation.target, equation.at, row, program)
+        if row is None or row in equation.over or size_symbol(BATCH) in symbols:
             raise _Entangled
         return Kind.ROW, statistics
     if row is None:
-        return _of_no_row(equation, read_kinds, kinds, batch), False
+        return _of_no_row(equation, read_kinds, kinds), False
     if row not in equation.over:
         raise _Entangled
-    mean = equation.reduce == "sum" and _free_of(equation.body * size_symbol(batch), batch)
+    mean = equation.reduce == "sum" and _free_of(equation.body * size_symbol(BATCH))
     return Kind.MEAN if mean else Kind.STATISTIC, statistics
 
 
-def _row_index(equation: Equation, batch: str) -> str | None:
+def _row_index(equation: Equation) -> str | None:
     """The index that counts the rows."""
-    found = [name for name, extent in equation.box if batch in extent.names]
-    if len(found) > 1 or any(equation.extents[name].plain != batch for name in found):
+    found = [name for name, extent in equation.box if BATCH in extent.names]
+    if len(found) > 1 or any(equation.extents[name].plain != BATCH for name in found):
         raise _Entangled
     return found[0] if found else None
 
 
-def _same_row(tensor: str, at: tuple[Subscript, ...], row: str | None, program: Program, batch: str) -> None:
+def _same_row(tensor: str, at: tuple[Subscript, ...], row: str | None, program: Program) -> None:
     """Refuse `tensor[at]` unless `row` is its subscript on the axis of rows, and nowhere else in it."""
-    axis = _row_axis(program, tensor, batch)
+    axis = _row_axis(program, tensor)
     if axis is not None and (row is None or getattr(at[axis], "plain", None) != row):
         raise _Entangled
     # Inside a data-dependent subscript the row picks the number to go by; that read is looked at by itself.
     plain = [s for k, s in enumerate(at) if k != axis and not isinstance(s, Read)]
-    if {row, batch} & set(indices_of(plain)):
+    if {row, BATCH} & set(indices_of(plain)):
         raise _Entangled
 
 
@@ -137,10 +142,10 @@ def _known(read: Read, kinds: dict[str, Kind]) -> Kind:
     return kinds[read.tensor]
 
 
-def _of_no_row(equation: Equation, read_kinds: Iterable[Kind], kinds: dict[str, Kind], batch: str) -> Kind:
+def _of_no_row(equation: Equation, read_kinds: Iterable[Kind], kinds: dict[str, Kind]) -> Kind:
     """What is computed without rows: fixed from what is fixed; a linear combination of means is a mean."""
     varying = set(read_kinds) - {Kind.FIXED}
-    if not _free_of(equation.body, batch):
+    if not _free_of(equation.body):
         return Kind.STATISTIC
     if not varying:
         return Kind.FIXED
@@ -152,8 +157,8 @@ def _of_no_row(equation: Equation, read_kinds: Iterable[Kind], kinds: dict[str, 
     return Kind.MEAN if linear and not subscripted else Kind.STATISTIC
 
 
-def _free_of(body: sympy.Expr, batch: str) -> bool:
-    size = size_symbol(batch)
+def _free_of(body: sympy.Expr) -> bool:
+    size = size_symbol(BATCH)
     return size not in body.free_symbols or size not in sympy.expand(body).free_symbols
 
 
