@@ -9,6 +9,7 @@ import pytest
 
 import symnet as sn
 from codegen.equation import Equation, Program, Tensor, index_symbol, size_symbol, slot
+from codegen.notation import elaborate
 from networks import N, cnn, equation, mlp, read, tensor
 from symnet.explain import flops, receptive
 from symnet.explain.summary import summary
@@ -39,6 +40,22 @@ def test_a_copy_costs_nothing_and_numbers_are_free() -> None:
     copy = next(e for e in cnn().equations if e.target == "flatten_1")
     assert flops.equation_flops(copy, cnn().table) == 0
     assert flops.operations(index_symbol("i") * 2 + 1) == 0
+
+
+@pytest.mark.parametrize("first", ["input", "state"])
+def test_a_recurrence_sees_every_step_whichever_line_comes_first(first: str) -> None:
+    lines = {"input": "z[n,t,j] {} sum[i](W[j,i]*x[n,t,i])", "state": "z[n,t,j] {} sum[i](U[j,i]*h[n,t-1,i])"}
+    (other,) = lines.keys() - {first}
+    text = "; ".join((lines[first].format("="), lines[other].format("+="), "h[n,t,j] = tanh(z[n,t,j])"))
+    given = {
+        "x": tensor("x", "N,9,3", "input"),
+        "W": tensor("W", "4,3", "parameter"),
+        "U": tensor("U", "4,4", "parameter"),
+    }
+    states = {name: tensor(name, "N,9,4").shape for name in ("z", "h")}
+    made = elaborate(text, given, shapes=states)
+    seen = receptive.spans(Program((*given.values(), *made.tensors), made.equations))
+    assert seen["h"]["x", 1].whole and seen["z"]["x", 1].whole
 
 
 def test_receptive_fields_grow_with_the_windows() -> None:
