@@ -105,6 +105,7 @@ def _compared(
         {"": model.program} if model.evaluation is model.program else {"": model.program, " in use": model.evaluation}
     )
     values: dict[str, float] = {}
+    stepped = bool(gradients) and math.isfinite(loss)  # otherwise there is no step
     for mode, program in modes.items():
         meant = read(program, arrays)
         found = module.forward(params, x, training=not mode, seed=seed)
@@ -113,7 +114,7 @@ def _compared(
             values[f"{tensor.name}{mode}"] = _error(output, meant[tensor.name])
         own = module.loss(params, x, y, training=False) if mode else loss
         values[f"loss{mode}"] = _error(own, meant["loss"])
-        for buffer, new in model.updates.items() if gradients and not mode else ():
+        for buffer, new in model.updates.items() if stepped and not mode else ():
             after = _after_a_step(module, params, x, y, seed)
             values[f"{buffer} after a step"] = _error(after[buffer], meant[new])
     if not gradients:
