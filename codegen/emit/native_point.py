@@ -137,6 +137,8 @@ class PointWriter:
             case "multiply" | "divide":
                 right = self._wrapped(args[1], NEGATED if ufunc == "divide" else MULTIPLIED)
                 return f"{self._factor(args[0])} {INFIX[ufunc]} {right}"
+            case "power" if self._is_boolean(args[1]):  # LLVM calls a function that is not there
+                return f"choose({self.condition(args[1])}, {self.text(args[0])}, real(1))"
             case "power":
                 return f"{self._wrapped(args[0], ATOM)} ** {self._wrapped(args[1], ATOM)}"
             case "remainder" | "floor_divide":
@@ -156,6 +158,11 @@ class PointWriter:
             return f"{self._side(tree.args[0])} {RELATIONS[tree.ufunc]} {self._side(tree.args[1])}"
         if tree.ufunc == "logical_not":
             return f"not ({self.condition(tree.args[0])})"
+        if tree.ufunc == "where":  # of truth values: either is the value of a read, or stands in for it
+            test, yes, no = (f"({self.condition(a)})" for a in tree.args)
+            return f"({test} and {yes}) or (not {test} and {no})"
+        if tree.ufunc not in BOOLEAN:
+            return f"{self.text(tree)} != 0"
         word = "and" if tree.ufunc == "logical_and" else "or"
         return f" {word} ".join(f"({self.condition(a)})" for a in tree.args)
 
@@ -208,7 +215,7 @@ class PointWriter:
             case "remainder" | "floor_divide":
                 return ATOM if self._is_whole(tree) else ADDED  # so that no sign or factor joins what is in front
             case "power":
-                return RAISED
+                return ATOM if self._is_boolean(tree.args[1]) else RAISED
         return ATOM
 
     def _number(self, scalar: Scalar) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from codegen.emit.layout import Braced, call
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
 from codegen.emit.ufuncs import Operand
+from codegen.equation import Dtype
 from codegen.ir.names import KEYWORDS, allocate
 from codegen.machine.model import Machine
 from codegen.plan import Compute
@@ -26,6 +28,8 @@ _FUNCTIONS = {
     name: name
     for name in ("exp", "log", "sqrt", "tanh", "sin", "cos", "tan", "sinh", "cosh", "log1p", "expm1", "arctan")
 } | {"abs": "abs"}
+_WHOLE = frozenset(("add", "subtract", "negative", "maximum", "minimum", "where"))
+"""Operations whose value is a whole number where their operands are."""
 _KNOWN = {
     *_OPERATORS,
     *_RELATIONS,
@@ -115,12 +119,12 @@ def statement(tree: Tree, known: dict[str, Operand], out: str, dtype: str, inden
     """`ne.evaluate("...", {...}, out=...)` with names of the model."""
     helpers.add("numexpr")
     names = _names(tree, known)
-    scalars: dict[str, str] = {}
-    expression = _spelled(tree, names, scalars)
+    speller = _Speller(names, {leaf: known[leaf].dtype for leaf in names})
+    expression = speller.text(tree)
     if expression.startswith("("):
         expression = expression[1:-1]  # the tree's own parentheses
     entries = [f'"{names[leaf]}": {known[leaf].text}' for leaf in names]
-    entries += [f'"{name}": w.scalar({text})' for text, name in scalars.items()]
+    entries += [f'"{name}": w.scalar({text})' for text, name in speller.scalars.items()]
     local = Braced(tuple(entries))
     return call("ne.evaluate", [f'"{expression}"', local, f"out={out}", 'casting="same_kind"'], indent)
 
@@ -146,38 +150,88 @@ def _leaf_order(tree: Tree) -> list[str]:
     return found
 
 
-def _scalar(text: str, names: dict[str, str], scalars: dict[str, str]) -> str:
-    if text not in scalars:
-        scalars[text] = allocate(f"scalar_{len(scalars) + 1}", {*names.values(), *scalars.values()})
-    return scalars[text]
+@dataclass
+class _Speller:
+    """The text of an expression.
 
+    numexpr adds truth values by "or" and cannot subtract them, and computes whole numbers in 32 bits.  So a truth value
+    becomes a number where no float beside it makes it one; and what multiplies whole numbers begins with a float.
+    names, kinds: of the leaves.  scalars: names by the numbers that are no literals.
+    """
 
-def _spelled(tree: Tree, names: dict[str, str], scalars: dict[str, str]) -> str:
-    if isinstance(tree, Leaf):
-        return names[tree.symbol]
-    if isinstance(tree, Scalar):
-        if _LITERAL.fullmatch(tree.text):
-            return tree.text if not tree.text.startswith("-") else f"({tree.text})"
-        return _scalar(tree.text, names, scalars)
-    args = [_spelled(a, names, scalars) for a in tree.args]
-    name = tree.ufunc
-    if name in BOOLEAN and name in _RELATIONS:
-        return f"({args[0]} {_RELATIONS[name]} {args[1]})"
-    if name == "logical_and":
-        return f"({args[0]} & {args[1]})"
-    if name in _OPERATORS:
-        masks = [isinstance(a, Node) and a.ufunc in BOOLEAN for a in tree.args]
-        args = [f"where({a}, 1, 0)" if m else a for a, m in zip(args, masks, strict=True)]
-        return f"({args[0]} {_OPERATORS[name]} {args[1]})"
-    if name == "negative":
-        return f"(-{args[0]})"
-    if name == "square":
-        return f"({args[0]} * {args[0]})"
-    if name in ("maximum", "minimum"):
-        relation = ">" if name == "maximum" else "<"
-        return f"where({args[0]} {relation} {args[1]}, {args[0]}, {args[1]})"
-    if name == "where":
-        return f"where({', '.join(args)})"
-    if name == "power":
-        return f"({args[0]} ** {args[1]})"
-    return f"{_FUNCTIONS[name]}({', '.join(args)})"
+    names: Mapping[str, str]
+    kinds: Mapping[str, Dtype]
+    scalars: dict[str, str] = field(default_factory=dict)
+
+    def kind(self, tree: Tree) -> Dtype:
+        """What numexpr takes a value for, as it is written here."""
+        if isinstance(tree, Leaf):
+            return self.kinds[tree.symbol]
+        if isinstance(tree, Scalar):
+            return "int" if _LITERAL.fullmatch(tree.text) else "float"
+        if tree.ufunc in BOOLEAN:
+            return "bool"
+        if tree.ufunc not in _WHOLE:
+            return "float"
+        values = tree.args[1:] if tree.ufunc == "where" else tree.args
+        return "float" if any(self.kind(a) == "float" for a in values) else "int"
+
+    def value(self, tree: Tree) -> str:
+        """As a number."""
+        text = self.text(tree)
+        return f"where({text}, 1, 0)" if self.kind(tree) == "bool" else text
+
+    def real(self, tree: Tree) -> str:
+        """As a float."""
+        if isinstance(tree, Scalar):
+            return self.scalar(tree.text)
+        text, kind = self.text(tree), self.kind(tree)
+        if kind == "bool":
+            return f"where({text}, {self.scalar('1')}, 0)"
+        return text if kind == "float" else f"({text} * {self.scalar('1')})"
+
+    def scalar(self, text: str) -> str:
+        """The name of a number in the arrays' dtype."""
+        if text not in self.scalars:
+            taken = {*self.names.values(), *self.scalars.values()}
+            self.scalars[text] = allocate(f"scalar_{len(self.scalars) + 1}", taken)
+        return self.scalars[text]
+
+    def numbers(self, args: Sequence[Tree]) -> list[str]:
+        """Operands of which one is a float, or none a truth value; beside a float, an array of truth values is one."""
+        floats = any(self.kind(a) == "float" for a in args)
+        return [self.text(a) if floats and isinstance(a, Leaf) else self.value(a) for a in args]
+
+    def text(self, tree: Tree) -> str:
+        """As it comes out of the operation."""
+        if isinstance(tree, Leaf):
+            return self.names[tree.symbol]
+        if isinstance(tree, Scalar):
+            if _LITERAL.fullmatch(tree.text):
+                return tree.text if not tree.text.startswith("-") else f"({tree.text})"
+            return self.scalar(tree.text)
+        name, args = tree.ufunc, tree.args
+        if name in BOOLEAN:
+            return f"({self.text(args[0])} {_RELATIONS.get(name, '&')} {self.text(args[1])})"
+        if name == "where":
+            write = self.value if all(self.kind(a) == "bool" for a in args[1:]) else self.text
+            return f"where({self.text(args[0])}, {write(args[1])}, {write(args[2])})"
+        return self.arithmetic(name, args)
+
+    def arithmetic(self, name: str, args: Sequence[Tree]) -> str:
+        """An operation on numbers."""
+        texts = self.numbers(args)
+        if name not in _WHOLE and not any(self.kind(a) == "float" for a in args):
+            texts[0] = self.real(args[0])
+        if name in _OPERATORS:
+            return f"({texts[0]} {_OPERATORS[name]} {texts[1]})"
+        if name == "negative":
+            return f"(-{texts[0]})"
+        if name == "square":
+            return f"({texts[0]} * {texts[0]})"
+        if name in ("maximum", "minimum"):
+            relation = ">" if name == "maximum" else "<"
+            return f"where({texts[0]} {relation} {texts[1]}, {texts[0]}, {texts[1]})"
+        if name == "power":
+            return f"({texts[0]} ** {texts[1]})"
+        return f"{_FUNCTIONS[name]}({', '.join(texts)})"

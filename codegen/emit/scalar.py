@@ -29,6 +29,9 @@ COMPARISONS: Mapping[type[sympy.Basic], tuple[str, str]] = {
 CHOICE, EITHER, BOTH, NOT, COMPARED, ADDED, MULTIPLIED, NEGATED, RAISED, ATOM = range(10)
 """How tightly a piece of Python holds together, loosest first."""
 
+HELD = 2**63
+"""Whole numbers from here on are floats in code: an array of integers has no room for them."""
+
 Text = tuple[str, int]
 
 
@@ -75,7 +78,7 @@ def number_text(value: sympy.Expr) -> str:
         return "np.inf" if value == sympy.oo else "-np.inf"
     if value is sympy.nan:
         return "np.nan"
-    if value.is_Integer:
+    if value.is_Integer and abs(value) < HELD:
         return str(int(value))
     known = sympy.N(value, 20)  # functions of our own have no value there
     return repr(float(known) if known.is_Float else evaluator(value)({}))
@@ -87,7 +90,7 @@ def dtype_of(expr: sympy.Basic) -> Dtype:
         return "bool"
     if isinstance(expr, sympy.sign):
         return dtype_of(expr.args[0])
-    return "int" if expr.is_integer else "float"
+    return "int" if expr.is_integer and all(abs(n) < HELD for n in expr.atoms(sympy.Integer)) else "float"
 
 
 def otherwise(cases: tuple[sympy.Basic, ...]) -> sympy.Expr:

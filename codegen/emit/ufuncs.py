@@ -73,8 +73,9 @@ class UfuncWriter:
     near: bool = True
     lines: list[str] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
-    uses: dict[Node, int] = field(default_factory=dict)
-    held: dict[Node, Ref] = field(default_factory=dict)
+    uses: dict[tuple[Node, Dtype], int] = field(default_factory=dict)
+    held: dict[tuple[Node, Dtype], Ref] = field(default_factory=dict)
+    """By operations and the dtype they are computed in: whole numbers that are to be floats are so from the start."""
     buffered: bool = False
     """Whether NumPy takes numbers through buffers of its own in some call."""
     owed: dict[str, int] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class UfuncWriter:
         if isinstance(tree, Scalar):
             self.lines.append(f"{self.out}[...] = {tree.text}")
             return self.lines
-        self._count(tree)
+        self._count(tree, self.out_dtype)
         ref = self._value(tree, self.out_dtype, self.out)
         if self.out_dtype == "bool" and ref.dtype != "bool":
             self.lines.append(f"np.not_equal({ref.text}, 0, out={self.out})")
@@ -126,30 +127,31 @@ class UfuncWriter:
         if isinstance(tree, Leaf):
             operand = self.operands[tree.symbol]
             ref = Ref(operand.text, operand.axes, operand.dtype, run=operand.run)
-        elif self.uses[tree] > 1 or tree in self.held:
-            ref = self._shared(tree)
+        elif self.uses[key := (tree, self._working(tree, wanted))] > 1 or key in self.held:
+            ref = self._shared(*key)
         elif tree.ufunc == "where":
             return self._where(tree, wanted, into)
         else:
             ref = self._call(tree, wanted, into)
         return ref if ref.dtype == "bool" and masks else self._converted(ref, wanted)
 
-    def _count(self, tree: Tree) -> None:
+    def _count(self, tree: Tree, wanted: Dtype) -> None:
         """How often each operation's value is needed, once it is computed only once."""
         if isinstance(tree, Node):
-            self.uses[tree] = self.uses.get(tree, 0) + 1
-            if self.uses[tree] == 1:
-                for argument in tree.args:
-                    self._count(argument)
+            working = self._working(tree, wanted)
+            self.uses[tree, working] = self.uses.get((tree, working), 0) + 1
+            if self.uses[tree, working] == 1:
+                for k, argument in enumerate(tree.args):
+                    self._count(argument, "bool" if tree.ufunc == "where" and k == 0 else working)
 
-    def _shared(self, tree: Node) -> Ref:
-        """A value that is needed again: in scratch, which its last use may release, and in a dtype that suits all."""
-        if tree not in self.held:
+    def _shared(self, tree: Node, working: Dtype) -> Ref:
+        """A value that is needed again: in scratch, which its last use may release."""
+        if (tree, working) not in self.held:
             compute = self._where if tree.ufunc == "where" else self._call
-            ref = self.held[tree] = compute(tree, self.dtype(tree), None)
+            ref = self.held[tree, working] = compute(tree, working, None)
             if ref.scratch is not None:
-                self.owed[ref.scratch] = self.uses[tree]
-        return self.held[tree]
+                self.owed[ref.scratch] = self.uses[tree, working]
+        return self.held[tree, working]
 
     def _converted(self, ref: Ref, wanted: Dtype) -> Ref:
         if RANK[ref.dtype] >= RANK[wanted]:

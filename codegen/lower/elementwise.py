@@ -65,7 +65,7 @@ def values(
     equation: Equation, storage: Storage, axes: tuple[str, ...], loops: frozenset[str], default: sympy.Expr
 ) -> tuple[sympy.Expr, tuple[View, ...]]:
     """The body (`default` where a guard fails) and its operands, lined up with `axes`."""
-    body, reads = guarded(equation, default)
+    body, reads = guarded(equation, default, storage.unbounded if equation.guards else ())
     fills = [fill_outside(equation, k, storage) for k in range(len(equation.reads))]
     fills += [0.0] * (len(reads) - len(fills))
     views = (storage.view(read, equation, loops, fill) for read, fill in zip(reads, fills, strict=True))

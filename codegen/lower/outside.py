@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import sympy
 
@@ -61,8 +62,13 @@ def fill_outside(equation: Equation, k: int, storage: Storage) -> float:
     return -math.inf if scale.is_positive and scale.is_number and slot(k) not in rest.free_symbols else 0.0
 
 
-def guarded(equation: Equation, default: sympy.Expr) -> tuple[sympy.Expr, tuple[Read, ...]]:
-    """The body with its guards as a condition, `default` where one fails; and the reads of both."""
+def guarded(
+    equation: Equation, default: sympy.Expr, unbounded: Collection[str] = ()
+) -> tuple[sympy.Expr, tuple[Read, ...]]:
+    """The body with its guards as a condition, `default` where one fails; and the reads of both.
+
+    unbounded: the tensors that may hold an infinity; a cotangent does so where its tensor does.
+    """
     if not equation.guards:
         return equation.body, equation.reads
     reads = list(equation.reads)
@@ -73,7 +79,8 @@ def guarded(equation: Equation, default: sympy.Expr) -> tuple[sympy.Expr, tuple[
                 reads.append(read)
         conditions.append(_condition(guard, reads, equation))
     body = equation.body
-    if body.is_Symbol and slots_of(body) and not reads[slots_of(body)[0]].strong:
+    alone = reads[slots_of(body)[0]] if body.is_Symbol and slots_of(body) else None
+    if alone is not None and (not alone.strong or alone.tensor in unbounded):
         body = infinite_slot(slots_of(body)[0])
     return sympy.Piecewise((body, sympy.And(*conditions)), (default, True)), tuple(reads)
 

@@ -68,7 +68,7 @@ class Storage:
     @cached_property
     def unbounded(self) -> frozenset[str]:
         """The tensors that may hold -inf."""
-        return minus_infinite(self.program)
+        return minus_infinite(self.program, self.checked)
 
     def __post_init__(self) -> None:
         self.shapes |= {tensor.name: tensor.shape for tensor in self.program.tensors}

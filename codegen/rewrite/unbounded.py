@@ -9,16 +9,23 @@ from __future__ import annotations
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Program, slot
+from codegen.equation import Equation, Program, Read, slot
+from codegen.rewrite.shape import Checked, is_valid
 
 
-def minus_infinite(program: Program) -> frozenset[str]:
+def minus_infinite(program: Program, checked: Checked | None = None) -> frozenset[str]:
     """The tensors that may hold -inf; recurrences are followed round.
+
+    checked: what is known of the values of integer tensors; None: that no position lies outside of its tensor.
 
     m[n,k] = max[t | t < k](x[n,t])     no t is below 0
     q[n,k] = m[n,k] + b[k]              what is a polynomial of such a tensor may hold it too
     """
     found = {e.target for e in program.equations if _may_be_empty(e) or _has_logarithm_of_0(e)}
+    if checked is not None:
+        found |= {
+            e.target for e in program.equations if e.reduce in ("max", "logsumexp") and _looks_up(e, program, checked)
+        }
     before = 0
     while len(found) != before:
         before = len(found)
@@ -37,6 +44,15 @@ def first_point_passes(equation: Equation) -> bool:
 def _may_be_empty(equation: Equation) -> bool:
     """Whether a maximum or a log-sum-exp may be left without a point; a window that lies outside is refused earlier."""
     return equation.reduce in ("max", "logsumexp") and not first_point_passes(equation)
+
+
+def _looks_up(equation: Equation, program: Program, checked: Checked) -> bool:
+    """Whether a read is at a position that may be outside."""
+    return any(
+        isinstance(subscript, Read) and not is_valid(subscript, size, checked)
+        for read in equation.reads
+        for subscript, size in zip(read.at, program.table[read.tensor].shape, strict=True)
+    )
 
 
 def _has_logarithm_of_0(equation: Equation) -> bool:

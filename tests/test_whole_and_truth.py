@@ -1,0 +1,112 @@
+"""Truth values and large whole numbers as numbers: every target computes with them as the language does, as reals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import symnet as sn
+from judging import TARGETS, judged, module
+
+M = np.array([[True, True, False], [False, True, True]])
+B = np.array([[True, False, False], [True, True, False]])
+X = np.array([[0.3, -1.2, 0.7], [1.9, 0.4, -0.2]])
+TRUTHS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "m[n,i] + b[n,i] + x[n,i]": lambda m, b: m + b + X,
+    "(m[n,i] + b[n,i])*(1 + x[n,i])": lambda m, b: (m + b) * (1 + X),
+    "(m[n,i] - b[n,i])*(1 + x[n,i])": lambda m, b: (m - b) * (1 + X),
+    "exp(x[n,i])*(m[n,i] + b[n,i])": lambda m, b: np.exp(X) * (m + b),
+    "tanh(m[n,i] + b[n,i] + x[n,i])": lambda m, b: np.tanh(m + b + X),
+    "x[n,i] + (m[n,i] + b[n,i])**2": lambda m, b: X + (m + b) ** 2,
+    "x[n,i]*(m[n,i]*b[n,i] + m[n,i])": lambda m, b: X * (m * b + m),
+    "x[n,i] + 1/(1 + m[n,i] + b[n,i])": lambda m, b: X + 1 / (1 + m + b),
+    "where(x[n,i] > 0.5, x[n,i], m[n,i] + b[n,i])": lambda m, b: np.where(X > 0.5, X, m + b),
+    "x[n,i]*(where(x[n,i] > 0.5, m[n,i], b[n,i]) + m[n,i])": lambda m, b: X * (np.where(X > 0.5, m, b) + m),
+    "exp(-x[n,i]) + max(m[n,i], b[n,i]) + max(m[n,i] + b[n,i], 0)": lambda m, b: (
+        np.exp(-X) + np.maximum(m, b) + np.maximum(m + b, 0)
+    ),
+    "x[n,i]*(abs(m[n,i] - b[n,i]) + exp(m[n,i]))": lambda m, b: X * (abs(m - b) + np.exp(m)),
+    "x[n,i]*(2 + [x[n,i] > 0.5])*(3 + m[n,i])*999999999": lambda m, b: X * (2 + (X > 0.5)) * (3 + m) * 999999999,
+    "x[n,i] + 1/(1 + [x[n,i] > 0.5] + m[n,i])": lambda m, b: X + 1 / (1 + (X > 0.5) + m),
+    "(3 + x[n,i])**m[n,i]*b[n,i]": lambda m, b: (3 + X) ** m * b,
+    "x[n,i]*m[n,i]**b[n,i]": lambda m, b: X * m**b,
+    "x[n,i]*(3 + x[n,i])**where(m[n,i], 1, 0)": lambda m, b: X * (3 + X) ** m,
+    "x[n,i]*(3 + x[n,i])**[x[n,i] > 0.5]/2**m[n,i]": lambda m, b: X * (3 + X) ** (X > 0.5) / 2**m,
+    "x[n,i]*(3 + x[n,i])**(m[n,i] + b[n,i])": lambda m, b: X * (3 + X) ** (m + b),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("text", TRUTHS)
+def test_arithmetic_with_truth_values(text: str, target: str) -> None:
+    inputs = {"x": X, "m": M} | ({"b": B} if "b[" in text else {})
+    right = TRUTHS[text](M.astype(float), B.astype(float))
+    judged(module(f"y[n,i] = {text}", target, inputs), inputs, right, {})
+
+
+@pytest.mark.parametrize("exponent", ["m[n,i]", "m[n,i+1]", "where(m[n,i], 1, 0)", "[m[n,i] != 0]"])
+def test_no_compiled_power_of_a_truth_value(exponent: str) -> None:
+    """LLVM makes a call of it that nothing answers: the process would end."""
+    x, m = sn.Input((3,), name="x"), sn.Input((3,), name="m", dtype="bool")
+    layer = sn.Formula(f"y[n,i] = (3 + x[n,i])**{exponent}*(4 + x[n,i])**2.5", sizes={"i": 3}, name="f")
+    source = sn.compile(sn.Model([x, m], layer(x=x, m=m), name="m"), target="numba").source
+    powers = [line for line in source.splitlines() if "**" in line and "real(" in line]
+    assert powers and all(line.count("**") == line.count("** real(2.5)") for line in powers)
+
+
+K = np.array([[3, 1, 0], [2, 7, -1]])
+"""Positions, of which two are outside."""
+LOOKED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "x[n,i]*m[n,k[n,i]]": lambda at: X * at,
+    "x[n,i] + m[n,k[n,i]]": lambda at: X + at,
+    "where(m[n,k[n,i]], x[n,i], 2)": lambda at: np.where(at, X, 2),
+    "where(m[n,k[n,i]], 2, x[n,i]) + m[n,i]": lambda at: np.where(at, 2, X) + M,
+    "x[n,i]*(m[n,k[n,i]] + m[n,i])": lambda at: X * (at + M),
+    "x[n,i]*max(m[n,k[n,i]], m[n,i+1])": lambda at: X * np.maximum(at, np.pad(M, ((0, 0), (0, 1)))[:, 1:]),
+    "sum[j | m[n,k[n,j]]](x[n,j]*x[n,i])": lambda at: (X * at).sum(1)[:, None] * X,
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("text", LOOKED)
+def test_truth_values_that_are_looked_up(text: str, target: str) -> None:
+    for places in (K, np.clip(K, 0, 2)):
+        inputs = {"x": X, "m": M, "k": places}
+        at = np.take_along_axis(M, np.clip(places, 0, 2), 1) & (places >= 0) & (places <= 2)
+        right = LOOKED[text](at.astype(float))
+        judged(module(f"y[n,i] = {text}", target, inputs, sizes={"i": 3}), inputs, right, {})
+
+
+LARGE = np.array([[3_000_000, -4_000_000_000, 2**62]])
+OTHER = np.array([[2, 4_000_000_000, 2**61]])
+R = np.array([[1.5, -0.5, 0.25]])
+WHOLE: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "x[n,i]*k[n,i]**3/(1 + l[n,i])/10**20": lambda x, k, m: x * k**3 / (1 + m) / 1e20,
+    "x[n,i]*10**20/(1 + k[n,i]**2 + l[n,i])": lambda x, k, m: x * 1e20 / (1 + k**2 + m),
+    "x[n,i]*k[n,i]*l[n,i]/10**15": lambda x, k, m: x * k * m / 1e15,
+    "x[n,i]*(k[n,i] + l[n,i])**2*l[n,i]/10**30": lambda x, k, m: x * (k + m) ** 2 * m / 1e30,
+    "x[n,i]*tanh(k[n,i]*l[n,i]/10**19) + k[n,i]*l[n,i]/10**30": lambda x, k, m: (
+        x * np.tanh(k * m / 1e19) + k * m / 1e30
+    ),
+    "x[n,i] + k[n,i]*l[n,i]/10**38 + where(k[n,i] > l[n,i], 1, 2)": lambda x, k, m: x + k * m / 1e38 + 1 + (k <= m),
+    "x[n,i]*where(k[n,i] > 10**25, 1, 2)": lambda x, k, m: x * 2,
+    "x[n,i]*where(k[n,i] + 10**25 > l[n,i], 1, 2)": lambda x, k, m: x,
+    "where(x[n,i] > -10**22, x[n,i], 2*x[n,i])": lambda x, k, m: x,
+    "(10**20 + N)*x[n,i]*(1 + i*10**20)": lambda x, k, m: 1e20 * x * (1 + np.arange(3) * 1e20),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("text", WHOLE)
+def test_whole_numbers_beyond_64_bits(text: str, target: str) -> None:
+    """Each is linear in `x`."""
+    inputs = {"x": R} | {name: a for name, a in (("k", LARGE), ("l", OTHER)) if f"{name}[" in text}
+    made = module(f"y[n,i] = {text}", target, inputs, sizes={"i": 3})
+    k, m = LARGE.astype(float), OTHER.astype(float)
+    right, slope = WHOLE[text](R, k, m), WHOLE[text](R, k, m) - WHOLE[text](0 * R, k, m)
+    given = inputs if len(inputs) > 1 else R
+    np.testing.assert_allclose(made.forward({}, given), right, rtol=1e-12)
+    _, gradients = made.loss_and_grads({}, given, np.zeros((1, 3)))
+    np.testing.assert_allclose(gradients["x"], 2 * right * slope / R, rtol=1e-9)
