@@ -15,6 +15,7 @@ import sympy
 
 from codegen.analysis.access import plain_indices
 from codegen.analysis.loops import loops
+from codegen.analysis.structure import structure
 from codegen.equation import Equation, Program, Read, Tensor, slot
 from codegen.ir.edit import compact
 from codegen.ir.names import allocate
@@ -64,7 +65,7 @@ def _calls(equation: Equation, looped: set[str], program: Program) -> list[tuple
         read = equation.reads[k]
         if read.tensor not in looped or read.strong:
             continue
-        names, shape = plain_indices(read.at), program.table[read.tensor].shape
-        if names is not None and all(equation.extents.get(n) == e for n, e in zip(names, shape, strict=True)):
+        access = structure(equation, program.table).literal.accesses[k + 1]
+        if access.plain is not None and access.covers:
             found.append((application, k, (type(application), read.tensor)))
     return found
