@@ -172,13 +172,13 @@ def first_place(state: State, given: Given) -> State:
     return dataclasses.replace(state, program=state.program.with_equations(made))
 
 
-STAGES: set[str] = set()
+STAGES: tuple[str, ...] = ()
 WRONG_INDEX = Pass("wrong", "derived", first_place, "a pass with a defect")
 
 
-@pytest.mark.parametrize("stages", [{"forward", "loss", "backward"}, {"forward", "loss"}, {"backward"}], ids=str)
+@pytest.mark.parametrize("stages", [("forward", "loss", "backward"), ("forward", "loss"), ("backward",)], ids=" ".join)
 @pytest.mark.parametrize("which", ["labels", "tokens"])
-def test_a_wrong_sparse_index_is_found(which: str, stages: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_sparse_index_is_found(which: str, stages: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sample has the label of the first one, every token is that of the first step."""
     monkeypatch.setattr(table, "PASSES", (*table.PASSES, WRONG_INDEX))
     monkeypatch.setitem(globals(), "STAGES", stages)
