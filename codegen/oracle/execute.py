@@ -35,6 +35,7 @@ from codegen.plan import (
     Region,
     ScatterAdd,
     Step,
+    accesses,
 )
 from codegen.view import View
 
@@ -93,8 +94,11 @@ class _Run:
     def of(plan: Plan, program: Program, sizes: Mapping[str, int]) -> _Run:
         made = Arrays.of(plan, program, sizes)
         written = {name for block in plan.blocks for name in _written(block.steps)}
-        aliases = {item.name for item in plan.setup if isinstance(item, Alias)}
-        return _Run(made, {t.name: made.shape(t.shape) for t in program.tensors}, frozenset(aliases - written))
+        aliases = {item.name: item.view.base for item in plan.setup if isinstance(item, Alias)}
+        # What nobody reads may be gone before its equation, which takes no step, stands.
+        read = {*aliases.values(), *(view.base for b in plan.blocks for s in b.steps for view, _ in accesses(s))}
+        views = frozenset((aliases.keys() & read) - written)
+        return _Run(made, {t.name: made.shape(t.shape) for t in program.tensors}, views)
 
     def all(self, plan: Plan, bound: Mapping[str, Array]) -> None:
         """Every block of the plan, with these inputs and parameters."""

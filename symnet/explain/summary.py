@@ -10,12 +10,12 @@ written height x width x channels.  FLOPs are those of one sample, forward.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, Tensor, size_symbol
+from codegen.equation import Equation, Program, Tensor, all_reads, size_symbol
 from symnet.explain import receptive
 from symnet.explain.flops import total
 
@@ -130,9 +130,9 @@ def elements(tensor: Tensor) -> int:
 
 
 def windows(layer: Placed, tensors: Mapping[str, Tensor]) -> Windows:
-    """The windows with which the layer reads its inputs; tensors: at least those of its equations, by name."""
+    """The windows with which the layer reads its inputs; tensors: of a program that it stands in, by name."""
     names = {t.name for t in layer.inputs}
-    for equation in layer.equations:
+    for equation in _standing(layer, tensors):
         s = structure(equation, tensors).literal
         w = s.window
         if w is not None and w.way == "map" and s.accesses[w.image].tensor in names:
@@ -148,6 +148,11 @@ def windows(layer: Placed, tensors: Mapping[str, Tensor]) -> Windows:
     return Windows()
 
 
+def _standing(layer: Placed, tensors: Mapping[str, Tensor]) -> Iterator[Equation]:
+    """The equations of a layer over these tensors; evaluation has none of the noise that training draws."""
+    return (e for e in layer.equations if {e.target, *(r.tensor for r in all_reads(e))} <= tensors.keys())
+
+
 def _row(
     number: int,
     layer: Placed,
@@ -158,7 +163,7 @@ def _row(
 ) -> tuple[str, ...]:
     window = windows(layer, tensors)
     count = sum(elements(p.tensor) for p in layer.parameters)
-    weighted = any(tensors[read.tensor].kind == "parameter" for e in layer.equations for read in e.reads)
+    weighted = any(tensors[read.tensor].kind == "parameter" for e in _standing(layer, tensors) for read in e.reads)
     filters = ""
     if window.axes and weighted:
         taken = {0, *(axis for axis, *_ in window.axes)}
