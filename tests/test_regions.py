@@ -95,7 +95,9 @@ def _recurrent() -> Any:
 @pytest.fixture
 def loops_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No window products of another kind, which only run compiled."""
-    monkeypatch.setattr(plans, "Lowering", lambda *args, **_: Lowering(*args[:5]))
+    monkeypatch.setattr(
+        plans, "Lowering", lambda program, legal, **options: Lowering(program, legal, **options | {"compiled": False})
+    )
 
 
 def _same(model: Any, x: Any, y: Any) -> None:

@@ -81,7 +81,9 @@ class Lowering:
         masks = masked(self.program, self.keep, self.machine)
         parts = in_parts(self.program)
         return items, Storage(
-            *(self.program, self.checked, self.machine),
+            self.program,
+            self.checked,
+            self.machine,
             masks=masks,
             recipes=self.recipes,
             compiled=self.compiled,

@@ -1,8 +1,11 @@
-"""The choice of a recipe for each equation: made once, before anything is lowered, and read by all that follows.
+"""The choice of a recipe for each equation: made once, and read by all that follows.
 
 The equations are looked at in the order in which they run, with the copies that exist by then.  A copy in a halo of
 zeros costs nothing on a tensor that the program computes, since what computes it writes there; of each tensor one
 width, that of the first reader whose recipe wants one.
+
+Equations outside of loops are decided before anything is lowered.  The steps of a loop, and what a recipe makes of an
+equation, are decided by the same table where they arise.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from codegen.plan import Step
 
 VIEW = "view"
 """The choice of what is no step at all: a copy or a reshape in storage order."""
-
 
 Choices = Mapping[int, Choice]
 """By the place of an equation in its program."""
@@ -77,11 +79,8 @@ def _best(found: list[tuple[Recipe[Any], Any]], site: Site) -> tuple[Recipe[Any]
     options = [
         (row, _option(row, match, variant, site)) for row, match in found for variant in row.variants(site, match)
     ]
-    compared = [(choice.cost, row.name, choice.variant) for row, choice in options if choice.cost is not None]
-    if not compared:
-        return options[0]
-    best = min(compared)
-    return next((row, choice) for row, choice in options if (choice.cost, row.name, choice.variant) == best)
+    compared = [each for each in options if each[1].cost is not None]
+    return min(compared, key=lambda each: (each[1].cost, each[1].recipe, each[1].variant), default=options[0])
 
 
 def _option(row: Recipe[Any], match: Any, variant: int, site: Site) -> Choice:

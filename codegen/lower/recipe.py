@@ -20,13 +20,14 @@ class Site:
 
     equation: Equation
     storage: Storage
-    _found: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
+    _found: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, how: Callable[[Equation, Storage], M]) -> M:
         """What `how` finds in the equation; looked up once, whoever asks."""
         if how not in self._found:
             self._found[how] = how(self.equation, self.storage)
-        return self._found[how]  # type: ignore[return-value]
+        found: M = self._found[how]
+        return found
 
 
 def _once(site: Site, found: Any) -> Iterable[int]:

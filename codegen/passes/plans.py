@@ -28,9 +28,13 @@ def _plan(change: Callable[[State, Given], Plan]) -> Callable[[State, Given], St
 def lowering(state: State, given: Given) -> Lowering:
     """A legal program that is to be lowered for the target."""
     assert state.legal is not None, "what is lowered is legalized before"
-    compiled = given.target in COMPILED
     return Lowering(
-        *(state.program, state.legal, given.checked, given.keep, given.recipes, compiled),
+        state.program,
+        state.legal,
+        checked=given.checked,
+        keep=given.keep,
+        recipes=given.recipes,
+        compiled=given.target in COMPILED,
         machine=given.machine,
     )
 

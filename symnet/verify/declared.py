@@ -114,9 +114,11 @@ def _compared(
             values[f"{tensor.name}{mode}"] = _error(output, meant[tensor.name])
         own = module.loss(params, x, y, training=False) if mode else loss
         values[f"loss{mode}"] = _error(own, meant["loss"])
-        for buffer, new in model.updates.items() if stepped and not mode else ():
+        if model.updates and stepped and not mode:
             after = _after_a_step(module, params, x, y, seed)
-            values[f"{buffer} after a step"] = _error(after[buffer], meant[new])
+            values |= {
+                f"{buffer} after a step": _error(after[buffer], meant[new]) for buffer, new in model.updates.items()
+            }
     if not gradients:
         return Agreement(values, reader=name)
     slopes = _Slopes(model.program, arrays, read, loss, seed)
