@@ -17,7 +17,7 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.declarations import GIVEN, INDEX_NAME, check_declarations, unknown
-from codegen.dependence import recurrences
+from codegen.dependence import cycles
 from codegen.equation import (
     Comparison,
     Equation,
@@ -42,7 +42,7 @@ from codegen.quote import in_context
 class Surroundings:
     """What the rules need to know besides the equation: the program and the equation's place in it.
 
-    definitions: the positions of the equations of each tensor; cycles: those of `recurrences`;
+    definitions: the positions of the equations of each tensor; cycles: those of its recurrent tensors;
     openings: the position at which each stage begins.
     """
 
@@ -83,9 +83,9 @@ def check(program: Program) -> None:
     for position, equation in enumerate(program.equations):
         definitions[equation.target] = (*definitions.get(equation.target, ()), position)
         openings.setdefault(equation.stage, position)
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     for position, equation in enumerate(program.equations):
-        around = Surroundings(program, position, definitions, cycles, openings)
+        around = Surroundings(program, position, definitions, recurrent, openings)
         for rule in RULES:
             for complaint in rule(equation, around):
                 where = f"equation {position} of {equation.target!r}"

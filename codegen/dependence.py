@@ -63,7 +63,7 @@ def _close(root: str, open_: dict[str, None]) -> tuple[str, ...]:
     return tuple(members)
 
 
-def recurrences(program: Program) -> Mapping[str, tuple[str, ...]]:
+def cycles(program: Program) -> Mapping[str, tuple[str, ...]]:
     """For each recurrent tensor, the tensors of its cycle (itself included), in program order."""
     graph = sources(program)
     order = {name: position for position, name in enumerate(graph)}

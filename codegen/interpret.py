@@ -29,7 +29,7 @@ import numpy.typing as npt
 from codegen.affine import Affine
 from codegen.arguments import bind_arrays, bind_sizes
 from codegen.check import check
-from codegen.dependence import components, recurrences
+from codegen.dependence import components, cycles
 from codegen.equation import SKIPPING, Dtype, Equation, Guard, Program, Quotient, Read, Reduction, Subscript, slot
 from codegen.errors import FormulaError
 from codegen.evaluate import evaluator
@@ -79,10 +79,10 @@ def _parts(program: Program) -> tuple[tuple[tuple[str, ...], tuple[Equation, ...
     Those of a recurrence stand together, with the names of its tensors; those of any other tensor with no names.
     """
     check(program)
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     parts = []
     for component in components(program):
-        cycle = cycles.get(component[0], ())
+        cycle = recurrent.get(component[0], ())
         names = cycle or component[:1]
         parts.append((cycle, tuple(equation for equation in program.equations if equation.target in names)))
     return tuple(parts)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from codegen.affine import Affine
 from codegen.arguments import bind_arrays, bind_sizes
 from codegen.check import check
-from codegen.dependence import components, recurrences
+from codegen.dependence import components, cycles
 from codegen.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript
 from codegen.errors import FormulaError
 from codegen.evaluate import evaluator
@@ -37,10 +37,10 @@ def interpret(
         if tensor.name not in values:
             shape = tuple(extent.evaluate(known) for extent in tensor.shape)
             values[tensor.name] = np.zeros(shape, STORAGE[tensor.dtype])
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     for component in components(program):
-        if component[0] in cycles:
-            _solve(program, cycles[component[0]], values, known)
+        if component[0] in recurrent:
+            _solve(program, recurrent[component[0]], values, known)
         else:
             for equation in program.defining(component[0]):
                 _run(equation, values[equation.target], values, known)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from building import A, Case, c, equation, i, n, o, program, read, tensor, u
 from codegen.check import check
-from codegen.dependence import components, recurrences
+from codegen.dependence import components, cycles
 from codegen.equation import Equation, Guard, Program, Quotient, Read, Tensor, index_symbol, slot
 from codegen.errors import FormulaError, ShapeError
 from codegen.quote import quote
@@ -267,7 +267,7 @@ def test_a_recurrence_may_read_what_comes_later() -> None:
         equation("y", (t,), [read("h", t)], t="T"),
     )
     check(made)
-    assert recurrences(made) == {"z": ("z", "h"), "h": ("z", "h")}
+    assert cycles(made) == {"z": ("z", "h"), "h": ("z", "h")}
     with pytest.raises(FormulaError, match="h is read before equation 3 defines it"):
         check(made.with_equations(made.equations[position] for position in (0, 1, 3, 2)))
     other = made.equations[2].with_(stage="later")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from codegen.dependence import recurrences
+from codegen.dependence import cycles
 from codegen.equation import Program
 from codegen.interpret import interpret
 from codegen.oracle.arrays import Array
@@ -43,10 +43,10 @@ def computed(program: Program, arrays: Mapping[str, Array], sizes: Mapping[str, 
 
 def work(program: Program, sizes: Mapping[str, int]) -> int:
     """The points of all equations; those of a recurrence are run through once for each of its steps."""
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     total = 0
     for equation in program.equations:
         steps = max((e.evaluate(sizes) for e in program.table[equation.target].shape), default=1)
-        rounds = steps + 1 if equation.target in cycles else 1
+        rounds = steps + 1 if equation.target in recurrent else 1
         total += rounds * math.prod(extent.evaluate(sizes) for _, extent in equation.box)
     return total

@@ -16,7 +16,7 @@ import numpy as np
 
 from codegen.affine import Affine
 from codegen.arguments import bind_sizes
-from codegen.dependence import components, recurrences
+from codegen.dependence import components, cycles
 from codegen.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript, slot
 from codegen.errors import FormulaError
 from codegen.oracle.bodies import Array, scalar
@@ -42,11 +42,11 @@ def evaluate(
             values[tensor.name] = np.asarray(arrays[tensor.name]).astype(kind)
         else:
             values[tensor.name] = np.zeros([e.evaluate(sizes) for e in tensor.shape], kind)
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     with np.errstate(all="ignore"):
         for component in components(program):
-            if component[0] in cycles:
-                _settle(program, cycles[component[0]], values, sizes)
+            if component[0] in recurrent:
+                _settle(program, recurrent[component[0]], values, sizes)
             else:
                 for equation in program.defining(component[0]):
                     Box(equation, values, sizes).add_to(values[equation.target])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from codegen.dependence import recurrences
+from codegen.dependence import cycles
 from codegen.equation import Equation, Program, all_reads
 
 
@@ -15,8 +15,8 @@ def complete_first(program: Program, equations: Sequence[Equation]) -> tuple[Equ
     The equations of one recurrence may read each other's tensors before; they count as one.
     Each tensor's first equation becomes its definition, the others add to it.
     """
-    cycles = recurrences(replace(program, equations=tuple(equations)))
-    if not cycles:
+    recurrent = cycles(replace(program, equations=tuple(equations)))
+    if not recurrent:
         return tuple(equations)
     waiting = dict(enumerate(equations))
     missing: dict[str, int] = {}
@@ -24,7 +24,7 @@ def complete_first(program: Program, equations: Sequence[Equation]) -> tuple[Equ
         missing[equation.target] = missing.get(equation.target, 0) + 1
     ordered: list[Equation] = []
     while waiting:
-        place = next(k for k, e in waiting.items() if _is_ready(e, missing, cycles.get(e.target, ())))
+        place = next(k for k, e in waiting.items() if _is_ready(e, missing, recurrent.get(e.target, ())))
         equation = waiting.pop(place)
         missing[equation.target] -= 1
         ordered.append(equation)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.dependence import recurrences
+from codegen.dependence import cycles
 from codegen.equation import Program
 from codegen.oracle.whole import evaluate
 from symnet.derive.reverse import cotangent_name, gradient
@@ -57,7 +57,7 @@ def audit(model: Model, arrays: Mapping[str, Any] | None = None) -> tuple[Row, .
     program = model.program
     found = {name: p for name, p in primes(program).items() if not p.backward}
     bounds = _bounds(program, found)
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     errors = {p.name: _error_of(p.name, program) for p in model.layers}
     norms = _measured(program, set(errors.values()), arrays) if arrays is not None and model.loss else {}
     rows = []
@@ -72,7 +72,7 @@ def audit(model: Model, arrays: Mapping[str, Any] | None = None) -> tuple[Row, .
                 activation=_plain_name(prime) if prime is not None else "",
                 slope=largest_slope(prime.body) if prime is not None else None,
                 bound=bounds.get(error, 0.0),
-                repeated=placed.output.name in cycles,
+                repeated=placed.output.name in recurrent,
                 norm=norms.get(error),
             )
         )
@@ -92,7 +92,7 @@ def _error_of(layer: str, program: Program) -> str:
 
 def _bounds(program: Program, found: Mapping[str, Primes]) -> dict[str, float]:
     """For each tensor the largest product of slopes on a way from it to the loss."""
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     last = program.equations[-1].target
     results = [t.name for t in program.tensors if t.kind == "result"] or [last]
     bounds = dict.fromkeys(results, 1.0)
@@ -102,7 +102,7 @@ def _bounds(program: Program, found: Mapping[str, Primes]) -> dict[str, float]:
         slope = largest_slope(found[equation.target].body).value if equation.target in found else 1.0
         for read in equation.reads:
             # The way round a recurrence is counted once: it is as long as the sequence.
-            if equation.target in cycles and read.tensor in cycles[equation.target] and equation.target not in found:
+            if read.tensor in recurrent.get(equation.target, ()) and equation.target not in found:
                 continue
             reached = bounds[equation.target] * slope
             bounds[read.tensor] = max(bounds.get(read.tensor, 0.0), reached)

@@ -17,7 +17,7 @@ import numpy as np
 import sympy
 
 from codegen.arguments import bind_sizes
-from codegen.dependence import recurrences
+from codegen.dependence import cycles
 from codegen.equation import Equation, Program, all_reads
 from codegen.ir.names import allocate
 from codegen.notation import show
@@ -125,11 +125,11 @@ def _values(error: Any, model: Model, program: Program) -> dict[str, np.ndarray]
 
 def _first(program: Program, bad: set[str], goals: list[str], values: Arrays) -> str | None:
     """Of the tensors that are not finite and lead to a goal, the first that reads none of them."""
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     open_, seen, roots = list(goals), set(goals), set()
     while open_:
         name = open_.pop()
-        together = cycles.get(name, (name,))
+        together = recurrent.get(name, (name,))
         reads = {r.tensor for each in together for e in program.defining(each) for r in all_reads(e)}
         causes = (reads & bad) - set(together)
         if not causes:  # in a recurrence: what is not finite for the most steps was so first

@@ -21,7 +21,7 @@ from sympy.core.numbers import NumberSymbol
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
 from codegen.affine import Affine
-from codegen.dependence import components, recurrences
+from codegen.dependence import components, cycles
 from codegen.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript
 from codegen.scalars import SCALARS
 
@@ -61,11 +61,11 @@ def run(program: Program, arrays: Mapping[str, Any], sizes: Mapping[str, int], b
             assert values[tensor.name].shape == shape, (tensor.name, shape)
         else:
             values[tensor.name] = np.zeros(shape, STORAGE[tensor.dtype])
-    cycles = recurrences(program)
+    recurrent = cycles(program)
     with np.errstate(all="ignore"):
         for component in components(program):
-            if component[0] in cycles:
-                _repeat(program, cycles[component[0]], values, sizes, blur)
+            if component[0] in recurrent:
+                _repeat(program, recurrent[component[0]], values, sizes, blur)
             else:
                 for equation in program.defining(component[0]):
                     _add(equation, values[equation.target], values, sizes, blur)

@@ -15,7 +15,7 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Affine
-from codegen.dependence import recurrences
+from codegen.dependence import cycles
 from codegen.equation import Equation, Program
 from codegen.rewrite.gather import gather
 from symnet.derive.reverse import cotangent_name
@@ -41,8 +41,8 @@ from symnet.explain.symbols import primal
 
 def states(program: Program, found: Mapping[str, Primes]) -> tuple[str, ...]:
     """The activations that are computed from their own earlier values."""
-    cycles = recurrences(program)
-    return tuple(name for name, prime in found.items() if not prime.backward and name in cycles)
+    recurrent = cycles(program)
+    return tuple(name for name, prime in found.items() if not prime.backward and name in recurrent)
 
 
 def unshifted(equation: Equation, program: Program) -> Equation:
