@@ -221,7 +221,7 @@ PASSES: tuple[Sabotage, ...] = (
         "_defining_first",
         lambda right: tuple,
         draw.recurrences,
-        Code("codegen.passes.rewritings", "in_order", did=_changed),
+        Code("codegen.passes.computed", "in_order", did=_changed),
     ),
     Sabotage(
         "legalize",
@@ -237,7 +237,7 @@ PASSES: tuple[Sabotage, ...] = (
         "fill_outside",
         always(-math.inf),
         draw.reductions,
-        Code("codegen.passes.rewritings", "legalize", did=_changed),
+        Code("codegen.passes.computed", "legalize", did=_changed),
     ),
     # The plan.
     Sabotage(

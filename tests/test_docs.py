@@ -238,13 +238,29 @@ def test_lists_are_complete(name: str, what: str) -> None:
 def pass_table() -> str:
     """The table of passes as the page on the architecture shows it."""
     rows = [
-        f"| {row.phase} | `{row.name}` | {row.what} | {', '.join(sorted(row.targets or {'all'}))} "
-        f"| {row.proves} | {'yes' if row.optional else 'no'} |"
+        f"| {row.phase} | `{row.name}` | {row.what} | {_example(*row.example)} "
+        f"| {', '.join(sorted(row.targets or {'all'}))} | {row.proves} | {'yes' if row.optional else 'no'} |"
         for row in PASSES
     ]
     return "\n".join(
-        ["| phase | pass | what it does | targets | keeps | optional |", "|---|---|---|---|---|---|", *rows]
+        [
+            "| phase | pass | what it does | example | targets | keeps | optional |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+        ]
     )
+
+
+MOST_LINES = 4
+"""Of an example that is read in a cell of a table."""
+
+
+def _example(before: str, after: str) -> str:
+    """What a pass makes of a short text; nothing where it is long."""
+    if len([*before.splitlines(), *after.splitlines()]) > MOST_LINES:
+        return ""
+    escaped = (text.replace("|", r"\|").splitlines() for text in (before, after))
+    return "<br>becomes<br>".join("<br>".join(f"`{line}`" for line in lines) for lines in escaped)
 
 
 def recipe_table() -> str:

@@ -1,4 +1,4 @@
-"""Each rewriting pass on a program made for it: the meaning stays, and what the pass is for happens."""
+"""Each pass on its example, and rewritings on programs made for them: the meaning stays, what they are for happens."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from codegen.equation import Program, Read, all_reads, index_symbol, slot, slots
 from codegen.interpret import interpret
 from codegen.ir.edit import substitute
 from codegen.lower.reuse import reuse
+from codegen.machine.model import MACHINE
+from codegen.notation import show
+from codegen.notation.elaborate import free_names
+from codegen.oracle.watch import watch
 from codegen.passes.rewritings import DERIVED
-from codegen.passes.state import Given, State
+from codegen.passes.shown import lines
+from codegen.passes.state import Given, Pass, Phase, State, Traced
+from codegen.passes.table import PASSES, run
 from codegen.plan import Alias
+from families.writing import program_of
+from sabotage import FRAMED, TILED
 from symnet.derive.reverse import gradient
 from symnet.errors import FormulaError
 
@@ -24,6 +32,58 @@ Arrays = Mapping[str, np.ndarray]
 PASS = {row.name: row.run for row in DERIVED}
 N = A("N")
 SAMPLES = 3
+
+# The examples of the table.
+
+GIVEN = """x(N,4) s(7,N,4) q(N,7,4) token(N,7):int image(N,2,6,6) rows(6,2,6,N)
+    a(4):parameter b(3):parameter V(4,4):parameter W(3,4):parameter E(5,4):parameter K(3,2,2,2):parameter"""
+"""What the examples read."""
+SHAPES = {"d_x": ("N", 6), "d_E": (5, 4), "z": (7, 2, "N", 4)}
+"""Of what they compute, where their left sides do not tell."""
+SIZES = {"u": 2, "v": 2, "k": 4, "r": 6}
+RESULTS = {"copied-results": "y r", "repeated": "y r"}
+"""Where not only the last one is."""
+MACHINES = {"borders": FRAMED, "row-blocks": TILED}
+"""So that a small example meets what is made for large ones."""
+LOWERING: tuple[Phase, ...] = ("legal", "choice", "plan")
+"""The phases whose passes need those before them."""
+
+
+def example(row: Pass) -> tuple[State, State, Given]:
+    """The states before and after a row whose first text is the program, and what is given."""
+    text = row.example[0]
+    read, shapes = free_names(text), {name: shape for name, shape in SHAPES.items() if f"{name}[" in text}
+    given = " ".join(entry for entry in GIVEN.split() if entry.partition("(")[0] in read)
+    made = program_of(given, text, RESULTS.get(row.name, ""), SIZES, shapes)
+    results = frozenset(t.name for t in made.tensors if t.kind == "result")
+    target = "numba" if row.targets == {"numba"} else "numpy"
+    trace: list[Traced] = []
+    way = Given(results, {"token": 5}, target=target, machine=MACHINES.get(row.name, MACHINE), trace=trace)
+    if row.phase not in LOWERING:
+        return State(made), row.run(State(made), way), way
+    run(State(made), way, *LOWERING)
+    return next((each.before, each.after, way) for each in trace if each.name == row.name)
+
+
+def told(state: State, row: Pass) -> str:
+    """A state as examples tell it: without the equations that announce steps."""
+    found = lines(state, row.phase)
+    if state.plan is not None:
+        found = [line.removeprefix("    ") for line in found if not line.lstrip().startswith("#")]
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("row", PASSES, ids=lambda row: row.name)
+def test_a_pass_makes_of_its_example_what_the_table_says(row: Pass, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after, way = example(row)
+    assert "\n".join(map(show, before.program.equations)) == row.example[0]
+    assert told(after, row) == row.example[1]
+    assert told(before, row) != row.example[1]
+    monkeypatch.setenv("SYMNET_DEBUG", "3")
+    watch(row, before, after, way)
+
+
+# Programs made for a pass.
 
 
 def drawn(made: Program) -> dict[str, np.ndarray]:
@@ -201,11 +261,6 @@ def test_the_derivative_of_a_maximum_needs_its_symbolic_index_first() -> None:
     made = program(tensors, biggest, equation("loss", (), [read("y")]))
     with pytest.raises(FormulaError, match=r"n has the symbolic extent N; write max\[n,i\]"):
         gradient(made, ("x",))
-
-
-def test_the_passes_are_these() -> None:
-    tested = ["gather", "merge", "inline", "dead", "share", "simplify", "stabilise"]
-    assert [row.name for row in DERIVED] == tested, "a new pass needs a test above"
 
 
 def test_inline_leaves_what_would_divide_a_branch_by_zero() -> None:

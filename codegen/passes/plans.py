@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from codegen.emit.native import expressible
@@ -14,15 +13,9 @@ from codegen.lower.loop_names import loops_apart
 from codegen.lower.region import regions
 from codegen.lower.reuse import reuse
 from codegen.lower.row_blocks import row_blocks
-from codegen.passes.state import Given, Pass, State
-from codegen.plan import Plan
+from codegen.passes.state import Given, Pass, State, on_plan
 
 COMPILED = frozenset({"numba"})
-
-
-def _plan(change: Callable[[State, Given], Plan]) -> Callable[[State, Given], State]:
-    """A pass that changes the plan and nothing else."""
-    return lambda state, given: replace(state, plan=change(state, given))
 
 
 def lowering(state: State, given: Given) -> Lowering:
@@ -54,6 +47,10 @@ CHOICE = (
         "choice",
         _chosen,
         "a recipe for each equation, of those that apply the one that should take least time",
+        (
+            "y[n,o] = sum[i](W[o,i]*x[n,i])",
+            "y[n,o] = sum[i](W[o,i]*x[n,i])    # product",
+        ),
         optional=False,
     ),
 )
@@ -63,52 +60,89 @@ PLAN = (
         "plan",
         _lowered,
         "each equation as a few steps on arrays, by its recipe",
+        (
+            "h[n,o] = sum[i](W[o,i]*x[n,i])\ny[n,o] = tanh(h[n,o] + b[o])",
+            "MatMul h <- x, W\nCompute y <- h, b",
+        ),
         proves="plan",
         optional=False,
     ),
     Pass(
         "borders",
         "plan",
-        _plan(lambda state, given: borders(state.steps, given.machine)),
+        on_plan(lambda state, given: borders(state.steps, given.machine)),
         "cheap frames of zeros written at each step, so that their buffers can share memory",
+        (
+            "h[r,d,s,n] = tanh(rows[r,d,s,n])\ny[r,p,j,n] = sum[d,u,v](K[p,d,u,v]*h[r+u-1,d,j+v,n])",
+            "h in h.padded\n"
+            "Fill h.padded\n"
+            "Compute h <- rows\n"
+            "Copy K.by_column <- K\n"
+            "MatMul y.stack <- K.by_column, h.padded\n"
+            "Compute y <- y.stack, y.stack",
+        ),
         proves="plan",
     ),
     Pass(
         "fuse",
         "plan",
-        _plan(lambda state, given: fuse(state.steps, state.program, given.keep, expressible)),
+        on_plan(lambda state, given: fuse(state.steps, state.program, given.keep, expressible)),
         "runs of elementwise steps as one loop; values that nobody else reads are stored nowhere",
+        (
+            "h[n,i] = sin(x[n,i])\ny[n,i] = tanh(h[n,i])",
+            "Kernel\n    Compute h <- x\n    Compute y <- h",
+        ),
         proves="plan",
         targets=COMPILED,
     ),
     Pass(
         "reuse",
         "plan",
-        _plan(lambda state, given: reuse(state.steps, state.program, given.keep)),
+        on_plan(lambda state, given: reuse(state.steps, state.program, given.keep)),
         "elementwise steps in place of an array that nobody reads any more",
+        (
+            "h[n,i] = sin(x[n,i])\nm[n,i] = exp(h[n,i])\ny[n] = max[i](m[n,i])",
+            "m in h\nCompute h <- x\nCompute m <- h\nReduce y <- m",
+        ),
         proves="plan",
     ),
     Pass(
         "row-blocks",
         "plan",
-        _plan(lambda state, given: row_blocks(state.steps, state.program, given.keep, given.machine)),
+        on_plan(lambda state, given: row_blocks(state.steps, state.program, given.keep, given.machine)),
         "groups of steps over pictures in a loop over blocks of rows, which stay in the cache",
+        (
+            "h[i,p,j,n] = sum[d,u,v](K[p,d,u,v]*rows[i+u,d,j+v,n])\ny[i,p,j,n] = tanh(h[i,p,j,n])",
+            "Copy K.packed <- K\n"
+            "Loop over block < 5\n"
+            "    Direct h <- K.packed, rows\n"
+            "    Kernel\n"
+            "        Compute y <- h",
+        ),
         proves="plan",
         targets=COMPILED,
     ),
     Pass(
         "regions",
         "plan",
-        _plan(lambda state, given: regions(state.steps, state.program, expressible, given.machine)),
+        on_plan(lambda state, given: regions(state.steps, state.program, expressible, given.machine)),
         "runs of steps on small arrays as one compiled function",
+        (
+            "h[n,i] = sin(x[n,i])\ny[n] = max[i](h[n,i])",
+            "Region\n    Kernel\n        Compute h <- x\n    Reduce y <- h",
+        ),
         proves="plan",
         targets=COMPILED,
     ),
     Pass(
         "loop-names",
         "plan",
-        _plan(lambda state, given: loops_apart(state.steps, (*ARGUMENTS, *state.program.sizes))),
+        on_plan(lambda state, given: loops_apart(state.steps, (*ARGUMENTS, *state.program.sizes))),
         "loops over an index called like an argument or a size under another name",
+        (
+            "h[w,n,k] = s[w,n,k] + h[w-1,n,k]",
+            "h in h.states\nh.before in h.states\nFill h.states\nLoop over w_ < 7\n    Compute h <- s, h.before",
+        ),
         proves="plan",
         optional=False,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from codegen.equation import Program
@@ -81,7 +81,9 @@ class State:
 class Pass:
     """A row of the table: a function from state to state that leaves what the program means as it is.
 
-    what: it does, in one line.  needs: passes without which this one is off.
+    what: it does, in one line.
+    example: equations, and what the pass makes of them: equations, those that it says all of, recipes or steps.
+    needs: passes without which this one is off.
     proves: what it keeps, as far as the state before has it: the values of "all" tensors, of those "kept" (and the
     results), or what the "plan" computes.
     targets: those that it is for (None: all).  optional: whether it may be switched off.
@@ -91,10 +93,21 @@ class Pass:
     phase: Phase
     run: Callable[[State, Given], State]
     what: str
+    example: tuple[str, str]
     needs: tuple[str, ...] = ()
     proves: Proof = "all"
     targets: frozenset[str] | None = None
     optional: bool = True
+
+
+def on_program(change: Callable[[Program, Given], Program]) -> Callable[[State, Given], State]:
+    """A pass that changes the program and nothing else."""
+    return lambda state, given: replace(state, program=change(state.program, given))
+
+
+def on_plan(change: Callable[[State, Given], Plan]) -> Callable[[State, Given], State]:
+    """A pass that changes the plan and nothing else."""
+    return lambda state, given: replace(state, plan=change(state, given))
 
 
 @dataclass(frozen=True)

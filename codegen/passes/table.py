@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from time import perf_counter
 
 from codegen.oracle.watch import watch
+from codegen.passes.computed import COMPUTED, LAYOUT, LEGAL, NAMED
 from codegen.passes.plans import CHOICE, PLAN
-from codegen.passes.rewritings import COMPUTED, DECLARED, DERIVED, LAYOUT, LEGAL, NAMED
+from codegen.passes.rewritings import DECLARED, DERIVED
 from codegen.passes.state import Given, Pass, Phase, State, Traced
 
 PASSES: tuple[Pass, ...] = (*DECLARED, *DERIVED, *NAMED, *LAYOUT, *COMPUTED, *LEGAL, *CHOICE, *PLAN)

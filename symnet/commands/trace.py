@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from html import escape
 
-from codegen.notation import show
-from codegen.passes.state import State, Traced
+from codegen.passes.shown import lines
+from codegen.passes.state import Traced
 from codegen.passes.table import PASSES
 from codegen.plan import Kernel, Loop, Plan, Region, Step
 
@@ -45,26 +45,6 @@ def changed(each: Traced) -> str:
     return " ".join(found) + (f" ({moved} orders)" if moved else "")
 
 
-def lines(state: State, phase: str) -> list[str]:
-    """What a pass of this phase works on, line by line: the steps of the plan, or the equations."""
-    if state.plan is not None:
-        return _plan(state.plan)
-    if phase == "choice" and state.choices:
-        return [_chosen(state, place, show(e)) for place, e in enumerate(state.meant.equations)]
-    head = "# " if phase == "plan" else ""
-    return [head + show(equation) for equation in state.meant.equations]
-
-
-def _chosen(state: State, place: int, text: str) -> str:
-    """An equation with its recipe, and what that should take; none for the steps of a loop."""
-    choice = state.choices.get(place)
-    if choice is None:
-        return text
-    name = choice.recipe + (f"/{choice.variant}" if choice.variant else "")
-    cost = f", {1e-3 * choice.cost:,.1f} us a sample" if choice.cost is not None else ""
-    return f"{text}    # {name}{cost}"
-
-
 def _count(plan: Plan) -> int:
     """The steps, those in loops and kernels included."""
     return sum(_steps(step) for block in plan.blocks for step in block.steps)
@@ -72,24 +52,6 @@ def _count(plan: Plan) -> int:
 
 def _steps(step: Step) -> int:
     return sum(map(_steps, step.steps)) if isinstance(step, Loop | Region | Kernel) else 1
-
-
-def _plan(plan: Plan) -> list[str]:
-    found = []
-    for block in plan.blocks:
-        found.append(f"# {show(block.equation)}")
-        for step in block.steps:
-            found += _step(step, "    ")
-    return found
-
-
-def _step(step: Step, indent: str) -> list[str]:
-    kind = type(step).__name__
-    if isinstance(step, Loop | Region | Kernel):
-        over = f" over {step.index} < {step.extent}" if isinstance(step, Loop) else ""
-        return [f"{indent}{kind}{over}", *(line for inner in step.steps for line in _step(inner, indent + "    "))]
-    out = getattr(step, "out", None)
-    return [f"{indent}{kind} {out.base}" if out is not None else f"{indent}{kind}"]
 
 
 def page(title: str, trace: Sequence[Traced]) -> str:

@@ -66,14 +66,25 @@ def written(
     nothing is named.  ranges: the least and the greatest value of integer tensors, 0 and 2 where nothing is said.
     checked: the integer tensors whose range is told to the compiler.
     """
+    made = program_of(given, text, results, sizes, shapes)
+    made = gradient(made, wrt.split()) if wrt else made
+    return with_values(draw, made, ranges or {}, checked, recipes)
+
+
+def program_of(
+    given: str,
+    text: str,
+    results: str = "",
+    sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int | str]] | None = None,
+) -> Program:
+    """The program of `text`, without values; see `written`."""
     tensors = [_given(name, shape, kind) for name, shape, kind in GIVEN.findall(given)]
     done = elaborate(text, {t.name: t for t in tensors}, sizes=sizes, shapes=shapes)
     named = {*results.split()} or {done.output.name}
     everything = [*tensors, *(replace(t, kind="result") if t.name in named else t for t in done.tensors)]
     symbols = dict.fromkeys(name for t in everything for extent in t.shape for name in extent.names)
-    made = Program(tuple(everything), done.equations, tuple(symbols))
-    made = gradient(made, wrt.split()) if wrt else made
-    return with_values(draw, made, ranges or {}, checked, recipes)
+    return Program(tuple(everything), done.equations, tuple(symbols))
 
 
 def with_values(
