@@ -9,8 +9,9 @@ Piecewise that holds is computed.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import sympy
 from sympy.core.numbers import NumberSymbol
@@ -60,7 +61,7 @@ def condition(expr: sympy.Basic) -> Condition:
         return lambda values: yes(values) if test(values) else no(values)
     if type(expr) in _COMPARISONS:
         compare = _COMPARISONS[type(expr)]
-        left, right = (evaluator(arg) for arg in expr.args)
+        left, right = (_side(arg) for arg in expr.args)
         return lambda values: compare(left(values), right(values))
     raise FormulaError(f"cannot decide {type(expr).__name__} in {expr}: expected comparisons joined by and, or, not")
 
@@ -73,6 +74,35 @@ _COMPARISONS: Mapping[type, Callable[[float, float], bool]] = {
     sympy.Equality: lambda a, b: a == b,
     sympy.Unequality: lambda a, b: a != b,
 }
+
+
+def _side(expr: sympy.Expr) -> Evaluator:
+    """A side of a comparison: whole numbers are exact there, where `_exact` knows how."""
+    exact, real = _exact(expr), evaluator(expr)
+
+    def side(values: Values) -> float:
+        try:
+            return exact(values)
+        except OverflowError:  # a whole number that no float holds meets a float
+            return real(values)
+
+    return side
+
+
+def _exact(expr: sympy.Expr) -> Evaluator:
+    if expr.is_Integer:
+        number = int(expr)
+        return lambda values: number
+    if expr.is_Add or expr.is_Mul:
+        parts = [_exact(arg) for arg in expr.args]
+        join, start = (operator.add, 0) if expr.is_Add else (operator.mul, 1)
+        return lambda values: reduce(join, (part(values) for part in parts), start)
+    if expr.is_Pow and expr.exp.is_Integer and expr.exp > 0:
+        base, exponent = _exact(expr.base), int(expr.exp)
+        return lambda values: b**exponent if isinstance(b := base(values), int) else power(b, exponent)
+    if isinstance(expr, sympy.Piecewise):
+        return _piecewise(expr, _exact)
+    return evaluator(expr)
 
 
 def _number(expr: sympy.Expr) -> Evaluator:
@@ -133,8 +163,8 @@ def power(base: float, exponent: float) -> float:
         return math.nan
 
 
-def _piecewise(expr: sympy.Expr) -> Evaluator:
-    branches = [(evaluator(value), condition(test)) for value, test in expr.args]
+def _piecewise(expr: sympy.Expr, of: Callable[[sympy.Expr], Evaluator] = evaluator) -> Evaluator:
+    branches = [(of(value), condition(test)) for value, test in expr.args]
 
     def chosen(values: Values) -> float:
         for value, holds in branches:

@@ -221,7 +221,7 @@ class _Scope:
     def read(self, read: Read) -> Callable[[Point], tuple[float, bool, bool]]:
         """A read's value, whether it is inside its box, and whether those in its subscripts are inside theirs."""
         array = self.values[read.tensor]
-        place, numbers = self.place(read.at, array.shape), array.astype(np.float64).ravel().tolist()
+        place, numbers = self.place(read.at, array.shape), array.ravel().tolist()
 
         def fetch(point: Point) -> tuple[float, bool, bool]:
             offset, reached = place(point)

@@ -8,6 +8,7 @@ from functools import cache
 
 import sympy
 
+from codegen.analysis.exact import largest_exact
 from codegen.emit.layout import call
 from codegen.emit.stages import Lines
 from codegen.equation import Program
@@ -155,6 +156,7 @@ def polynomial(cost: sympy.Expr) -> str:
 
 def constants(model: Model, made: Numeric, dtype: str) -> list[str]:
     """The names that `symnet.runtime.head` documents."""
+    exact = largest_exact(model.program)
     lines = [f'MODEL = "{model.name}"', f"DTYPE = np.{dtype}", ""]
     lines += _table("PARAMETERS", {p.name: repr(tuple(e.const for e in p.tensor.shape)) for p in model.parameters})
     lines += _table("BUFFERS", {b.name: repr(tuple(e.const for e in b.tensor.shape)) for b in model.buffers})
@@ -165,6 +167,7 @@ def constants(model: Model, made: Numeric, dtype: str) -> list[str]:
     lines += _table("INITIALIZERS", {p.name: f'("{p.init}", {p.fan_in}, {p.fan_out})' for p in kept})
     lines += _table("INPUTS", {t.name: f'({_sample(t.shape)}, "{t.dtype}")' for t in model.inputs})
     lines += _table("RANGES", {t.name: str(model.ranges[t.name]) for t in model.inputs if t.name in model.ranges})
+    lines += _table("EXACT", {t.name: str(exact[t.name]) for t in model.inputs if t.name in exact})
     lines += _table("LIMITS", {name: str(limit) for name, limit in model.limits.items()})
     lines += _tuple("NOISE", made.noise)
     lines.append(f"BUFFERED = {made.training.buffered}")

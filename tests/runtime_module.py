@@ -32,6 +32,7 @@ DECISION = {decision!r}
 CLASS_AXIS = -1
 OUTPUTS = {{}}
 RANGES = {{}}
+EXACT = {{}}
 LIMITS = {{}}
 TARGETS = {{}}
 ROWS = "independent"

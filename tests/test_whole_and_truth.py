@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -110,3 +110,45 @@ def test_whole_numbers_beyond_64_bits(text: str, target: str) -> None:
     np.testing.assert_allclose(made.forward({}, given), right, rtol=1e-12)
     _, gradients = made.loss_and_grads({}, given, np.zeros((1, 3)))
     np.testing.assert_allclose(gradients["x"], 2 * right * slope / R, rtol=1e-9)
+
+
+COMPARED: dict[str, tuple[int, Callable[[int, int], bool]]] = {
+    "k[n,i]*l[n,i] >= 9223372030926249001": (3037000499, lambda k, m: k * m >= 9223372030926249001),
+    "k[n,i]*l[n,i] - l[n,i]**2 == 0": (2147483647, lambda k, m: k * m == m**2),
+    "k[n,i]**3 > l[n,i]": (2097151, lambda k, m: k**3 > m),
+    "k[n,i]*2**40 > l[n,i]": (2**23 - 1, lambda k, m: k * 2**40 > m),
+    "k[n,i] + l[n,i] > 0": (2**62 - 1, lambda k, m: k + m > 0),
+    "where(k[n,i] > 2, k[n,i]*l[n,i], 7) > 6": (3037000499, lambda k, m: (k * m if k > 2 else 7) > 6),
+}
+"""The largest numbers that are compared exactly, and what the comparison says, in Python's own integers."""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("text", COMPARED)
+def test_comparisons_of_whole_numbers_are_exact_or_refused(text: str, target: str) -> None:
+    largest, holds = COMPARED[text]
+    values = [[largest, largest - 1, -largest], [largest, 3, -largest + 1]]
+    inputs = {"x": np.ones((2, 3)), "k": np.array(values), "l": np.array(values)[::-1].copy()}
+    made = module(f"y[n,i] = x[n,i]*where({text}, 2, 5)", target, inputs)
+    pairs = zip(inputs["k"], inputs["l"], strict=True)
+    right = [[2 if holds(int(k), int(m)) else 5 for k, m in zip(*rows, strict=True)] for rows in pairs]
+    np.testing.assert_array_equal(made.forward({}, inputs), right)
+    np.testing.assert_array_equal(interpreted(text, inputs), right)
+    for number in (largest + 1, -largest - 1):
+        inputs["k"][1, 2] = number
+        with pytest.raises(made.DataError, match=f"'k': expected whole numbers up to {largest}, .* got {largest + 1}"):
+            made.forward({}, inputs)
+
+
+def interpreted(text: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    nodes = {k: sn.Input(a.shape[1:], name=k, dtype="float" if k == "x" else "int") for k, a in inputs.items()}
+    layer = sn.Formula(f"y[n,i] = x[n,i]*where({text}, 2, 5)", name="f")
+    found = sn.interpret(sn.Model(list(nodes.values()), layer(**nodes), name="m"), dict(inputs))
+    return found["f"]
+
+
+def test_plain_comparisons_take_every_integer() -> None:
+    inputs = {"x": np.ones((1, 2)), "k": np.array([[2**63 - 1, -(2**63)]]), "l": np.array([[2**63 - 2, 2**63 - 1]])}
+    made = module("y[n,i] = x[n,i]*where(k[n,i] > l[n,i], 2, 5)", "numpy", inputs)
+    assert made.EXACT == {}
+    np.testing.assert_array_equal(made.forward({}, inputs), [[2, 5]])

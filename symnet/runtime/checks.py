@@ -15,6 +15,7 @@ from symnet.runtime.head import (
     BUFFERS,
     DECISION,
     DTYPE,
+    EXACT,
     INPUTS,
     LIMITS,
     MODEL,
@@ -56,11 +57,12 @@ def _as_inputs(x: Any) -> dict[str, np.ndarray]:
         for name, (_, kind) in INPUTS.items()
     }
     for name, array in inputs.items():
-        if array.dtype == np.uint64 and INPUTS[name][1] == "int":
-            largest = int(array.max(initial=0))
-            if largest > 2**63 - 1:
+        if INPUTS[name][1] == "int" and (name in EXACT or array.dtype == np.uint64):
+            held = EXACT.get(name, 2**63 - 1)
+            largest = max(int(array.max(initial=0)), -int(array.min(initial=0)))
+            if largest > held:
                 raise DataError(
-                    f"input {name!r}: expected whole numbers up to {2**63 - 1}, got {largest}"
+                    f"input {name!r}: expected whole numbers up to {held}, which are exact in {MODEL}, got {largest}"
                 )
     for name, count in RANGES.items():
         array = inputs[name]

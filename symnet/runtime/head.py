@@ -44,6 +44,9 @@ INPUTS: dict[str, tuple[tuple[int | str, ...], str]] = {"x": ((1,), "float")}
 RANGES: dict[str, int] = {}
 """{name of an integer input: the number that its values lie below}; they lie from 0."""
 
+EXACT: dict[str, int] = {}
+"""{name of an integer input: the largest number, of either sign, that is compared exactly}; 2**63 - 1 for others."""
+
 LIMITS: dict[str, int] = {}
 """{symbolic size: its largest value}."""
 
