@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import corpus
 from building import Case, with_loss
 from chains import chains
+from codegen.affine import Affine
+from codegen.equation import Equation, Program, Read, Reduction, Tensor, slot
 from codegen.interpret import interpret
 from equations import cases
 from running import load, run
@@ -56,6 +58,20 @@ def test_values(target: str, case: Case, rewriting: bool) -> None:
 def test_gradients(target: str, case: Case, rewriting: bool) -> None:
     case, outputs = differentiated(case)
     agree(case, outputs, target, interpret(case.program, case.arrays, case.sizes), rewriting)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("reduce", ["sum", "prod", "logsumexp"])
+def test_reads_beside_an_axis_of_one_point(reduce: Reduction, target: str) -> None:
+    """Each is a zero, and what flows back to them is dropped."""
+    at = [(Affine.of(place), Affine.of(0)) for place in (1, -1, 0)]
+    reads = tuple(Read("x", place) for place in at)
+    body = slot(0) - 2 * slot(1) + 3 * slot(2)
+    n = Affine.of("N")
+    equation = Equation("y", (Affine.of("n"),), body, reads, (("n", n),), (), reduce)
+    tensors = (Tensor("x", (Affine.of(1),) * 2, kind="parameter"), Tensor("y", (n,), kind="result"))
+    case, outputs = differentiated(Case("beside", Program(tensors, (equation,)), {"x": np.array([[0.7]])}, {"N": 2}))
+    agree(case, outputs, target, interpret(case.program, case.arrays, case.sizes), rewriting=True)
 
 
 class Watched:

@@ -110,7 +110,8 @@ class Access:
         """Whether each point of the tensor is met exactly once for each value of the indices that are not here."""
         names = [name for axis in self.axes for name in axis.indices]
         return len(set(names)) == len(names) and all(
-            axis.form in ("whole", "tile") or (axis.form == "point" and axis.size == Affine.of(1) and not axis.low)
+            axis.form in ("whole", "tile")
+            or (axis.form == "point" and axis.size == Affine.of(1) and axis.low == axis.high == 0)
             for axis in self.axes
         )
 
