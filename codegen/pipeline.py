@@ -1,7 +1,7 @@
 """From a program of equations to Python source, read from top to bottom.
 
     program -> declared -> (differentiation) -> derived -> named -> layout -> computed
-            -> legal -> choice -> plan -> source
+            -> legal -> choice -> plan -> (statements) -> memory -> source
 
 What each phase does is in the table of passes.  Every pass takes a program and returns one that means the same;
 the interpreter is the judge of that (SYMNET_DEBUG=3 calls it before and after each).
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from codegen.analysis.parts import in_parts
-from codegen.emit.stages import DEFAULT, Emitted, Naming, emit
+from codegen.emit.stages import DEFAULT, Emitted, Naming, write
 from codegen.equation import Equation, Program
 from codegen.notation import show
 from codegen.passes.state import Given, State
@@ -58,7 +58,7 @@ def generate(
         accumulate = equation.accumulate and equation.target not in assigned
         return show(state.renaming.back(equation.with_(accumulate=accumulate)))
 
-    emitted = emit(
+    written = write(
         state.program,
         state.steps,
         target=given.target,
@@ -71,4 +71,6 @@ def generate(
         turned=turned(state.program, given.results),
         note=note,
     )
-    return emitted.renamed(state.renaming)
+    demands = written.demands
+    state = replace(state, demands=demands, memory=tuple(demand.apart for demand in demands))
+    return written.emitted(run(state, given, "memory").memory).renamed(state.renaming)

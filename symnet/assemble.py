@@ -9,8 +9,8 @@ from functools import cache
 import sympy
 
 from codegen.analysis.exact import largest_exact
+from codegen.emit.demand import Lines
 from codegen.emit.layout import call
-from codegen.emit.stages import Lines
 from codegen.equation import Program
 from codegen.ir.names import defined
 from codegen.memory import Memory

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.emit.stages import Lines
+from codegen.emit.demand import Lines
 from codegen.equation import Program
 from codegen.machine.model import MACHINE, Machine
 from codegen.memory import Memory

@@ -11,7 +11,7 @@ import numpy as np
 from codegen.emit.stages import Emitted
 from codegen.equation import Program
 from codegen.machine.model import MACHINE, Machine
-from codegen.passes.state import Given
+from codegen.passes.state import Given, State, Traced
 from codegen.pipeline import generate, rewrite
 
 
@@ -20,6 +20,7 @@ class Generated:
     """Loaded numeric code of one program, all its equations in one stage.
 
     names: the globals of its module.  outputs: the tensors that `results` returns.  emitted: with its memory plan.
+    arena: the state with the memory plan, and what it is for.
     """
 
     program: Program
@@ -27,6 +28,7 @@ class Generated:
     names: dict[str, Any]
     outputs: tuple[str, ...]
     emitted: Emitted
+    arena: State
 
     def workspace(self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> Any:
         """A workspace that holds the inputs."""
@@ -71,13 +73,14 @@ def load(
     )
     attributes = {f"result_{k}": name for k, name in enumerate(outputs)}
     stages = {"all": "Everything."}
-    given = Given(target=target, machine=machine, checked=checked or {}, recipes=recipes)
+    trace: list[Traced] = []
+    given = Given(target=target, machine=machine, checked=checked or {}, recipes=recipes, trace=trace)
     emitted = generate(program, given, stages=stages, attributes=attributes)
     imports = "\n".join(["import numpy as np", *emitted.imports, f"DTYPE = np.{dtype}"])
     source = f"{imports}\n\n\n{emitted.source}"
     names: dict[str, Any] = {}
     exec(compile(source, "<generated>", "exec"), names)  # noqa: S102
-    return Generated(program, source, names, outputs, emitted)
+    return Generated(program, source, names, outputs, emitted, trace[-1].after)
 
 
 def run(

@@ -23,7 +23,7 @@ from codegen.rewrite.gates import HALF
 from families import plans as plan
 from families import rewritings as draw
 from families.breaking import Sabotage, always
-from families.judging import Code, Declared, Rewriting
+from families.judging import Code, Declared, Remembered, Rewriting
 from sabotage_recipes import RECIPES
 
 
@@ -288,14 +288,16 @@ PASSES: tuple[Sabotage, ...] = (
         plan.names_of_loops,
         Code("codegen.passes.plans", "loops_apart", did=_changed),
     ),
+    # The memory.
     Sabotage(
         "arena",
         "codegen.memory.moments",
         "_span",
         lambda right: lambda first, last: right(first, max(first, last - 1)),
         plan.arrays_in_turn,
-        Code("codegen.memory.places", "planned", did=lambda memory, _: bool(memory.places), machine=SHARED),
+        Code("codegen.passes.plans", "planned", did=lambda memory, _: bool(memory.places), machine=SHARED),
     ),
+    Sabotage("arena", "codegen.memory.places", "meet", always(False), plan.arrays_in_turn, Remembered(SHARED)),
 )
 ROWS = (*PASSES, *RECIPES)
 """Each has a name of its own."""

@@ -9,6 +9,7 @@ import pytest
 
 import symnet as sn
 from codegen.errors import CodegenError
+from codegen.machine.model import MACHINE
 from codegen.passes import table
 from codegen.passes.state import Given, State
 from symnet.cli import main
@@ -99,6 +100,23 @@ def test_a_wrong_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     _with(monkeypatch, "3", **{"time-major": lambda state, given: _mirrored(right(state, given), given)})
     with pytest.raises((CodegenError, sn.SymnetError), match="the pass 'time-major' changed "):
         sn.compile(model, target="numpy")
+
+
+def _piled_up(state: State, given: Given) -> State:
+    """A pass with a defect: all arrays of a place lie at its beginning."""
+    piled = (
+        replace(m, places=tuple(replace(p, spots=tuple(replace(s, start=0) for s in p.spots)) for p in m.places))
+        for m in state.memory
+    )
+    return replace(state, memory=tuple(piled))
+
+
+def test_arrays_that_overlap_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = MACHINE.changed(limits={"array": 1})
+    right = next(row.run for row in table.PASSES if row.name == "arena")
+    _with(monkeypatch, "1", arena=lambda state, given: _piled_up(right(state, given), given))
+    with pytest.raises((CodegenError, sn.SymnetError), match=r"the pass 'arena' is wrong at the sizes \{'N': 2\}: "):
+        sn.compile(_model(), machine=machine)
 
 
 def test_unknown_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,8 +20,8 @@ from codegen.affine import Affine
 from codegen.emit.stages import Emitted
 from codegen.interpret import interpret
 from codegen.machine.model import MACHINE, Machine
-from codegen.memory import Access, Memory, Moment, Overwritten, Polynomial, elements, places, planned, verify
-from codegen.passes.state import Given
+from codegen.memory import Access, Demand, Memory, Moment, Overwritten, Polynomial, elements, places, planned, verify
+from codegen.passes.state import Given, State, Traced
 from codegen.plan import Buffer
 from corpus import NETWORKS, network
 from equations import cases
@@ -44,21 +44,23 @@ SHARING = MACHINE.changed(limits={"array": 1})
 """The smallest arrays lie in places too."""
 
 
-def emitted(model: sn.Model, machine: Machine = MACHINE) -> Emitted:
-    given = Given(target="numpy", machine=machine)
-    return numeric(model, derived(model), evaluation(model), given).training
+def arena(model: sn.Model, machine: Machine = MACHINE) -> State:
+    """The state in which the memory of the training's workspaces is planned."""
+    trace: list[Traced] = []
+    given = Given(target="numpy", machine=machine, trace=trace)
+    numeric(model, derived(model), evaluation(model), given)
+    return next(each.after for each in trace if each.name == "arena")
 
 
-def proved(made: Emitted, sizes: dict[str, int]) -> None:
+def proved(state: State, sizes: dict[str, int]) -> None:
     """Both workspaces hold at these sizes."""
-    verify(made.memory, made.moments, made.kept, sizes)
-    if made.lesser is not None:
-        verify(made.lesser, [m for m in made.moments if m.stage in ("forward", "loss")], made.kept, sizes)
+    for memory, demand in zip(state.memory, state.demands, strict=True):
+        verify(memory, demand, sizes)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_is_overwritten_that_is_wanted(name: str) -> None:
-    made = emitted(MODELS[name](), SHARING)
+    made = arena(MODELS[name](), SHARING)
     for sizes in ({"N": 1, "T": 1}, {"N": 1, "T": 9}, {"N": 3, "T": 2}, {"N": 200, "T": 7}):
         proved(made, sizes)
 
@@ -73,17 +75,17 @@ def test_arrays_that_live_too_short_are_noticed(name: str, monkeypatch: pytest.M
 
     monkeypatch.setattr(places, "lives", shorter)
     with pytest.raises(Overwritten):
-        proved(emitted(MODELS[name](), SHARING), {"N": 3, "T": 4})
+        proved(arena(MODELS[name](), SHARING), {"N": 3, "T": 4})
 
 
 @pytest.mark.parametrize("name", ["W3", "W8", "lenet"])
 def test_arrays_that_live_too_long_only_cost_bytes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = MODELS[name]()
-    lives, before = places.lives, emitted(model)
+    lives, before = places.lives, arena(model)
     monkeypatch.setattr(places, "lives", lambda *given: {n: b and b | b << 1 for n, b in lives(*given).items()})
-    after = emitted(model)
+    after = arena(model)
     proved(after, {"N": 3, "T": 4})
-    assert held(after.memory, N=64, T=16) > held(before.memory, N=64, T=16)
+    assert held(after.memory[0], N=64, T=16) > held(before.memory[0], N=64, T=16)
 
 
 def held(memory: Memory, **sizes: int) -> int:
@@ -100,28 +102,34 @@ def moment(reads: str, writes: str, stage: str = "forward") -> Moment:
 CHAIN = (moment("", "a"), moment("a", "b"), moment("b", "c"), moment("c", "d"))
 
 
+def asked(arrays: list[Buffer], kept: str = "d", moments: tuple[Moment, ...] = CHAIN, fixed: str = "") -> Demand:
+    return Demand(tuple(arrays), moments, frozenset(kept), frozenset(fixed))
+
+
 def arrays(**extents: Affine) -> list[Buffer]:
     return [Buffer(name, (extent, Affine.of(64))) for name, extent in extents.items()]
 
 
 def test_a_chain_needs_room_for_two() -> None:
-    memory = planned(arrays(a=N, b=N, c=N, d=N), CHAIN, ["d"])
+    demand = asked(arrays(a=N, b=N, c=N, d=N))
+    memory = planned(demand)
     (place,) = memory.places
     assert {spot.buffer.name: spot.start for spot in place.spots} == {"a": 0, "b": 64, "c": 0, "d": 64}
     assert (place.unit, place.length) == (Polynomial.of({("N",): 1}), 128)
-    verify(memory, CHAIN, ["d"], {"N": 5})
+    verify(memory, demand, {"N": 5})
 
 
 def test_what_is_kept_lives_to_the_end() -> None:
-    (place,) = planned(arrays(a=N, b=N, c=N, d=N), CHAIN, ["a", "d"]).places
+    (place,) = planned(asked(arrays(a=N, b=N, c=N, d=N), kept="ad")).places
     assert place.length == 3 * 64
 
 
 def test_arrays_of_two_units_share_only_where_one_always_fits() -> None:
     many, few = replace(arrays(a=N)[0], shape=(N, T, Affine.of(64))), arrays(b=N, c=N, d=N)
-    memory = planned([many, *few], CHAIN, ["d"])
-    verify(memory, CHAIN, ["d"], {"N": 1, "T": 1})
-    verify(memory, CHAIN, ["d"], {"N": 7, "T": 3})
+    demand = asked([many, *few])
+    memory = planned(demand)
+    verify(memory, demand, {"N": 1, "T": 1})
+    verify(memory, demand, {"N": 7, "T": 3})
     assert [str(place.unit) for place in memory.places] == ["N*T", "N"]
     assert {spot.buffer.name for spot in memory.places[0].spots} == {"a", "c"}, "b is needed while a is read"
 
@@ -133,7 +141,7 @@ def test_the_room_of_every_dtype(dtype: Any, room: str) -> None:
 
 def test_frames_inputs_and_what_is_read_first_are_left_alone() -> None:
     framed = [replace(b, fill=0.0) if b.name == "b" else b for b in arrays(a=N, b=N, c=N, d=N, e=N)]
-    memory = planned(framed, (*CHAIN, moment("e", "e")), ["d"], fixed=["c"])
+    memory = planned(asked(framed, moments=(*CHAIN, moment("e", "e")), fixed="c"))
     assert {buffer.name for buffer in memory.own} == {"b", "c", "e"}
 
 
@@ -168,7 +176,7 @@ def test_no_step_reads_what_an_earlier_one_left(case: Case, gradients: bool) -> 
     case, outputs = differentiated(case) if gradients else (case, (case.result,))
     expected = interpret(case.program, case.arrays, case.sizes)
     generated = load(case.program, outputs, machine=SHARING)
-    proved(generated.emitted, case.sizes)
+    proved(generated.arena, case.sizes)
     parameters, workspace = generated.parameters(case.arrays), generated.workspace(case.arrays, case.sizes)
     inputs = {t.name for t in case.program.tensors if t.kind == "input"}
     with np.errstate(all="ignore"):

@@ -22,9 +22,10 @@ from codegen.passes.rewritings import DERIVED
 from codegen.passes.shown import lines
 from codegen.passes.state import Given, Pass, Phase, State, Traced
 from codegen.passes.table import PASSES, run
+from codegen.pipeline import generate
 from codegen.plan import Alias
 from families.writing import program_of
-from sabotage import FRAMED, TILED
+from sabotage import FRAMED, SHARED, TILED
 from symnet.derive.reverse import gradient
 from symnet.errors import FormulaError
 
@@ -43,7 +44,7 @@ SHAPES = {"d_x": ("N", 6), "d_E": (5, 4), "z": (7, 2, "N", 4)}
 SIZES = {"u": 2, "v": 2, "k": 4, "r": 6}
 RESULTS = {"copied-results": "y r", "repeated": "y r"}
 """Where not only the last one is."""
-MACHINES = {"borders": FRAMED, "row-blocks": TILED}
+MACHINES = {"borders": FRAMED, "row-blocks": TILED, "arena": SHARED}
 """So that a small example meets what is made for large ones."""
 LOWERING: tuple[Phase, ...] = ("legal", "choice", "plan")
 """The phases whose passes need those before them."""
@@ -59,16 +60,20 @@ def example(row: Pass) -> tuple[State, State, Given]:
     target = "numba" if row.targets == {"numba"} else "numpy"
     trace: list[Traced] = []
     way = Given(results, {"token": 5}, target=target, machine=MACHINES.get(row.name, MACHINE), trace=trace)
-    if row.phase not in LOWERING:
+    if row.phase not in (*LOWERING, "memory"):
         return State(made), row.run(State(made), way), way
-    run(State(made), way, *LOWERING)
+    if row.phase == "memory":
+        made = made.with_equations(e.with_(stage="all") for e in made.equations)
+        generate(made, way, stages={"all": "Everything."})
+    else:
+        run(State(made), way, *LOWERING)
     return next((each.before, each.after, way) for each in trace if each.name == row.name)
 
 
 def told(state: State, row: Pass) -> str:
     """A state as examples tell it: without the equations that announce steps."""
     found = lines(state, row.phase)
-    if state.plan is not None:
+    if row.phase == "plan":
         found = [line.removeprefix("    ") for line in found if not line.lstrip().startswith("#")]
     return "\n".join(found)
 

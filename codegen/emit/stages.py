@@ -1,27 +1,25 @@
-"""The numeric part of a generated module: the workspace and one function a stage."""
+"""The numeric part of a generated module: one function a stage, and the workspaces that these need."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import groupby
 from types import MappingProxyType
 
+from codegen.emit.demand import Function, Lines, Workspaces
 from codegen.emit.layout import Headline, headed
 from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
 from codegen.emit.support import helpers, imports
 from codegen.emit.words import words
-from codegen.emit.workspace import named, workspace
 from codegen.equation import Equation, Program
 from codegen.ir.names import identifier
 from codegen.machine.model import Machine
-from codegen.memory import Access, Memory, Moment, planned
-from codegen.memory.moments import first_seen
+from codegen.memory import Demand, Memory
 from codegen.notation import show
-from codegen.plan import Block, Plan, Region, Step, accesses
+from codegen.plan import Block, Plan, Region, Step
 from codegen.rewrite.renamed import Renaming
 
 
@@ -44,9 +42,6 @@ class Naming:
 
 DEFAULT = Naming()
 
-Lines = tuple[Equation, int, int]
-"""An equation with the first and last line of its code."""
-
 
 @dataclass(frozen=True)
 class Emitted:
@@ -56,7 +51,6 @@ class Emitted:
     blocks: for every equation the first and last line of `source` (from 1) that compute it, its comment
     included; for an equation within a loop over time, the lines in the loop.
     memory: what a workspace allocates.  lesser: the same of a workspace for fewer stages.
-    moments: what the steps of all stages read and write.  kept: arrays that are read from outside.
     helpers: names of the functions that the code calls.  kernels: those of them that are of this program alone.
     names: the workspace's attribute by tensor.
     turned: the parameters whose products are faster where they are stored with their columns first.
@@ -66,8 +60,6 @@ class Emitted:
     source: str
     imports: tuple[str, ...]
     memory: Memory
-    moments: tuple[Moment, ...]
-    kept: frozenset[str]
     blocks: tuple[Lines, ...] = ()
     lesser: Memory | None = None
     helpers: tuple[str, ...] = ()
@@ -89,7 +81,60 @@ class Emitted:
         )
 
 
-def emit(
+@dataclass(frozen=True)
+class Written:
+    """The stage functions of a program, before it is decided where the arrays lie that they use.
+
+    turned: the parameters whose results may come in storage with their columns first.
+    """
+
+    scope: Scope
+    writer: StepWriter
+    naming: Naming
+    workspaces: Workspaces
+    turned: tuple[str, ...]
+
+    @property
+    def own(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The name of each workspace, and the stages that it serves."""
+        whole = (self.naming.workspace, tuple(self.workspaces.functions))
+        return (whole,) if self.naming.lesser is None else (whole, self.naming.lesser)
+
+    @property
+    def demands(self) -> tuple[Demand, ...]:
+        """What each workspace is to hold."""
+        return tuple(self.workspaces.demand(stages) for _, stages in self.own)
+
+    def emitted(self, memories: Sequence[Memory]) -> Emitted:
+        """The whole text, with the arrays of each workspace where they are to lie."""
+        scope, writer, functions = self.scope, self.writer, self.workspaces.functions
+        pairs = zip(self.own, memories, strict=True)
+        classes = "\n\n".join(self.workspaces.source(name, stages, memory) for (name, stages), memory in pairs)
+        called = helpers(scope, writer, any(memory.places for memory in memories))
+        wanted = {name: text for name, text in called.items() if name not in self.naming.defined}
+        parts = [text for name, text in wanted.items() if name not in writer.kernels.tiles]
+        if tiles := [text for name, text in wanted.items() if name in writer.kernels.tiles]:
+            parts.append("".join(tiles))
+        blocks: list[Lines] = []
+        compiled = ((text, writer.kernels.blocks[name]) for name, text in writer.kernels.functions.items())
+        for text, lines in (*compiled, (classes, ()), *((f.source, f.blocks) for f in functions.values())):
+            blocks += _moved(lines, sum(part.count("\n") + 2 for part in parts))
+            parts.append(text)
+        return Emitted(
+            "\n\n".join(parts),
+            imports(scope, writer),
+            memories[0],
+            tuple(blocks),
+            lesser=memories[1] if len(memories) > 1 else None,
+            helpers=tuple(called),
+            kernels=tuple(writer.kernels.functions),
+            names=scope.names,
+            turned=self.turned,
+            buffered=writer.buffered,
+        )
+
+
+def write(
     program: Program,
     plan: Plan,
     *,
@@ -102,8 +147,8 @@ def emit(
     naming: Naming = DEFAULT,
     turned: Mapping[str, str] = MappingProxyType({}),
     note: Callable[[Equation], str] = show,
-) -> Emitted:
-    """The workspace's class and the stage functions.
+) -> Written:
+    """The stage functions, and what they need.
 
     machine: what the code is to be fast on.
     results: the key of every result tensor.  naming: of class, functions and arguments.
@@ -126,36 +171,8 @@ def emit(
         stage: _function(stage, purpose, [b for b in plan.blocks if b.equation.stage == stage], writer, naming, note)
         for stage, purpose in stages.items()
     }
-    workspaces = _Workspaces(scope, plan.storage, functions, attributes, orders, machine)
-    memory, classes = workspaces.made(naming.workspace, tuple(stages))
-    lesser: Memory | None = None
-    if naming.lesser is not None:
-        lesser, second = workspaces.made(*naming.lesser)
-        classes += "\n\n" + second
-    called = helpers(scope, writer, bool(memory.places or (lesser and lesser.places)))
-    wanted = {name: text for name, text in called.items() if name not in naming.defined}
-    parts = [text for name, text in wanted.items() if name not in writer.kernels.tiles]
-    if tiles := [text for name, text in wanted.items() if name in writer.kernels.tiles]:
-        parts.append("".join(tiles))
-    blocks: list[Lines] = []
-    compiled = ((text, writer.kernels.blocks[name]) for name, text in writer.kernels.functions.items())
-    for text, lines in (*compiled, (classes, ()), *((f.source, f.blocks) for f in functions.values())):
-        blocks += _moved(lines, sum(part.count("\n") + 2 for part in parts))
-        parts.append(text)
-    return Emitted(
-        "\n\n".join(parts),
-        imports(scope, writer),
-        memory,
-        workspaces.moments(tuple(stages)),
-        workspaces.kept,
-        tuple(blocks),
-        lesser,
-        tuple(called),
-        tuple(writer.kernels.functions),
-        scope.names,
-        tuple(turned),
-        writer.buffered,
-    )
+    workspaces = Workspaces(scope, plan.storage, functions, attributes, orders)
+    return Written(scope, writer, naming, workspaces, tuple(turned))
 
 
 def _reserve(scope: Scope, attributes: Mapping[str, str], orders: Mapping[str, tuple[int, ...]]) -> None:
@@ -169,70 +186,6 @@ def _reserve(scope: Scope, attributes: Mapping[str, str], orders: Mapping[str, t
         scope.reserve(attribute, tensor if own else None)
 
 
-@dataclass(frozen=True)
-class _Function:
-    """A stage function: its text, the lines of each equation in it, its steps with the scratch arrays of each."""
-
-    source: str
-    blocks: tuple[Lines, ...]
-    steps: tuple[tuple[Step, frozenset[str]], ...]
-
-
-@dataclass(frozen=True)
-class _Workspaces:
-    """Makes workspaces for some or all of the stage functions."""
-
-    scope: Scope
-    storage: Mapping[str, str]
-    functions: Mapping[str, _Function]
-    attributes: Mapping[str, str]
-    orders: Mapping[str, tuple[int, ...]]
-    machine: Machine
-
-    @property
-    def kept(self) -> frozenset[str]:
-        """The arrays that hold the tensors with attributes of their own."""
-        return frozenset(self.storage.get(tensor, tensor) for tensor in self.attributes.values())
-
-    def moments(self, stages: Sequence[str]) -> tuple[Moment, ...]:
-        """Everything that happens in these stages, in order."""
-        return tuple(moment for moment in self._all_moments if moment.stage in stages)
-
-    @cached_property
-    def _all_moments(self) -> tuple[Moment, ...]:
-        elsewhere = {t.name for t in self.scope.program.tensors if t.kind in ("parameter", "result")}
-        found: list[Moment] = []
-        for stage, function in self.functions.items():
-            for step, scratch in function.steps:
-                used = [(self.storage.get(view.base, view.base), wrote) for view, wrote in accesses(step)]
-                own = (Access(name, wrote) for name, wrote in used if name not in elsewhere)
-                found.append(Moment(stage, tuple(own), scratch))
-        return tuple(found)
-
-    def made(self, name: str, stages: Sequence[str]) -> tuple[Memory, str]:
-        """The plan and the class of a workspace for these stages."""
-        scope, moments = self.scope, self.moments(stages)
-        inputs = {t.name for t in scope.program.tensors if t.kind == "input"}
-        seen = first_seen(moments).keys() | inputs
-        present = {a: t for a, t in self.attributes.items() if self.storage.get(t, t) in seen}
-        own = [
-            f"        self.{attribute} = self.{scope.attribute(tensor)}{_restored(self.orders.get(tensor))}"
-            for attribute, tensor in present.items()
-            if attribute != scope.attribute(tensor)
-        ]
-        code = "\n".join(self.functions[stage].source for stage in stages)
-        used = {*named("w", code), *named("self", "\n".join(own)), *map(scope.attribute, present.values())}
-        whole = len(stages) == len(self.functions)
-        arrays = [b for b in scope.arrays if whole or b.name in seen or scope.attribute(b.name) in used]
-        memory = planned(arrays, moments, self.kept, inputs | scope.ranges.keys(), self.machine)
-        return memory, workspace(name, scope, memory, moments, own, "w.scalar" in code, None if whole else used)
-
-
-def _restored(order: tuple[int, ...] | None) -> str:
-    """The transpose that undoes a storage order."""
-    return f".transpose({', '.join(str(order.index(k)) for k in range(len(order)))})" if order else ""
-
-
 def _function(
     stage: str,
     purpose: str,
@@ -240,7 +193,7 @@ def _function(
     writer: StepWriter,
     naming: Naming,
     note: Callable[[Equation], str],
-) -> _Function:
+) -> Function:
     """One stage's function."""
     program = writer.scope.program
     # Of several equations that share a loop a block names one only.
@@ -273,7 +226,7 @@ def _function(
     lines += [f"    {n} = w.{n}" for n in used]
     above = len(lines)
     shifted = _moved(blocks_of_body, above)
-    return _Function("\n".join([*lines, *body]) + "\n", tuple(shifted), tuple(steps))
+    return Function("\n".join([*lines, *body]) + "\n", tuple(shifted), tuple(steps))
 
 
 def _moved(blocks: Iterable[Lines], above: int) -> list[Lines]:

@@ -7,12 +7,13 @@ overwritten while somebody still wants to read it.
 """
 
 from codegen.memory.moments import Access, Moment, lives
-from codegen.memory.places import Memory, Place, Spot, planned
+from codegen.memory.places import Demand, Memory, Place, Spot, planned
 from codegen.memory.polynomial import Polynomial, elements
 from codegen.memory.verify import Overwritten, verify
 
 __all__ = [
     "Access",
+    "Demand",
     "Memory",
     "Moment",
     "Overwritten",

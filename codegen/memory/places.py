@@ -12,7 +12,7 @@ rows of 1 kB to 3 kB, padding gained nothing in the former and cost half as much
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from codegen.affine import Affine
@@ -95,29 +95,41 @@ def needed(buffer: Buffer) -> Polynomial:
             return Polynomial.of({m: -(-c // 4) for m, c in count.terms})
 
 
-def planned(
-    arrays: Sequence[Buffer],
-    moments: Sequence[Moment],
-    kept: Collection[str],
-    fixed: Collection[str] = (),
-    machine: Machine = MACHINE,
-) -> Memory:
-    """The memory plan of a workspace that holds `arrays`.
+@dataclass(frozen=True)
+class Demand:
+    """What a workspace is to hold.
 
-    kept: arrays that are read from outside after their stage.  fixed: arrays that are written from
-    outside, or hold the same numbers for ever.  machine: which arrays are too small to share, and what sizes are
-    assumed where two polynomials have to be compared and neither is always larger.
+    kept: arrays that are read from outside after their stage.  fixed: arrays that are written from outside, or hold
+    the same numbers for ever.
     """
-    alive, typical = lives(moments, kept), machine.sizes.typical
+
+    arrays: tuple[Buffer, ...]
+    moments: tuple[Moment, ...]
+    kept: frozenset[str]
+    fixed: frozenset[str] = frozenset()
+
+    @property
+    def apart(self) -> Memory:
+        """Every array with storage of its own."""
+        return Memory((), self.arrays)
+
+
+def planned(demand: Demand, machine: Machine = MACHINE) -> Memory:
+    """The memory plan of a workspace.
+
+    machine: which arrays are too small to share, and what sizes are assumed where two polynomials have to be compared
+    and neither is always larger.
+    """
+    alive, typical = lives(demand.moments, demand.kept), machine.sizes.typical
     shared: dict[Polynomial, list[_Asking]] = {}
     own: list[Buffer] = []
-    for buffer in arrays:
+    for buffer in demand.arrays:
         bits = alive.get(buffer.name)
         room = needed(buffer)
         if (
             bits is None
             or buffer.fill is not None
-            or buffer.name in fixed
+            or buffer.name in demand.fixed
             or _assumed(room, typical) < machine.limits.array
         ):
             own.append(buffer)
@@ -156,6 +168,11 @@ class _Asking:
     unit: Polynomial
 
 
+def meet(one: int, other: int) -> bool:
+    """Whether two arrays are alive at once."""
+    return bool(one & other)
+
+
 class _Opened:
     """A place while it is filled: the largest arrays first, each in the tightest gap that is free while it lives."""
 
@@ -175,7 +192,7 @@ class _Opened:
         gaps: list[tuple[int, int]] = []
         free = 0
         for start, end, others, _ in self.taken:
-            if others & bits:
+            if meet(others, bits):
                 gaps.append((start - free, free))
                 free = max(free, end)
         gaps.append((self.length - free, free))

@@ -7,28 +7,28 @@ other one has been written over it; arrays that are kept must be whole at the en
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from codegen.memory.moments import Moment
-from codegen.memory.places import Memory, needed
+from codegen.memory.places import Demand, Memory, needed
 
 
 class Overwritten(AssertionError):
     """An array is wanted after another one has been written over it."""
 
 
-def verify(memory: Memory, moments: Sequence[Moment], kept: Collection[str], sizes: Mapping[str, int]) -> None:
+def verify(memory: Memory, demand: Demand, sizes: Mapping[str, int]) -> None:
     """Raise Overwritten if at these sizes an array loses bytes while it is wanted, or does not fit where it lies.
 
-    kept: arrays that are wanted at the end.  Positions in a place are multiples of one polynomial, so
-    what holds for one N holds for every N, except for arrays of another unit in its gaps: try several.
+    Positions in a place are multiples of one polynomial, so what holds for one N holds for every N, except for arrays
+    of another unit in its gaps: try several.
     """
     walk = _Walk(_overlaps(memory, sizes))
-    for k, moment in enumerate(moments):
+    for k, moment in enumerate(demand.moments):
         for access in moment.accesses:
             walk.use(access.name, access.wrote, f"moment {k}")
         walk.scratch(moment, f"moment {k}")
-    for name in kept:
+    for name in demand.kept:
         walk.want(name, "the caller")
 
 

@@ -1,7 +1,7 @@
 """What is watched while passes run, by the environment variable SYMNET_DEBUG.
 
 0  nothing (the default)
-1  the checker runs after every pass, and commands show tracebacks
+1  the checker runs after every pass, memory plans are proved, and commands show tracebacks
 2  and a program that a pass changed is printed on stderr
 3  and programs and plans are computed before and after on small random arrays, three times
 """
@@ -18,6 +18,7 @@ import numpy as np
 from codegen.check import check
 from codegen.equation import Program
 from codegen.errors import CodegenError
+from codegen.memory import Overwritten, verify
 from codegen.notation import show
 from codegen.oracle.arrays import Array, PlanError
 from codegen.oracle.draw import DRAWS, Draw, arrays_of, sizes_of
@@ -46,9 +47,12 @@ def level() -> int:
 def watch(row: Pass, before: State, after: State, given: Given) -> None:
     """Look at what a pass made, as closely as the level says.
 
-    Raises what `check` raises for an ill-formed program, PassError for a tensor whose values changed.
+    Raises what `check` raises for an ill-formed program, PassError for a tensor whose values changed or whose bytes are
+    overwritten while it is wanted.
     """
     wanted = level()
+    if wanted >= 1 and row.proves == "memory":
+        _prove(row, after)
     if wanted == 0 or (after.meant == before.meant and after.plan == before.plan):
         return
     check(after.meant)
@@ -57,6 +61,17 @@ def watch(row: Pass, before: State, after: State, given: Given) -> None:
     if wanted >= 3:
         for draw in DRAWS:
             _judge(row, before, after, given, draw)
+
+
+def _prove(row: Pass, after: State) -> None:
+    """Walk through what the code reads and writes, with the bytes in view, at the sizes of each draw."""
+    for draw in DRAWS:
+        sizes = sizes_of(after.meant, draw)
+        for demand, memory in zip(after.demands, after.memory, strict=True):
+            try:
+                verify(memory, demand, sizes)
+            except Overwritten as error:
+                raise PassError(f"the pass '{row.name}' is wrong at the sizes {sizes}: {error}") from error
 
 
 def _judge(row: Pass, before: State, after: State, given: Given, draw: Draw) -> None:

@@ -1,4 +1,4 @@
-"""The passes on the plan: from a program to steps, and from steps to fewer and cheaper ones."""
+"""The passes on the plan: from a program to steps, from steps to fewer and cheaper ones, and where their arrays lie."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from codegen.lower.loop_names import loops_apart
 from codegen.lower.region import regions
 from codegen.lower.reuse import reuse
 from codegen.lower.row_blocks import row_blocks
+from codegen.memory import planned
 from codegen.passes.state import Given, Pass, State, on_plan
 
 COMPILED = frozenset({"numba"})
@@ -145,5 +146,18 @@ PLAN = (
         ),
         proves="plan",
         optional=False,
+    ),
+)
+MEMORY = (
+    Pass(
+        "arena",
+        "memory",
+        lambda state, given: replace(state, memory=tuple(planned(each, given.machine) for each in state.demands)),
+        "arrays that are never needed at once over one another, in a few places",
+        (
+            "h[n,i] = sin(x[n,i])\nm[n] = max[i](h[n,i])\nr[n,i] = x[n,i] + m[n]\ny[i] = max[n](r[n,i])",
+            "x, N*4\nplace, N*8\n    h, N*4 from 0\n    r, N*4 from 0\n    m, N from N*4",
+        ),
+        proves="memory",
     ),
 )

@@ -1,16 +1,19 @@
-"""What runs through the table of passes as lines of text: equations, their recipes, the steps of a plan."""
+"""What runs through the table of passes as lines of text: equations, their recipes, the steps of a plan, arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from codegen.memory import Memory, elements
 from codegen.notation import show
 from codegen.passes.state import Phase, State
 from codegen.plan import Alias, Kernel, Loop, Note, Plan, Region, Step, accesses
 
 
 def lines(state: State, phase: Phase) -> list[str]:
-    """What a pass of this phase works on, line by line: the steps of the plan, or the equations."""
+    """What a pass of this phase works on, line by line: the equations, the steps of the plan, or the arrays."""
+    if phase == "memory":
+        return [line for memory in state.memory for line in _memory(memory)]
     if state.plan is not None:
         return [*_plan(state.plan)]
     if phase == "choice" and state.choices:
@@ -38,6 +41,16 @@ def _plan(plan: Plan) -> Iterator[str]:
         yield from () if block.noted else (f"# {show(block.equation)}",)
         for step in block.steps:
             yield from _step(step, "    ")
+
+
+def _memory(memory: Memory) -> Iterator[str]:
+    """The arrays with storage of their own, then the places with what lies in them, and from where on."""
+    for buffer in memory.own:
+        yield f"{buffer.name}, {elements(buffer.shape)}"
+    for place in memory.places:
+        yield f"{place.name}, {place.unit * place.length}"
+        for spot in place.spots:
+            yield f"    {spot.buffer.name}, {elements(spot.buffer.shape)} from {place.unit * spot.start}"
 
 
 def _step(step: Step, indent: str) -> Iterator[str]:

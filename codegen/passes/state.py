@@ -9,16 +9,18 @@ from typing import Literal
 from codegen.equation import Program
 from codegen.lower.recipe import Choice
 from codegen.machine.model import MACHINE, Machine
+from codegen.memory import Demand, Memory
 from codegen.plan import Plan
 from codegen.rewrite.layout import Orders
 from codegen.rewrite.renamed import Renaming
 from codegen.rewrite.shape import Checked
 
-Phase = Literal["declared", "derived", "named", "layout", "computed", "legal", "choice", "plan"]
+Phase = Literal["declared", "derived", "named", "layout", "computed", "legal", "choice", "plan", "memory"]
 """declared: before the differentiation.  derived: the program that people read.  named: what its code computes once.
 layout: the order in which axes are stored.  computed: what the code computes otherwise than people read.
-legal: what its equations leave implicit, said.  choice: the recipes of its equations.  plan: the steps of the code."""
-Proof = Literal["all", "kept", "plan"]
+legal: what its equations leave implicit, said.  choice: the recipes of its equations.  plan: the steps of the code.
+memory: where arrays lie, once the steps are written: only then it is known which arrays these use on the way."""
+Proof = Literal["all", "kept", "plan", "memory"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class State:
     legal: the same equations in the same places, with nothing implicit: what is lowered.
     choices: by place, the recipe of each equation outside of loops.  They are no part of the equations, which are
     compared, printed and hashed, and must not differ from machine to machine.  plan: the steps.
+    demands: what each workspace of the code is to hold.  memory: where it lies in each of them.
     """
 
     program: Program
@@ -64,6 +67,8 @@ class State:
     legal: Program | None = None
     choices: Mapping[int, Choice] = field(default_factory=dict)
     plan: Plan | None = None
+    demands: tuple[Demand, ...] = ()
+    memory: tuple[Memory, ...] = ()
 
     @property
     def meant(self) -> Program:
@@ -85,7 +90,7 @@ class Pass:
     example: equations, and what the pass makes of them: equations, those that it says all of, recipes or steps.
     needs: passes without which this one is off.
     proves: what it keeps, as far as the state before has it: the values of "all" tensors, of those "kept" (and the
-    results), or what the "plan" computes.
+    results), what the "plan" computes, or that in "memory" nothing is overwritten that somebody wants.
     targets: those that it is for (None: all).  optional: whether it may be switched off.
     """
 

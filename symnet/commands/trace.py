@@ -34,6 +34,9 @@ def changed(each: Traced) -> str:
     """Lines that went and came, such as `-3 +1`; what is stored in another order; nothing where all is as it was."""
     if each.phase == "choice":
         return f"{len({choice.recipe for choice in each.after.choices.values()})} recipes"
+    if each.phase == "memory":
+        shared = sum(len(place.spots) for memory in each.after.memory for place in memory.places)
+        return f"{shared} arrays in places" if shared else ""
     found = []
     before, after = lines(each.before, each.phase), lines(each.after, each.phase)
     blocks = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()

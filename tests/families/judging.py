@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import numpy as np
 
 from codegen.interpret import interpret
 from codegen.machine.model import MACHINE, Machine
+from codegen.oracle.watch import VARIABLE
 from codegen.passes.state import Given, State
 from codegen.passes.table import PASSES
 from codegen.rewrite.layout import Orders
@@ -115,7 +117,20 @@ class Code:
         return any(seen)
 
 
-Way = Rewriting | Declared | Code
+@dataclass(frozen=True)
+class Remembered:
+    """Where the arrays of the code lie, which is proved as soon as it is decided."""
+
+    machine: Machine = MACHINE
+
+    def used(self, drawn: Drawn) -> bool:
+        """Whether arrays share their bytes; raises PassError where they do at once."""
+        with mock.patch.dict(os.environ, {VARIABLE: "1"}):
+            made = load(drawn.program, drawn.results, checked=drawn.checked, machine=self.machine)
+        return bool(made.emitted.memory.places)
+
+
+Way = Rewriting | Declared | Code | Remembered
 
 
 def computed(drawn: Drawn, target: str = "numpy", machine: Machine = MACHINE) -> Values:
