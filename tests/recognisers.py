@@ -6,7 +6,11 @@ Only codegen/analysis recognises; everybody else asks `structure`.
 from __future__ import annotations
 
 GONE = {
+    "codegen/lower/bands.py": "_pattern",
     "codegen/lower/contraction.py": "writes_whole two_factors is_product _roles",
+    "codegen/lower/direct.py": "_roles",
+    "codegen/lower/pointwise.py": "_agree",
+    "codegen/lower/window.py": "_pattern",
     "codegen/passes/rewritings.py": "_gathered",
     "codegen/rewrite/batch_last.py": "_convolves _is_window _unsplit _moving _spatial",
     "codegen/rewrite/gates.py": "_parts",
@@ -43,20 +47,16 @@ GONE = {
 """Replaced, and not to come back."""
 
 TO_GO = {
-    "codegen/lower/bands.py": "_pattern",
-    "codegen/lower/direct.py": "_roles",
+    "codegen/lower/pooling.py": "indices _is_window _overlaps _is_route",
+    "codegen/lower/reduction.py": "tap_indices",
     "codegen/lower/elementwise.py": "_is_outside alias_of",
     "codegen/lower/factors.py": "_factors",
     "codegen/lower/lookup.py": "_row_of fetched _bracket",
-    "codegen/lower/pointwise.py": "_agree",
-    "codegen/lower/pooling.py": "indices _is_window _overlaps _is_route",
     "codegen/lower/recipes.py": "_within",
     "codegen/lower/recurrence.py": "_Slices",
-    "codegen/lower/reduction.py": "tap_indices",
     "codegen/lower/scatter.py": "tiles _loop_indices _overlapped _tap_first",
     "codegen/lower/storage.py": "overhang is_regular _shifted",
     "codegen/lower/sums.py": "sum_of_runs",
     "codegen/lower/weighted.py": "_parts",
-    "codegen/lower/window.py": "_pattern",
 }
 """Still there; a name leaves this list for the other one with the function."""

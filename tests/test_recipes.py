@@ -120,6 +120,22 @@ def test_pooling_after_an_activation_with_ties(activation: str, target: str) -> 
     assert moved == (activation not in ("silu", "abs(x)", "-x"))
 
 
+def test_channels_may_be_digits_of_an_axis() -> None:
+    """They lie one behind the other, as they do in the kernel, and are neither copied nor taken for taps."""
+    text = "z[i,p,j,n] = sum[c,k,u,v](W[p,c,k,u,v]*x[i+u,(c,k),j+v,n])"
+    given = [tensor("x", 5, 6, 5, "N"), tensor("W", 4, 2, 3, 2, 3, kind="parameter")]
+    done = elaborate(text, {t.name: t for t in given})
+    program = Program((*given, *done.tensors), done.equations)
+    inputs = arrays(program, {"N": 3})
+    for recipe in ("shifts", "stacks", "columns"):
+        generated = load(program, ("z",), recipes=(recipe,))
+        assert f"by {recipe}" in generated.source
+        workspace = generated.workspace(inputs, {"N": 3})
+        generated.compute(generated.parameters(inputs), workspace)
+        expected = interpret(program, inputs, {"N": 3})["z"]
+        np.testing.assert_allclose(generated.results(workspace)["z"], expected, rtol=1e-10)
+
+
 def test_what_somebody_else_reads_stays() -> None:
     image = sn.Input((1, 4, 4), name="image")
     maps = sn.Conv2D(2, 1, activation="relu", name="c")(image)

@@ -10,12 +10,13 @@ import pytest
 
 import corpus
 from building import tensor
-from codegen.analysis.access import plain_indices
+from codegen.affine import Affine
+from codegen.analysis.access import Access, axis, plain_indices
 from codegen.analysis.structure import Structure, structure
-from codegen.analysis.window import moving
+from codegen.analysis.window import moving, window_of
 from codegen.equation import Equation, Tensor
 from codegen.lower.storage import Storage
-from codegen.lower.window import window_product
+from codegen.lower.window import window_by_batch, window_product
 from codegen.notation import elaborate
 from planned import of_network
 
@@ -192,6 +193,40 @@ def test_windows(name: str) -> None:
     assert [(p.axis, p.place, p.tap, p.stride, p.dilation, p.offset.const) for p in w.spans] == spans
     for role, names in indices.items():
         assert set(getattr(w, role)) == set(names), role
+
+
+def test_the_batch_tells_the_gradient_of_a_large_kernel_from_a_convolution() -> None:
+    """Over a fixed batch, a map of fewer points than the kernel is taken for one; in rows of an image it is none."""
+    shapes: dict[str, tuple[int | str, ...]] = {"dW": (4, 3, 5, 5), "dz": (4, 4, 4, 2), "x": (8, 3, 8, 2)}
+    s = structure(made("dW[p,d,u,v] = sum[n,i,j](dz[i,p,j,n]*x[i+u,d,j+v,n])", shapes), tensors(shapes))
+    assert s.window is not None and (s.window.way, s.window.places, s.window.inputs) == ("map", ("u", "v"), ("n",))
+    w = window_by_batch(s)
+    assert w is not None and (w.way, w.places, w.batch, w.order) == ("kernel", ("i", "j"), ("n",), "scsb")
+    pool = made("m[t,n] = max[u](x[2*t+u,n])", {"m": (4, "N"), "x": (8, "N")})
+    assert window_by_batch(structure(pool, tensors({"m": (4, "N"), "x": (8, "N")}))) is None
+
+
+def test_a_point_does_not_move() -> None:
+    """The window moves over x; along an axis of z an index of one point stands beside another one, and tiles it."""
+    shapes: dict[str, tuple[int | str, ...]] = {"z": (2, 4, "N"), "W": (2, 1), "x": (3, 4, "N")}
+    made_so = made("z[i,2*v+j,n] = sum[u](W[u,v]*x[i+u,j,n])", shapes, {"v": 1, "j": 4})
+    w = structure(made_so, tensors(shapes)).literal.window
+    assert w is not None and (w.way, w.image, w.order, w.outputs) == ("map", 2, "sbb", ("v",))
+
+
+def test_a_window_of_one_point_has_no_spans() -> None:
+    s = reading("z[p,i,j,n] = sum[d](W[p,d]*x[d,i,j,n])", z=(4, 5, 6, "N"), W=(4, 3), x=(3, 5, 6, "N"))
+    w = window_of(s, 2, 0, 1)
+    assert s.window is None and (w.way, w.spans, w.order) == ("map", (), "cbbb")
+    assert ({*w.batch}, w.inputs, w.outputs, w.groups) == ({"i", "j", "n"}, ("d",), ("p",), ())
+
+
+def test_what_reaches_beyond_an_axis_of_one_point_does_not_cover_it() -> None:
+    one = Affine.of(1)
+    inside, beyond = (Access("x", (axis(Affine.of(k), one, {}),)) for k in (0, 1))
+    assert inside.covers and inside.overhang == ((0,), (0,))
+    assert not beyond.covers and beyond.overhang == ((0,), (1,))
+    assert Access("x", (axis(Affine.of("N"), one, {}),)).overhang is None
 
 
 def test_the_gradient_of_a_pool_by_its_recorded_arg_max() -> None:

@@ -63,6 +63,12 @@ class Axis:
         """The index, when the subscript is an index and nothing else."""
         return self.subscript.plain if isinstance(self.subscript, Affine) and self.terms else None
 
+    @property
+    def covers(self) -> bool:
+        """Whether each place is met exactly once: by an index, by several that count through it, or as the only one."""
+        only = self.form == "point" and self.size == Affine.of(1) and (self.low, self.high) == (0, 0)
+        return self.form in ("whole", "tile") or only
+
     def coefficient(self, name: str) -> int:
         """The coefficient of an index; 0 when it does not occur."""
         return dict(self.terms).get(name, 0)
@@ -106,14 +112,15 @@ class Access:
         return tuple(n for n in names if n) if all(names) and len(set(names)) == len(names) else None
 
     @cached_property
+    def distinct(self) -> bool:
+        """Whether no index occurs in two axes."""
+        names = [name for axis in self.axes for name in axis.indices]
+        return len(set(names)) == len(names)
+
+    @cached_property
     def covers(self) -> bool:
         """Whether each point of the tensor is met exactly once for each value of the indices that are not here."""
-        names = [name for axis in self.axes for name in axis.indices]
-        return len(set(names)) == len(names) and all(
-            axis.form in ("whole", "tile")
-            or (axis.form == "point" and axis.size == Affine.of(1) and axis.low == axis.high == 0)
-            for axis in self.axes
-        )
+        return self.distinct and all(axis.covers for axis in self.axes)
 
     @cached_property
     def inside(self) -> bool:
@@ -121,9 +128,15 @@ class Access:
         return all(axis.form == "lookup" or (axis.low == 0 and axis.high == 0) for axis in self.axes)
 
     @cached_property
+    def overhang(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """How far the subscripts reach below 0 and beyond the end, axis by axis; None where one is not known to."""
+        ends = [(axis.low, axis.high) for axis in self.axes if axis.low is not None and axis.high is not None]
+        return (tuple(low for low, _ in ends), tuple(high for _, high in ends)) if len(ends) == len(self.axes) else None
+
+    @property
     def regular(self) -> bool:
         """Whether the access is a strided view of its tensor, padded by a fixed width where it leaves it."""
-        return all(axis.low is not None for axis in self.axes)
+        return self.overhang is not None
 
 
 def plain_indices(subscripts: Iterable[Subscript]) -> tuple[str, ...] | None:

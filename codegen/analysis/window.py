@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from codegen.affine import Affine
 from codegen.equation import Read
+from codegen.ir.edit import points
 
 if TYPE_CHECKING:
     from codegen.analysis.access import Access, Axis
@@ -85,13 +86,16 @@ def window(s: Structure) -> Window | None:
     numbers = (0, *dict.fromkeys(slots)) if slots is not None else ()
     if len(numbers) < 2 or not all(s.accesses[k].affine for k in numbers):
         return None
-    images = [k for k in numbers if any(_parts(s, a, _partners(numbers, k)) for a in s.accesses[k].axes)]
+    parts = {k: [_parts(s, a, _partners(numbers, k)) for a in s.accesses[k].axes] for k in numbers}
+    images = [k for k in numbers if any(parts[k])]
+    if len(images) > 1:  # where one of the two indices is a point, nothing moves
+        images = [k for k in images if any(pair and not points(s.equation, pair) for pair in parts[k])]
     if len(images) != 1:
         return None
     image, partners = images[0], _partners(numbers, images[0])
     kernel = min(partners, key=lambda k: _as_kernel(s, k)) if len(partners) == 2 else None
     mapped = next(k for k in partners if k != kernel)
-    return _window(s, image, mapped, kernel)
+    return window_of(s, image, mapped, kernel)
 
 
 def _partners(numbers: tuple[int, ...], image: int) -> tuple[int, ...]:
@@ -121,7 +125,8 @@ def _as_kernel(s: Structure, k: int) -> tuple[bool, bool, bool, int]:
     return tensor.kind != "parameter", symbolic, not (k == 0 and tensor.kind == "result"), points
 
 
-def _window(s: Structure, image: int, mapped: int, kernel: int | None) -> Window:
+def window_of(s: Structure, image: int, mapped: int, kernel: int | None) -> Window:
+    """The window of these accesses, whichever of them `window` takes for which; of one point it has no spans."""
     x, z, w = (s.accesses[k] if k is not None else None for k in (image, mapped, kernel))
     assert x is not None and z is not None
     inside, placed, tapped = (_held(a) for a in (x, z, w))

@@ -23,12 +23,14 @@ from dataclasses import dataclass
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read
+from codegen.analysis.structure import Structure
+from codegen.analysis.window import Window
+from codegen.equation import Equation
 from codegen.ir.edit import without_points
-from codegen.lower.columns import Pattern, columns_of
-from codegen.lower.contraction import product_of
-from codegen.lower.storage import Storage, affine, extents_of
+from codegen.lower.columns import Pattern, columns_of, height_of, pattern_of
+from codegen.lower.storage import Storage, extents_of
 from codegen.lower.targets import finished, whole_result
+from codegen.lower.window import window_by_batch
 from codegen.machine.model import Machine
 from codegen.plan import Copy, MatMul, Reduce, Step
 from codegen.view import FULL, Reshape, Take, View, Windows, transposed
@@ -59,59 +61,32 @@ class BandedProduct:
 
 
 def banded_product(equation: Equation, storage: Storage) -> BandedProduct | None:
-    """The parts of a depthwise convolution or of its kernel's gradient; None for anything else."""
-    if len(equation.reads) != 2 or not equation.over or equation.guards:
+    """The parts of a depthwise convolution or of its kernel's gradient; None for anything else.
+
+    The picture is stored (channel, row, column, batch).
+    """
+    s = storage.reading(without_points(equation))
+    w = window_by_batch(s)
+    if w is None or w.order != "gssb" or w.inputs or w.outputs or not _is_regular(s, w):
         return None
-    equation = without_points(equation)
-    found = product_of(equation, storage)
-    if found is None:
-        return None
-    first, second = found.left, found.right
-    for picture, kernel in ((first, second), (second, first)):
-        p = _pattern(equation, picture, kernel, storage)
-        if p is not None:
-            bands = _bands(equation, p, storage.machine)
-            written = storage.target(equation) if p.forward else storage.seen(kernel, equation)
-            lies = written.axes == (*p.groups, p.position, *p.places) and not written.ops
-            return BandedProduct(equation, p, found.coefficient, bands) if bands is not None and lies else None
-    return None
+    p = pattern_of(s, w)
+    bands = _bands(s.equation, p, storage.machine)
+    written = storage.target(s.equation) if p.forward else storage.seen(p.kernel, s.equation)
+    lies = written.axes == (*p.groups, p.position, *p.places) and not written.ops
+    return BandedProduct(s.equation, p, s.number, bands) if bands is not None and lies else None
+
+
+def _is_regular(s: Structure, w: Window) -> bool:
+    """Whether all but the batch is a number, channels are read as they are, and windows forwards, row by row."""
+    forwards = all(min(span.stride, span.dilation) >= 1 for span in w.spans) and w.spans[0].dilation == 1
+    fixed = all(s.equation.extents[n].is_constant for n in (*w.groups, *w.places, *w.taps))
+    return forwards and fixed and s.accesses[w.image].axes[0].form == "whole"
 
 
 def depthwise(_: Equation, storage: Storage, found: BandedProduct, variant: int = 0) -> list[Step]:
     """The steps of a depthwise convolution or of its kernel's gradient."""
     rule = _convolved if found.p.forward else _gradient
     return rule(found.equation, storage, found.p, found.bands, found.coefficient)
-
-
-def _pattern(equation: Equation, picture: Read, kernel: Read, storage: Storage) -> Pattern | None:
-    """The parts of the indices where the picture is stored (channel, row, column, batch); None where it is not."""
-    box = equation.extents
-    if len(picture.at) != 4 or not all(isinstance(s, Affine) for s in (*picture.at, *kernel.at)):
-        return None
-    channel, rows, columns, last = affine(picture)
-    c, n = channel.plain, last.plain
-    seen = Read(equation.target, equation.at)
-    inside = {m for s in affine(kernel) for m in s.names}
-    out = {m for s in affine(seen) for m in s.names}
-    if c is None or n is None or c not in inside & out or storage.shapes[picture.tensor][0] != box.get(c):
-        return None
-    forward = n in out
-    moving = [[m for m in s.names if m in box] for s in (rows, columns)]
-    taps, places = [], []
-    for names, subscript in zip(moving, (rows, columns), strict=True):
-        tap = [m for m in names if (m in equation.over) == forward]
-        place = [m for m in names if m not in tap]
-        if len(tap) != 1 or len(place) != 1 or subscript.coefficient(tap[0]) < 1 or subscript.coefficient(place[0]) < 1:
-            return None
-        taps += tap
-        places += place
-    (u, v), (i, j) = taps, places
-    if rows.coefficient(u) != 1 or set(box) != {c, n, u, v, i, j} or len({c, n, u, v, i, j}) != 6:
-        return None
-    sizes = (box[m] for m in (c, u, v, i, j))
-    if not all(e.is_constant for e in sizes) or inside != ({c, u, v} if forward else {c, n, i, j}):
-        return None
-    return Pattern(picture, kernel, i, u, rows.coefficient(i), (u, v), (v,), (j, n), (c,), forward)
 
 
 def _bands(equation: Equation, p: Pattern, machine: Machine) -> _Bands | None:
@@ -133,8 +108,7 @@ def _columns(equation: Equation, storage: Storage, p: Pattern, bands: _Bands, tu
     """
     box = equation.extents
     name = columns_of(equation, storage, p)
-    height = (box[p.position] - 1) * p.stride + box[p.tap]
-    dims = ((box[p.groups[0]],), (height,), (box[p.along[0]],), extents_of(p.places, box))
+    dims = ((box[p.groups[0]],), (height_of(equation, p),), (box[p.along[0]],), extents_of(p.places, box))
     j, n = extents_of(p.places, box)
     shape = (box[p.groups[0]], Affine.of(bands.count), Affine.of(bands.reach * bands.across), n * j.const)
     moves = (((0, 1),), ((1, bands.height * p.stride),), ((2, 1),), ((3, 1),))

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from codegen.affine import Affine
+from codegen.analysis.access import Access
+from codegen.analysis.structure import Structure
+from codegen.analysis.window import Window
 from codegen.equation import Equation, Read
-from codegen.ir.edit import points, substitute_read
+from codegen.ir.edit import points
 from codegen.ir.names import allocate
 from codegen.lower.copies import Columns
 from codegen.lower.storage import Storage, affine, extents_of, product
@@ -33,12 +36,12 @@ class Pattern:
     """A window product: `picture` is read along rows at `stride * position + tap`.
 
     taps: all indices of the window, `tap` first, then those along a row, then channels.
-    along: those along a row.  places: the other positions, in storage order.
-    groups: indices that all three tensors have.
+    along: those along a row, and the digits of a channel behind its group.
+    places: the other positions, in storage order.  groups: indices that all three tensors have.
     forward: the taps are summed (a convolution), else the positions are (a kernel's gradient).
     """
 
-    picture: Read
+    picture: Access
     kernel: Read
     position: str
     tap: str
@@ -50,20 +53,29 @@ class Pattern:
     forward: bool
 
 
+def pattern_of(s: Structure, w: Window) -> Pattern:
+    """A window along the rows of its first span, its batch behind."""
+    image, other = (s.accesses[k] for k in (w.image, w.kernel or w.map))  # number 0 is the left side
+    row, inside = w.spans[0], (*w.taps[1:], *w.inputs)
+    shared = (axis for axis in image.axes if not {*axis.indices} <= {*w.inputs})
+    along = tuple(n for axis in shared for n in axis.indices if n in inside)
+    channels = tuple(n for n in image.order if n in w.inputs and n not in along)
+    places = tuple(n for n in image.order if n in (*w.batch, *w.places) and n != row.place)
+    taps = (row.tap, *along, *channels)
+    forward = w.way == "map"
+    return Pattern(image, other.read, row.place, row.tap, row.stride, taps, along, places, w.groups, forward)
+
+
 def columns_factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequence[str], block: int) -> View:
     """The copied picture as a (outer..., blocks, taps, places) array whose rows overlap.
 
     block: columns in a block (0: there is no axis of blocks).
     """
-    box = equation.extents
-    height = (box[p.position] - 1) * p.stride + box[p.tap]
-    picture = _without_single(p, equation)
-    rest = tuple(n for n in p.taps[1:] if box[n] != ONE)
+    box, rest = equation.extents, inner_taps(equation, p)
     width = merged(extents_of(rest, box))
     length = merged(extents_of(p.places, box))
     assert width is not None and length is not None, "they fit"
-    name = _columns(equation, storage, replace(p, picture=picture), rest, height)
-    dims = [*((box[n],) for n in p.groups), (height,), product(extents_of(rest, box))]
+    dims = [*((box[n],) for n in p.groups), (height_of(equation, p),), product(extents_of(rest, box))]
     row = len(p.groups)
     moves = [((row, p.stride),) if n == p.position else ((p.groups.index(n), 1),) for n in outer]
     shape = [*(box[n] for n in outer)]
@@ -77,71 +89,56 @@ def columns_factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequ
         dims.append(product(extents_of(p.places, box)))
         shape += [box[p.tap] * width.const, length]
         moves += [((row + 1, 1),), ((row + 2, 1),)]
-    flat = View(name).then(Reshape(tuple(dims)), axes=())
+    flat = View(columns_of(equation, storage, p)).then(Reshape(tuple(dims)), axes=())
     return flat.then(Windows(tuple(shape), tuple(moves)), axes=())
 
 
-def _without_single(p: Pattern, equation: Equation) -> Read:
-    """The picture's read without taps of one point, so that it looks the same whoever reads."""
-    return substitute_read(p.picture, points(equation, p.taps[1:]))
+def inner_taps(equation: Equation, p: Pattern) -> tuple[str, ...]:
+    """The taps but the first, and but those of one point."""
+    return tuple(n for n in p.taps[1:] if equation.extents[n] != ONE)
 
 
-def columns_of(equation: Equation, storage: Storage, p: Pattern) -> str:
-    """The array (groups..., row, taps but the first, places) of the picture, copied for each tap along a row."""
-    picture = replace(p, picture=_without_single(p, equation))
-    rest = tuple(n for n in p.taps[1:] if equation.extents[n] != ONE)
-    height = (equation.extents[p.position] - 1) * p.stride + equation.extents[p.tap]
-    return _columns(equation, storage, picture, rest, height)
+def height_of(equation: Equation, p: Pattern) -> Affine:
+    """How many rows of the picture are read."""
+    return (equation.extents[p.position] - 1) * p.stride + equation.extents[p.tap]
 
 
 def columns_fit(equation: Equation, p: Pattern) -> bool:
     """Whether taps and places are one axis each: of the places one may be symbolic, of the taps none."""
     box = equation.extents
-    width = merged(extents_of([n for n in p.taps[1:] if box[n] != ONE], box))
-    return (
-        merged(extents_of(p.places, box)) is not None
-        and width is not None
-        and width.is_constant
-        and box[p.tap].is_constant
-    )
+    width = merged(extents_of(inner_taps(equation, p), box))
+    fixed = width is not None and width.is_constant and box[p.tap].is_constant
+    return fixed and merged(extents_of(p.places, box)) is not None
 
 
-def copied_columns(equation: Equation, p: Pattern) -> Columns:
-    """The columns of the picture, as what an equation may find copied already."""
-    rest = tuple(n for n in p.taps[1:] if equation.extents[n] != ONE)
-    height = (equation.extents[p.position] - 1) * p.stride + equation.extents[p.tap]
-    return _key(equation, replace(p, picture=_without_single(p, equation)), rest, height)
-
-
-def _row_axis(p: Pattern) -> int:
-    """The axis of the picture along which the first tap moves."""
-    return next(k for k, s in enumerate(affine(p.picture)) if s.coefficient(p.tap))
-
-
-def _key(equation: Equation, p: Pattern, rest: tuple[str, ...], height: Affine) -> Columns:
-    """What the columns hold, whatever their reader calls its indices."""
-    row = allocate("row", equation.extents)
-    order = (*p.groups, row, *rest, *p.places)
+def copied_columns(equation: Equation, storage: Storage, p: Pattern) -> Columns:
+    """The columns of the picture, as what an equation may find copied already, whatever it calls its indices."""
+    read, order, box = _stacked(equation, storage, p)
     names = {n: Affine.of(f"#{k}") for k, n in enumerate(order)}
-    axis = _row_axis(p)
-    at = tuple(s.const if k == axis else s.substitute(names) for k, s in enumerate(affine(p.picture)))
-    box = {**equation.extents, row: height}
-    return Columns(p.picture.tensor, at, tuple(box[n] for n in order), p.picture.strong)
+    return Columns(read.tensor, tuple(s.substitute(names) for s in affine(read)), extents_of(order, box), read.strong)
 
 
-def _columns(equation: Equation, storage: Storage, p: Pattern, rest: tuple[str, ...], height: Affine) -> str:
-    """The array (groups..., row, taps but the first, places); made once, and only if it is not there already."""
-    key = _key(equation, p, rest, height)
+def _stacked(equation: Equation, storage: Storage, p: Pattern) -> tuple[Read, tuple[str, ...], dict[str, Affine]]:
+    """The picture as it is read row by row, the axes of its columns, and their extents."""
+    row = allocate("row", {*equation.extents, *storage.program.sizes})
+    order = (*p.groups, row, *inner_taps(equation, p), *p.places)
+    zeros = points(equation, p.taps[1:])
+    at = (Affine.of(row) + s.const if s.coefficient(p.tap) else s.substitute(zeros) for s in affine(p.picture.read))
+    box = {n: e for n, e in equation.extents.items() if n in order} | {row: height_of(equation, p)}
+    return Read(p.picture.tensor, tuple(at), p.picture.strong), order, box
+
+
+def columns_of(equation: Equation, storage: Storage, p: Pattern) -> str:
+    """The array (groups..., row, taps but the first, places) of the picture, copied for each tap along a row.
+
+    It is made once, and only if it is not there already.
+    """
+    key = copied_columns(equation, storage, p)
     if key in storage.prepared:
         return storage.prepared[key]
-    row = allocate("row", {*equation.extents, *storage.program.sizes})
-    order = (*p.groups, row, *rest, *p.places)
-    axis = _row_axis(p)
-    at = tuple(Affine.of(row) + s.const if k == axis else s for k, s in enumerate(affine(p.picture)))
-    box = {n: e for n, e in equation.extents.items() if n in order} | {row: height}
+    read, order, box = _stacked(equation, storage, p)
     copied = equation.with_(box=tuple(box.items()), over=(), reads=(), guards=())
-    read = Read(p.picture.tensor, at, p.picture.strong)
-    copies = _copies(read, rest, order, copied, storage)
+    copies = _copies(read, p.along, order, copied, storage)
     if copies:
         name = storage.buffer(f"{p.picture.tensor}.columns", extents_of(order, box), fill=0.0)
         storage.prelude += [Copy(View(name).then(Take(into), axes=()), source) for into, source in copies]
@@ -165,7 +162,7 @@ def _copies(
     Empty where nothing moves along a row, or where a subscript is of another form.
     """
     box, shape = equation.extents, storage.shapes[read.tensor]
-    along = [n for n in taps if any(len(s.terms) > 1 and s.coefficient(n) for s in affine(read))]
+    along = [n for n in taps if n in order]
     if not along or any(not box[n].is_constant for n in along):
         return []
     found = []

@@ -24,12 +24,12 @@ class Halo:
 class Columns:
     """The tensor copied for each tap along a row.
 
-    at: its subscripts, by the numbers of the axes of the copy, and where its rows start.  shape: of the copy.
+    at: its subscripts, by the numbers of the axes of the copy.  shape: of the copy.
     strong: whether it is read as a cotangent.
     """
 
     tensor: str
-    at: tuple[Affine | int, ...]
+    at: tuple[Affine, ...]
     shape: tuple[Affine, ...]
     strong: bool
 

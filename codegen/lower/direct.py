@@ -11,13 +11,15 @@ reaches beyond the picture.  A depthwise convolution has p in the place of d: ea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of
+from codegen.analysis.access import Access, Axis
+from codegen.analysis.structure import Structure
+from codegen.analysis.window import Span, Window, window_of
+from codegen.equation import Equation, Read
 from codegen.ir.edit import substitute_read, without_points
 from codegen.ir.names import allocate
 from codegen.lower.copies import Halo
@@ -35,28 +37,22 @@ class Roles:
     """Who is who in a window product, indices of one point left out.
 
     picture: x.  map: z, or what reaches it.  kernel: w, or its gradient.
-    i, j, n: row, column and sample.  p: output channel.  d, u, v: input channel and taps; "" where there is one.
-    deep: whether p is the input channel, too.
-    row, map_row: which axis of the picture, and of the map, is that of the rows (0 or 1).
-    stride, apart: how far positions, and taps, lie apart in the picture, by rows and columns.
+    down, along: how rows and columns of the picture are read; the tap is "" where there is one.
+    n: sample.  p, d: output and input channel; "" where there is one, or where the channel is p.
+    map_row: which axis of the map is that of the rows (0 or 1).
     """
 
     equation: Equation
     coefficient: sympy.Expr
-    picture: Read
-    map: Read
-    kernel: Read
-    i: str
-    j: str
+    picture: Access
+    map: Access
+    kernel: Access
+    down: Span
+    along: Span
     n: str
     p: str
     d: str
-    u: str
-    v: str
-    row: int
     map_row: int
-    stride: tuple[int, int]
-    apart: tuple[int, int]
     deep: bool
     gradient: bool
 
@@ -74,14 +70,14 @@ class DirectProduct:
 def direct_product(equation: Equation, storage: Storage) -> DirectProduct | None:
     """The parts of a window product and its tile; None for anything else, or where no tile suits it."""
     roles = roles_of(equation, storage)
-    reach = storage.overhang(roles.picture, roles.equation) if roles is not None else None
-    if roles is None or reach is None:
+    if roles is None or roles.picture.overhang is None:
         return None
     sizes = _sizes(roles)
     tile = tile_of(sizes, storage.machine)
     if tile is None:
         return None
-    return DirectProduct(roles, tile, Halo(roles.picture.tensor, *reach), cost(sizes, tile, storage.machine))
+    halo = Halo(roles.picture.tensor, *roles.picture.overhang)
+    return DirectProduct(roles, tile, halo, cost(sizes, tile, storage.machine))
 
 
 def direct(equation: Equation, storage: Storage, found: DirectProduct, variant: int = 0) -> list[Step]:
@@ -92,96 +88,70 @@ def direct(equation: Equation, storage: Storage, found: DirectProduct, variant: 
     base = own if done else storage.buffer(f"{own}.product", storage.shapes[own])
     picture = _picture(roles, storage, found.halo.low, found.halo.high)
     if roles.gradient:
-        out = _whole(_natural(roles.kernel, base, roles, storage), (roles.p, roles.d, roles.u, roles.v))
+        order = (roles.p, roles.d, roles.down.tap, roles.along.tap)
+        out = _whole(_natural(roles.kernel.read, base, roles, storage), order)
         factor = _rows_first(roles.map.tensor, roles.map_row)
     else:
         out = _rows_first(base, roles.map_row)
         factor = _packed(roles, storage, tile[0])
-    steps: list[Step] = [
-        Direct(out, factor, picture, tile, roles.stride, roles.apart, roles.deep, roles.gradient),
-    ]
+    down, along = roles.down, roles.along
+    stride, apart = (down.stride, along.stride), (down.dilation, along.dilation)
+    step = Direct(out, factor, picture, tile, stride, apart, roles.deep, roles.gradient)
     target, product = storage.target(roles.equation), _natural(Read(own, roles.equation.at), base, roles, storage)
-    return [*steps, *finished(roles.equation, target, product, roles.coefficient)]
+    return [step, *finished(roles.equation, target, product, roles.coefficient)]
 
 
 def roles_of(equation: Equation, storage: Storage) -> Roles | None:
     """The parts of a window product over pictures of two dimensions that lie as they should; None for anything else."""
     if not storage.compiled or (storage.recipes and "direct" not in storage.recipes):
         return None
-    equation = without_points(equation)
-    s = storage.reading(equation)
-    pair = s.contraction
-    if pair is None or pair.left == pair.right or not s.left.covers:
+    s = storage.reading(without_points(equation))
+    c = s.contraction
+    if c is None or c.lone or c.left == c.right or not s.left.covers:
         return None
-    if not all(s.accesses[k].affine for k in (0, pair.left, pair.right)):
-        return None
-    target = Read(equation.target, equation.at)
-    first, second = (equation.reads[k - 1] for k in (pair.left, pair.right))
-    for picture, other in ((first, second), (second, first)):
-        for gradient in (False, True):
-            mapped, kernel = (other, target) if gradient else (target, other)
-            roles = _roles(equation, s.number, picture, mapped, kernel, storage, gradient)
-            if roles is not None:
-                return roles
-    return None
+    found = (
+        _read(s, storage, image, *others)
+        for image, other in ((c.left, c.right), (c.right, c.left))
+        for others in ((0, other), (other, 0))
+    )
+    return next((roles for roles in found if roles is not None), None)
 
 
-def _roles(
-    equation: Equation,
-    coefficient: sympy.Expr,
-    picture: Read,
-    mapped: Read,
-    kernel: Read,
-    storage: Storage,
-    gradient: bool,
-) -> Roles | None:
-    box = equation.extents
-    inside = [{n for n in indices_of(r.at) if n in box} for r in (picture, mapped, kernel)]
-    x, z, w = inside
-    places, taps, outputs, groups = x & z - w, x & w - z, z & w - x, x & z & w
-    at, goal = affine(picture), affine(mapped)
-    if len(at) != 4 or len(goal) != 4 or set(equation.over) != (places if gradient else taps):
+def _read(s: Structure, storage: Storage, image: int, mapped: int, kernel: int) -> Roles | None:
+    """The parts of a product of which these accesses are picture, map and kernel; None where they do not lie so."""
+    x, z, k = accesses = [s.accesses[number] for number in (image, mapped, kernel)]
+    if len(x.axes) != 4 or len(z.axes) != 4 or not all(a.affine and a.distinct for a in accesses):
         return None
-    n, j = goal[-1].plain, goal[-2].plain
-    # (axis of rows, axis of channels) of the picture, and of the map
-    row = next((k for k in (0, 1) if set(at[k].names) & places), None)
-    map_row = next((k for k in (0, 1) if goal[k].plain in places), None)
-    if n is None or j is None or row is None or map_row is None or len(places) != 3 or at[-1].plain != n:
+    w, box = window_of(s, image, mapped, kernel), s.equation.extents
+    row = int(w.order[0] not in "sb")
+    down, along = (_span(w, x.axes[number], number) for number in (row, 2))
+    n, d = (x.axes[number].plain or "" for number in (3, 1 - row))
+    map_row = int(down is None or z.axes[0].plain != down.place)
+    if down is None or along is None or (*w.outputs, *w.groups)[1:]:
         return None
-    i = goal[map_row].plain
-    assert i is not None
-    d, p = at[1 - row].plain, goal[1 - map_row].plain
-    u, v = (next((m for m in at[k].names if m in taps), "") for k in (row, -2))
-    deep = bool(groups)
     expected = (
-        places == {i, j, n},
-        taps == {m for m in ((None if deep else d), u, v) if m},
-        outputs | groups == {m for m in (p,) if m},
-        groups == ({d} if deep else set()),
-        set(at[row].names) == {i, u} - {""},
-        set(at[-2].names) == {j, v} - {""},
-        _is_whole(at[1 - row], d, storage.shapes[picture.tensor][1 - row], box),
-        all(_is_whole(s, s.plain, e, box) for s, e in zip(goal, storage.shapes[mapped.tensor], strict=True)),
-        all(abs(s.coefficient(m)) == 1 for s in affine(kernel) for m in s.names),
-        all(len(s.names) <= 1 for s in affine(kernel)),
-        all(box[m].is_constant for m in (i, j, *outputs, *taps, *groups)),
-        storage.shapes[picture.tensor][-1] == box[n],
-        all(e.is_constant for e in storage.shapes[picture.tensor][:-1]),
-        all(_is_dense(r.tensor, storage) for r in (picture, mapped)),
+        {*w.places, *w.batch} == {down.place, along.place, n},
+        {*w.taps, *w.inputs, *w.groups} == {d, down.tap, along.tap} - {""},
+        tuple(z.axes[number].plain for number in (map_row, 2, 3)) == (down.place, along.place, n),
+        z.covers and x.axes[1 - row].covers and x.axes[3].covers,
+        all(abs(coefficient) == 1 and len(axis.terms) == 1 for axis in k.axes for _, coefficient in axis.terms),
+        all(e.is_constant for m, e in box.items() if m != n),
+        all(e.is_constant for e in (down.offset, along.offset, *(axis.size for axis in x.axes[:-1]))),
+        all(min(span.stride, span.dilation) >= 1 for span in (down, along)),
+        all(_is_dense(access.tensor, storage) for access in (x, z)),
     )
     if not all(expected):
         return None
-    stride, apart = (at[row].coefficient(i), at[-2].coefficient(j)), (at[row].coefficient(u), at[-2].coefficient(v))
-    if min(stride) < 1 or min(apart) < 0:
-        return None
-    names = (i, j, n, p or "", "" if deep else d or "", u, v)
-    apart = (apart[0] or 1, apart[1] or 1)
-    return Roles(equation, coefficient, picture, mapped, kernel, *names, row, map_row, stride, apart, deep, gradient)
+    deep, p = bool(w.groups), "".join((*w.outputs, *w.groups))
+    names = (n, p, "" if deep else d)
+    return Roles(s.equation, s.number, x, z, k, down, along, *names, map_row, deep, w.way == "kernel")
 
 
-def _is_whole(subscript: Affine, name: str | None, size: Affine, box: Mapping[str, Affine]) -> bool:
-    """Whether a subscript runs over a whole axis, or is the only place of it."""
-    return box[name] == size if name else subscript == Affine() and size == ONE
+def _span(w: Window, axis: Axis, number: int) -> Span | None:
+    """How a window moves along an axis of its image; a window of one point, too."""
+    single = [Span(number, n, "", stride, 1, axis.offset, exact=False) for n, stride in axis.terms]
+    moving = [span for span in w.spans if span.axis == number]
+    return moving[0] if moving else single[0] if len(single) == 1 else None
 
 
 def _is_dense(name: str, storage: Storage) -> bool:
@@ -199,12 +169,12 @@ def _is_dense(name: str, storage: Storage) -> bool:
 def _picture(roles: Roles, storage: Storage, low: tuple[int, ...], high: tuple[int, ...]) -> View:
     """The picture in its frame, from the first tap of the first position on, as (row, channel, column, batch)."""
     base = storage.framed_copy(roles.picture.tensor, low, high)
-    at, shape = affine(roles.picture), storage.shapes[base]
-    starts = [at[k].const + low[k] if k in (roles.row, 2) else 0 for k in range(4)]
+    shape, offsets = storage.shapes[base], {span.axis: span.offset.const for span in (roles.down, roles.along)}
+    starts = [offsets[k] + low[k] if k in offsets else 0 for k in range(4)]
     items = tuple(
         Slice(Affine.of(start), 1, size - start) if start else FULL for start, size in zip(starts, shape, strict=True)
     )
-    return _rows_first(base, roles.row, items)
+    return _rows_first(base, roles.down.axis, items)
 
 
 def _rows_first(base: str, row: int, items: tuple[Affine | Slice, ...] = ()) -> View:
@@ -229,7 +199,7 @@ def _whole(view: View, order: tuple[str, ...]) -> View:
 def _packed(roles: Roles, storage: Storage, rows: int) -> View:
     """The kernel as (blocks, d, u, v, rows of p), copied."""
     box = dict(roles.equation.extents)
-    kernel, outer, inner = roles.kernel, roles.p, ""
+    kernel, outer, inner = roles.kernel.read, roles.p, ""
     if roles.p and rows > 1:
         blocks, taken = box[roles.p].const // rows, {*box, *storage.program.sizes}
         outer, inner = "", allocate("row", taken)
@@ -238,7 +208,7 @@ def _packed(roles: Roles, storage: Storage, rows: int) -> View:
             outer = allocate("block", taken)
             box[outer], split = Affine.of(blocks), Affine.of(outer) * rows + inner
         kernel = substitute_read(kernel, {roles.p: split})
-    order = (outer, roles.d, roles.u, roles.v, inner)
+    order = (outer, roles.d, roles.down.tap, roles.along.tap, inner)
     equation = replace(roles.equation, box=tuple(box.items()))
     source = storage.view(kernel, equation)
     name = storage.buffer(f"{kernel.tensor}.packed", [box[n] if n else ONE for n in order])
@@ -256,13 +226,13 @@ def _sizes(roles: Roles) -> Sizes:
         return roles.equation.extents[name].const if name else 1
 
     return Sizes(
-        height=count(roles.i),
-        width=count(roles.j),
+        height=count(roles.down.place),
+        width=count(roles.along.place),
         outputs=count(roles.p),
         inputs=count(roles.d),
-        down=count(roles.u),
-        along=count(roles.v),
-        across=roles.stride[1],
+        down=count(roles.down.tap),
+        along=count(roles.along.tap),
+        across=roles.along.stride,
         deep=roles.deep,
         gradient=roles.gradient,
     )

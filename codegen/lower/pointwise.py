@@ -9,16 +9,17 @@ anew and writes far apart; a row of few channels stays near, and needs no packin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy
 
-from codegen.analysis.access import plain_indices
 from codegen.equation import Equation, Read
 from codegen.ir.edit import without_points
-from codegen.lower.contraction import product_of
+from codegen.lower.contraction import matrix_product
 from codegen.lower.storage import Storage, extents_of
 from codegen.lower.targets import finished, result_of, whole_result
+from codegen.machine.model import Machine
 from codegen.plan import MatMul, Reduce, Step
 from codegen.view import Reshape, Transpose, View
 
@@ -38,54 +39,39 @@ class PointProduct:
 
 
 def point_product(equation: Equation, storage: Storage) -> PointProduct | None:
-    """The parts of a convolution of one point or of its kernel's gradient; None for anything else."""
-    if len(equation.reads) != 2 or not equation.over or equation.guards:
-        return None
-    equation = without_points(equation)
-    found = product_of(equation, storage)
+    """The parts of a convolution of one point or of its kernel's gradient; None for anything else.
+
+    Picture and map are (channel, row, column, batch), at the same places; the third access has their channels alone.
+    """
+    s = storage.reading(without_points(equation))
+    found = matrix_product(s) if s.left.covers else None
     if found is None:
         return None
-    first, second = found.left, found.right
-    target = Read(equation.target, equation.at)
-    for picture, other in ((first, second), (second, first)):
-        for forward, mapped, matrix in ((True, target, other), (False, other, target)):
-            if _agree(equation, storage, picture, mapped):
-                point = PointProduct(equation, found.coefficient, picture, other, forward)
-                return point if _lies(equation, storage, picture, mapped, matrix) else None
-    return None
+    reads = (found.parts.left, found.parts.right)
+    maps = [k for k in dict.fromkeys((*reads, 0)) if s.accesses[k].covers and len(s.accesses[k].plain or ()) == 4]
+    if len(maps) != 2:
+        return None
+    (d, *places), (p, *same) = (s.accesses[k].order for k in maps)
+    matrix = s.accesses[sum(reads) - sum(maps)]
+    if places != same or not (matrix.inside and matrix.distinct) or {*matrix.order} != {d, p} or d == p:
+        return None
+    picture, other = (s.accesses[k].read for k in (maps[0], sum(reads) - maps[0]))
+    point = PointProduct(s.equation, s.number, picture, other, forward=0 in maps)
+    return point if _is_long(s.equation, storage.machine, (d, p), places) else None
 
 
-def _lies(equation: Equation, storage: Storage, picture: Read, mapped: Read, matrix: Read) -> bool:
-    """Whether picture and map are stored as they are read, and the third has the indices of their channels alone."""
-    seen, out = storage.seen(picture, equation), storage.seen(mapped, equation)
-    if seen.ops or out.ops or storage.source(matrix, equation) is None:
-        return False
-    return set(storage.view(matrix, equation).axes) == {seen.axes[0], out.axes[0]}
+def _is_long(equation: Equation, machine: Machine, channels: Sequence[str], places: Sequence[str]) -> bool:
+    """Whether rows are long, and a number of them."""
+    row, *others = extents_of(places, equation.extents)
+    columns, batch = (e.assumed(machine.sizes.small) for e in others)
+    most = max(e.assumed(machine.sizes.small) for e in extents_of(channels, equation.extents))
+    return row.is_constant and columns * batch >= machine.limits.channel * most
 
 
 def pointwise(_: Equation, storage: Storage, found: PointProduct, variant: int = 0) -> list[Step]:
     """The steps of a convolution of one point or of its kernel's gradient."""
     rule = _mixed if found.forward else _gradient
     return rule(found.equation, storage, found.picture, found.other, found.coefficient)
-
-
-def _agree(equation: Equation, storage: Storage, first: Read, second: Read) -> bool:
-    """Whether both are (channel, row, column, batch), at the same places of pictures with long rows."""
-    places = [plain_indices(read.at) for read in (first, second)]
-    box = equation.extents
-    if any(names is None or len(names) != 4 for names in places):
-        return False
-    (d, *positions), (p, *same) = (names or () for names in places)
-    if positions != same or d == p or set(box) != {d, p, *positions}:
-        return False
-    machine = storage.machine
-    sizes = [box[n].assumed(machine.sizes.small) for n in (d, p, *positions[1:])]
-    whole = all(
-        storage.shapes[read.tensor] == extents_of(names or (), box)
-        for read, names in zip((first, second), places, strict=True)
-    )
-    long = sizes[2] * sizes[3] >= machine.limits.channel * max(sizes[:2])
-    return whole and box[positions[0]].is_constant and long
 
 
 def _rows(view: View, equation: Equation, turned: bool = False) -> View:

@@ -8,12 +8,15 @@ columns.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from codegen.affine import Affine
+from codegen.analysis.structure import Structure
+from codegen.analysis.window import Window
 from codegen.equation import Equation
-from codegen.lower.columns import ONE, Pattern, merged
-from codegen.lower.storage import Storage, affine
+from codegen.lower.columns import Pattern, merged
+from codegen.lower.storage import Storage
 from codegen.view import FULL, Slice, Take, View, Windows
 
 
@@ -31,36 +34,23 @@ class Band:
     starts: tuple[int, int]
 
 
-def band_of(equation: Equation, storage: Storage, p: Pattern) -> Band | None:
+def band_of(s: Structure, w: Window) -> Band | None:
     """The geometry of shifted views; None unless the picture is stored (row, channels..., column, batch).
 
     One tap moves along a row, by one column at a time.
     """
-    box = equation.extents
-    if len(p.along) != 1 or p.groups or len(p.places) != 2:
+    image, box = s.accesses[w.image], s.equation.extents
+    *others, last = image.axes
+    lies = re.fullmatch("s[c1]*sb", w.order) is not None and len(w.batch) == 1 and not w.groups
+    if not lies or not all(axis.covers for axis in (*others[1:-1], last)):
         return None
-    (v,), (j, n) = p.along, p.places
-    at, shape = affine(p.picture), storage.shapes[p.picture.tensor]
-    axis = len(at) - 2
-    if axis < 1 or at[-1].plain != n or shape[-1] != box[n]:
+    row, column = w.spans
+    fixed = (row.offset, column.offset, *(box[n] for n in (*w.places, *w.taps)), *(a.size for a in others))
+    if (column.stride, column.dilation) != (1, 1) or not all(e.is_constant for e in fixed):
         return None
-    if at[axis].coefficient(v) != 1 or at[axis].coefficient(j) != 1 or len(at[axis].terms) != 2:
-        return None
-    channels = p.taps[2:]
-    for s, size in zip(at[1:axis], shape[1:axis], strict=True):
-        if not (size == ONE and s in (Affine(), *map(Affine.of, channels))) and (
-            s.plain not in channels or box[s.plain or ""] != size
-        ):
-            return None
-    listed = tuple(s.plain for s in at[1:axis] if s.plain)
-    sizes = (box[p.tap], box[v], box[j], box[p.position], *shape[:-1])
-    if listed != channels or not all(e.is_constant for e in sizes):
-        return None
-    reach = storage.overhang(p.picture, equation)
-    if reach is None:
-        return None
-    low, high = reach
-    return Band(low, high, axis, (at[0].const + low[0], at[axis].const + low[axis]))
+    assert image.overhang is not None, "no size moves a window"
+    low, high = image.overhang
+    return Band(low, high, column.axis, (row.offset.const + low[0], column.offset.const + low[column.axis]))
 
 
 def shifted_factor(

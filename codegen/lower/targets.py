@@ -1,29 +1,13 @@
-"""The left side of a product: its indices in storage order, and where its products go."""
+"""Where the products of an equation go."""
 
 from __future__ import annotations
 
 import sympy
 
-from codegen.equation import Equation, Read, slot
-from codegen.lower.columns import Pattern
-from codegen.lower.storage import Storage, affine, extents_of
+from codegen.equation import Equation, slot
+from codegen.lower.storage import Storage, extents_of
 from codegen.plan import Compute, Step
 from codegen.view import View
-
-
-def target_order(equation: Equation) -> tuple[str, ...]:
-    """The left-hand indices in storage order."""
-    return tuple(
-        n
-        for s in affine(Read(equation.target, equation.at))
-        for n in sorted(s.names, key=lambda n: -s.coefficient(n))
-        if n in equation.extents
-    )
-
-
-def rows_of(equation: Equation, p: Pattern) -> tuple[str, ...]:
-    """The indices of the kernel's output channels."""
-    return tuple(n for n in target_order(equation) if n != p.position and n not in (*p.groups, *p.places, *p.taps))
 
 
 def result_of(equation: Equation, storage: Storage) -> View:

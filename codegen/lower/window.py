@@ -1,4 +1,4 @@
-"""Sums of products over windows: which index plays which part, and how large it is."""
+"""Sums of products over windows, by the rows of an image: which index plays which part, and how large it is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from math import prod
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of
-from codegen.lower.columns import ONE, Pattern
-from codegen.lower.contraction import product_of
+from codegen.analysis.structure import Structure
+from codegen.analysis.window import Window, window_of
+from codegen.equation import Equation
+from codegen.lower.columns import ONE, Pattern, height_of, pattern_of
+from codegen.lower.contraction import matrix_product
 from codegen.lower.shifted import Band, band_of
-from codegen.lower.storage import Storage, affine
-from codegen.lower.targets import rows_of, target_order
+from codegen.lower.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -61,68 +62,40 @@ class WindowProduct:
 
 def window_product(equation: Equation, storage: Storage) -> WindowProduct | None:
     """The parts of a window product; None for anything else."""
-    found = window_pattern(equation, storage)
-    if found is None:
+    s = storage.reading(equation)
+    w = window_by_batch(s)
+    if w is None or w.spans[0].axis or w.spans[0].dilation != 1 or w.spans[0].stride < 1:
         return None
-    p, coefficient = found
-    order, band = target_order(equation), band_of(equation, storage, p)
+    p, order, band = pattern_of(s, w), s.left.order, band_of(s, w)
+    rows = tuple(n for n in order if n in w.outputs)
     compared = not p.groups and len(p.places) == 2 and (not p.forward or order[:1] == (p.position,))
     sizes = storage.machine.sizes.ranked if compared else ()
-    trials = tuple(_sizes(equation, storage, p, band, n) for n in sizes)
-    return WindowProduct(p, coefficient, order, rows_of(equation, p), band, trials)
+    trials = tuple(_sizes(s, p, rows, band, n) for n in sizes)
+    return WindowProduct(p, s.number, order, rows, band, trials)
 
 
-def window_pattern(equation: Equation, storage: Storage) -> tuple[Pattern, sympy.Expr] | None:
-    """The parts of the indices of a window product, and its coefficient; None for anything else."""
-    found = product_of(equation, storage)
-    if found is None:
+def window_by_batch(s: Structure) -> Window | None:
+    """The window of a product, where the last axis of the image is its batch; None for anything else.
+
+    Of the two partners of the image, its map is the one that holds the batch.
+    """
+    w = s.window if s.left.covers and matrix_product(s) is not None else None
+    if w is None or w.kernel is None or w.way == "image" or not s.accesses[w.image].distinct:
         return None
-    for picture, kernel in ((found.left, found.right), (found.right, found.left)):
-        pattern = _pattern(equation, picture, kernel)
-        if pattern is not None:
-            return pattern, found.coefficient
-    return None
+    last = s.accesses[w.image].axes[-1].plain
+    if last in w.inputs:
+        w = window_of(s, w.image, w.kernel, w.map)
+    return w if last in w.batch else None
 
 
-def _pattern(equation: Equation, picture: Read, kernel: Read) -> Pattern | None:
-    rows = picture.at[0] if picture.at else None
-    box = equation.extents
-    if not isinstance(rows, Affine) or not all(isinstance(s, Affine) for s in (*picture.at, *kernel.at)):
-        return None
-    moving = [n for n in rows.names if n in box]
-    inside = set(indices_of(kernel.at))
-    batch = picture.at[-1].plain if isinstance(picture.at[-1], Affine) else None
-    if len(moving) != 2 or batch is None or any((n in equation.over) != (n in inside) for n in (*moving, batch)):
-        return None
-    # The batch tells positions from taps: a convolution sums the taps, its kernel's gradient the positions.
-    forward = batch not in equation.over
-    tap = next((n for n in moving if (n in equation.over) == forward), None)
-    position = next((n for n in moving if n != tap), None)
-    if tap is None or position is None or (position in equation.over) == forward:
-        return None
-    if rows.coefficient(tap) != 1 or rows.coefficient(position) < 1:
-        return None
-    names = tuple(n for n in indices_of(picture.at) if n in box)
-    groups = tuple(n for n in equation.free if n in names and n in inside)
-    taps = tuple(n for n in names if n not in groups and (n in equation.over) == forward)
-    places = tuple(n for n in names if n not in groups and n not in taps)
-    along = tuple(n for n in taps if n != tap and any(len(s.terms) > 1 and s.coefficient(n) for s in affine(picture)))
-    channels = tuple(n for n in taps if n != tap and n not in along)
-    order = tuple(n for s in affine(picture) for n in s.names if n in places and n != position)
-    if any(sum(bool(s.coefficient(n)) for s in affine(picture)) != 1 for n in names):
-        return None
-    stride = rows.coefficient(position)
-    return Pattern(picture, kernel, position, tap, stride, (tap, *along, *channels), along, order, groups, forward)
-
-
-def _sizes(equation: Equation, storage: Storage, p: Pattern, band: Band | None, nominal: int) -> Sizes:
+def _sizes(s: Structure, p: Pattern, rows: tuple[str, ...], band: Band | None, nominal: int) -> Sizes:
     """The sizes in numbers, symbolic ones being `nominal`."""
-    box = equation.extents
+    box = s.equation.extents
 
     def count(*extents: Affine) -> int:
         return prod(extent.assumed(nominal) for extent in extents)
 
-    shape = storage.shapes[p.picture.tensor]
+    shape = s.tensors[p.picture.tensor].shape
     if band is not None:
         shape = tuple(e + lo + hi for e, lo, hi in zip(shape, band.low, band.high, strict=True))
     return Sizes(
@@ -130,11 +103,11 @@ def _sizes(equation: Equation, storage: Storage, p: Pattern, band: Band | None, 
         width=count(box[p.places[0]]),
         batch=count(box[p.places[1]]),
         inputs=count(*(box[n] for n in p.taps if n != p.tap and n not in p.along), ONE),
-        outputs=count(*(box[n] for n in rows_of(equation, p)), ONE),
+        outputs=count(*(box[n] for n in rows), ONE),
         down=count(box[p.tap]),
         across=count(*(box[n] for n in p.along), ONE),
         whole=count(shape[band.axis] if band is not None else box[p.places[0]]),
         picture=count(*shape),
-        rows=count((box[p.position] - 1) * p.stride + box[p.tap]),
+        rows=count(height_of(s.equation, p)),
         forward=p.forward,
     )

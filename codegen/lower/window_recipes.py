@@ -58,13 +58,12 @@ def _stacks(site: Site, w: WindowProduct) -> Iterable[int]:
 
 def _columns(site: Site, w: WindowProduct, block: int) -> tuple[Copied, ...]:
     """The columns; without taps along a row these are the picture itself, in its halo."""
-    columns = copied_columns(site.equation, w.p)
+    columns = copied_columns(site.equation, site.storage, w.p)
     return (columns,) if w.p.along or w.p.groups else (columns, *_halo(site, w, block))
 
 
 def _halo(site: Site, w: WindowProduct, block: int) -> tuple[Copied, ...]:
-    band = w.band
-    reach = (band.low, band.high) if band is not None else site.storage.overhang(w.p.picture, site.equation)
+    reach = w.p.picture.overhang
     return (Halo(w.p.picture.tensor, *reach),) if reach is not None and any((*reach[0], *reach[1])) else ()
 
 
