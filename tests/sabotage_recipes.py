@@ -211,7 +211,7 @@ RECIPES: tuple[Sabotage, ...] = (
     # Pools.
     _row("maximum", "outside", "fill_outside", always(0.0), windows.maxima, array(r"\.wins_")),
     _row("masks", "pooling", "mask", _of_the_first_point, windows.maxima, array(r"\.wins_")),
-    _row("route", "pooling", "_overlaps", always(False), windows.maxima, array(r"\.wins_")),
+    _row("route", "pooling", "_overlap", always(False), windows.maxima, array(r"\.wins_")),
     # Products.
     _row("product", "contraction", "_layout", _exchanged, products.matrices, step(MatMul)),
     _row(

@@ -20,12 +20,15 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
-from codegen.equation import Equation, Program, Read, Subscript, all_reads, slot
+from codegen.analysis.readers import readers
+from codegen.analysis.structure import Structure, structure
+from codegen.analysis.window import Span, Window
+from codegen.equation import Equation, Program, Read, slot
 from codegen.functions import Maximum
 from codegen.ir.names import by_number
 from codegen.lower.outside import fill_outside
 from codegen.lower.scatter import frame_of, tiles
-from codegen.lower.storage import Storage, affine, interior
+from codegen.lower.storage import Storage, affine, extents_of, interior
 from codegen.machine.model import Machine
 from codegen.plan import Compute, Fill, Step
 from codegen.view import Slice, Take, View, aligned, natural
@@ -33,10 +36,9 @@ from codegen.view import Slice, Take, View, aligned, natural
 
 def is_maximum(equation: Equation, storage: Storage) -> bool | None:
     """True for a maximum over one axis of a window, of slices of what it reads; else None."""
-    if equation.reduce != "max" or equation.accumulate or not _is_window(equation, storage.machine):
-        return None
-    lies = not storage.target(equation).ops and storage.is_regular(equation.reads[0], equation)
-    return True if lies else None
+    s = storage.reading(equation)
+    pools = equation.reduce == "max" and not equation.accumulate and _pools(s, storage.machine)
+    return True if pools and s.accesses[1].regular and not storage.target(equation).ops else None
 
 
 def is_masked(equation: Equation, storage: Storage) -> bool | None:
@@ -44,31 +46,23 @@ def is_masked(equation: Equation, storage: Storage) -> bool | None:
     return True if equation.target in storage.masks else None
 
 
-def route(equation: Equation, storage: Storage) -> str | None:
-    """The arg max, stored as masks, by which a gradient is handed down; None for any other equation."""
-    if len(equation.guards) != 1 or not equation.guards[0].reads:
-        return None
-    name = equation.guards[0].reads[0][1].tensor
-    return name if name in storage.masks else None
+def route(equation: Equation, storage: Storage) -> Window | None:
+    """The window in which a gradient is handed down by an arg max that is stored as masks; None for anything else."""
+    w = storage.reading(equation).window
+    return w if w is not None and w.choice is not None and w.choice.tensor in storage.masks else None
 
 
 def masked(program: Program, keep: frozenset[str], machine: Machine) -> dict[str, int]:
     """Every arg max that is stored as masks, and its number of points; those in `keep` are numbers."""
-    readers: dict[str, list[Equation]] = {}
-    for equation in program.equations:
-        for name in {r.tensor for r in all_reads(equation)}:
-            readers.setdefault(name, []).append(equation)
-    return {
-        e.target: e.extents[e.over[0]].const
-        for e in program.equations
-        if e.reduce == "argmax"
-        and _is_window(e, machine)
-        and program.table[e.target].kind == "value"
-        and len(program.defining(e.target)) == 1
-        and e.target not in keep
-        and e.target in readers
-        and all(_is_route(r, e) for r in readers[e.target])
-    }
+
+    def may_be(s: Structure) -> bool:
+        name = s.equation.target
+        inner = program.table[name].kind == "value" and name not in keep and len(program.defining(name)) == 1
+        users = [structure(user, program.table).literal for user in readers(program)[name]]
+        return inner and _pools(s, machine) and bool(users) and all(_routes(user, s) for user in users)
+
+    found = (structure(e, program.table).literal for e in program.equations if e.reduce == "argmax")
+    return {s.equation.target: s.equation.extents[s.equation.over[0]].const for s in found if may_be(s)}
 
 
 def mask(argmax: str, point: int, storage: Storage) -> str:
@@ -80,51 +74,25 @@ def mask(argmax: str, point: int, storage: Storage) -> str:
     return storage.prepared[key]
 
 
-def _is_window(equation: Equation, machine: Machine) -> bool:
+def _pools(s: Structure, machine: Machine) -> bool:
     """The one read is reduced over one index of few points, which shares its subscript with a position."""
-    if len(equation.over) != 1 or equation.body != slot(0) or equation.guards or not equation.reads:
+    w, equation = s.window, s.equation
+    if w is None or w.way != "map" or s.sole is None or equation.guards or s.left.plain is None:
         return False
-    (tap,) = equation.over
-    size = equation.extents[tap]
-    if not size.is_constant or not 2 <= size.const <= machine.limits.pool or plain_indices(equation.at) is None:
-        return False
-    at = equation.reads[0].at
-    if not all(isinstance(s, Affine) for s in at):
-        return False
-    holders = [s for s in at if isinstance(s, Affine) and s.coefficient(tap)]
-    return len(holders) == 1 and len([n for n in holders[0].names if n in equation.extents]) == 2
+    sizes = [equation.extents[n] for n in equation.over]
+    few = all(e.is_constant and 2 <= e.const <= machine.limits.pool for e in sizes)
+    return few and len(sizes) == 1 and equation.over == w.taps and s.sole.distinct
 
 
-def _is_route(equation: Equation, argmax: Equation) -> bool:
+def _routes(s: Structure, argmax: Structure) -> bool:
     """`d_x[.., s*i+u, ..] = sum[| argmax[..] == u](d_y[..])`: every point of the window has a slice of its own."""
-    if len(equation.guards) != 1 or equation.over or equation.body != slot(0):
+    w, box = s.window, s.equation.extents
+    if w is None or w.choice is None or s.sole is None or s.equation.over or len(w.spans) != 1:
         return False
-    (guard,) = equation.guards
-    if guard.op != "==" or len(guard.reads) != 1:
-        return False
-    ((coefficient, read),) = guard.reads
-    names = plain_indices(read.at)
-    tap = (guard.affine * -coefficient).plain
-    if abs(coefficient) != 1 or tap is None or names is None or set(equation.extents) != {tap, *names}:
-        return False
-    sizes = zip((tap, *names), (*argmax.over, *(plain_indices(argmax.at) or ())), strict=True)
-    if any(equation.extents[n] != argmax.extents[m] for n, m in sizes):
-        return False
-    written, given = (indices(at) for at in (equation.at, equation.reads[0].at))
-    holders = [s for s in equation.at if isinstance(s, Affine) and s.coefficient(tap)]
-    return (
-        given is not None
-        and tap not in given
-        and written is not None
-        and sorted(written) == sorted((tap, *names))
-        and len(holders[0].names) == 2
-    )
-
-
-def indices(at: Sequence[Subscript]) -> tuple[str, ...] | None:
-    """The names in affine subscripts; None where one is not affine."""
-    found = tuple(n for s in at if isinstance(s, Affine) for n in s.names)
-    return found if all(isinstance(s, Affine) for s in at) else None
+    names, own = (*w.taps, *(plain_indices(w.choice.at) or ())), (*argmax.equation.over, *argmax.left.order)
+    written = s.left.distinct and {*names} == {*s.left.order} == {*box}
+    same = written and extents_of(names, box) == extents_of(own, argmax.equation.extents)
+    return same and s.equation.guards[0].affine == -Affine.of(names[0])
 
 
 def _points(equation: Equation, storage: Storage, axes: tuple[str, ...]) -> list[View]:
@@ -179,22 +147,23 @@ def argmax_masks(equation: Equation, storage: Storage, found: bool = True, varia
     return steps
 
 
-def handed_down(equation: Equation, storage: Storage, argmax: str, variant: int = 0) -> list[Step]:
+def handed_down(equation: Equation, storage: Storage, found: Window, variant: int = 0) -> list[Step]:
     """The gradient from the last point of the window to the first; each winner takes what is left."""
-    ((_, read),) = equation.guards[0].reads
-    names = plain_indices(read.at)
+    (tap,), chosen = found.taps, found.choice
+    assert chosen is not None
+    names = plain_indices(chosen.at)
     assert names is not None
-    (tap,) = (n for n in equation.extents if n not in names)
     frame, low = frame_of(equation, storage)
     name = equation.target if frame is None else storage.buffer(f"{equation.target}.frame", frame)
     at = tuple(a + lo for a, lo in zip(affine(Read(name, equation.at)), low, strict=True))
     places = natural(name, storage.shapes[name], at, equation.extents, frozenset((tap,)))
     box = tuple((n, equation.extents[n]) for n in places.axes)
     masks = [
-        aligned(View(mask(argmax, k, storage), (), names), places.axes) for k in range(1, equation.extents[tap].const)
+        aligned(View(mask(chosen.tensor, k, storage), (), names), places.axes)
+        for k in range(1, equation.extents[tap].const)
     ]
     fresh = frame is not None or not equation.accumulate
-    adding = not fresh or _overlaps(equation, tap)
+    adding = not fresh or _overlap(found.spans[0], equation)
     steps: list[Step] = [Fill(View(name), 0.0)] if fresh and (adding or not tiles(equation, storage)) else []
     left = aligned(storage.view(equation.reads[0], equation.with_(box=box)), places.axes)
     for k in reversed(range(1, len(masks) + 1)):
@@ -224,9 +193,6 @@ def _spare(stem: str, box: Sequence[tuple[str, Affine]], storage: Storage) -> Vi
     return View(storage.prepared[key], (), tuple(n for n, _ in box))
 
 
-def _overlaps(equation: Equation, tap: str) -> bool:
+def _overlap(span: Span, equation: Equation) -> bool:
     """Whether two points of different windows meet."""
-    holder = next(s for s in equation.at if isinstance(s, Affine) and s.coefficient(tap))
-    (position,) = (n for n in holder.names if n != tap)
-    reach = abs(holder.coefficient(tap)) * (equation.extents[tap].const - 1)
-    return abs(holder.coefficient(position)) <= reach
+    return abs(span.stride) <= abs(span.dilation) * (equation.extents[span.tap].const - 1)

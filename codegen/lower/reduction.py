@@ -40,9 +40,13 @@ def is_log_sum_exp(equation: Equation, storage: Storage) -> bool | None:
 
 
 def by_taps(equation: Equation, storage: Storage) -> tuple[str, ...] | None:
-    """The indices of the window that is reduced tap by tap; None where there is none."""
-    taps = tap_indices(equation, storage.machine.limits.taps)
-    return taps if taps and equation.reduce in ("sum", "max", "argmax") else None
+    """The reduced indices, of few points, where each shares a subscript with another index; None where they do not."""
+    sizes = extents_of(equation.over, equation.extents)
+    few = all(e.is_constant for e in sizes) and prod(e.const for e in sizes) <= storage.machine.limits.taps
+    axes = (axis for access in storage.reading(equation).accesses[1:] for axis in access.axes)
+    shared = {n for axis in axes if axis.form in ("window", "tile") for n in axis.indices}
+    tapped = few and shared >= {*equation.over} and equation.reduce in ("sum", "max", "argmax")
+    return equation.over if equation.over and tapped else None
 
 
 def _with_least(equation: Equation, storage: Storage) -> Equation:
@@ -52,24 +56,6 @@ def _with_least(equation: Equation, storage: Storage) -> Equation:
         return equation
     guards = dict.fromkeys((*equation.guards, *escapes(list(equation.reads), equation, storage)))
     return equation.with_(body=Maximum(equation.body, LEAST), guards=tuple(guards))
-
-
-def tap_indices(equation: Equation, most: int) -> tuple[str, ...]:
-    """The reduced indices when each shares a subscript with another index and their points are at most so many."""
-    shared = {
-        n
-        for read in equation.reads
-        for s in read.at
-        if isinstance(s, Affine) and len([m for m in s.names if m in equation.extents]) > 1
-        for n in s.names
-    }
-    sizes = [equation.extents[n] for n in equation.over]
-    if not sizes or not all(e.is_constant for e in sizes) or not set(equation.over) <= shared:
-        return ()
-    points = 1
-    for e in sizes:
-        points *= e.const
-    return equation.over if points <= most else ()
 
 
 def added_reduction(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
