@@ -145,6 +145,13 @@ def test_what_somebody_else_reads_stays() -> None:
     assert "y.max" not in {e.target for e in network(model).equations}
 
 
+def test_two_pools_of_one_picture_hand_their_gradients_down_in_arrays_of_their_own() -> None:
+    image = sn.Input((1, 5, 6), name="image")
+    maps = sn.Conv2D(2, 1, name="c")(image)
+    both = (sn.Flatten()(sn.MaxPool2D((1, wide), stride=1)(maps)) for wide in (2, 3))
+    compared(sn.Model(image, sn.Concat()(*both), loss=sn.SquaredError()), ties=True)
+
+
 def test_a_maximum_keeps_masks_and_no_positions() -> None:
     generated = compared(picture((1, 4, 4), sn.Conv2D(2, 3, padding=1), sn.MaxPool2D(2)))
     assert "np.int64" not in generated.source

@@ -186,11 +186,12 @@ def handed_down(equation: Equation, storage: Storage, found: Window, variant: in
 
 
 def _spare(stem: str, box: Sequence[tuple[str, Affine]], storage: Storage) -> View:
-    """An array over `box`, one for each stem."""
-    key = ("spare", stem)
+    """An array over `box`, one for each stem and shape."""
+    names, shape = zip(*box, strict=True)
+    key = ("spare", stem, shape)
     if key not in storage.prepared:
-        storage.prepared[key] = storage.buffer(stem, [e for _, e in box])
-    return View(storage.prepared[key], (), tuple(n for n, _ in box))
+        storage.prepared[key] = storage.buffer(stem, shape)
+    return View(storage.prepared[key], (), names)
 
 
 def _overlap(span: Span, equation: Equation) -> bool:
