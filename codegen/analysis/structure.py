@@ -116,6 +116,11 @@ class Structure:
             found += [Factor(base, slots_of(base), frozenset(names))] * times
         return tuple(sorted(found, key=lambda f: (f.read is None, f.slots, str(f.expr))))
 
+    def spread(self, factor: Factor) -> frozenset[str]:
+        """The indices that a factor depends on: those of what it reads, and those that are numbers in it."""
+        held = (n for k in factor.slots for a in [self.accesses[k + 1]] for n in (*a.order, *a.looked))
+        return factor.indices.union(held) & self.equation.extents.keys()
+
     def _depends(self, expr: sympy.Expr) -> bool:
         return bool(slots_of(expr)) or any(s.name in self.equation.extents for s in expr.free_symbols)
 

@@ -37,7 +37,7 @@ from codegen.lower.reduction import (
 )
 from codegen.lower.scatter import is_sliceable, scatter
 from codegen.lower.storage import Storage
-from codegen.lower.sums import runs, sum_of_runs
+from codegen.lower.sums import in_runs, runs
 from codegen.lower.weighted import weighted, weighted_sum
 from codegen.lower.window_recipes import WINDOWS
 from codegen.plan import Step
@@ -119,7 +119,7 @@ GROUPS: tuple[tuple[Recipe[Any], ...], ...] = (
     ),
     (
         _row("bracket", bracketed, one_hot, "`[c == label[n]]` in a sum of terms: the rest, then the labels"),
-        _row("runs", runs, sum_of_runs, "a sum over first and last axes: a product with ones, a short sum"),
+        _row("runs", runs, in_runs, "a sum over first and last axes: a product with ones, a short sum"),
     ),
     (
         _reducing("added reduction", is_added, added_reduction, "one that is added: into an array of its own first"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import sympy
@@ -182,6 +182,11 @@ class Storage:
             for (low, high), size in zip((a.bounds(equation.extents) for a in at), self.shapes[name], strict=True)
         )
         return (name, at) if inside else None
+
+    def found(self, read: Read, equation: Equation) -> Read:
+        """The read of the array in which it finds its values, if it never leaves that; else the read as it is."""
+        inside = self.source(read, equation)
+        return read if inside is None else replace(read, tensor=inside[0], at=inside[1])
 
     def is_regular(self, read: Read, equation: Equation) -> bool:
         """Whether a read can be seen as a view: affine, and outside its box by a fixed distance at most."""

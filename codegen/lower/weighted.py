@@ -17,40 +17,73 @@ from math import prod
 import sympy
 
 from codegen.affine import Affine
-from codegen.equation import Equation, Read, indices_of, slots_of
+from codegen.analysis.structure import Factor, Structure
+from codegen.equation import Equation, Read
 from codegen.evaluate import evaluator
 from codegen.ir.edit import compact
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, extents_of, product, shaped
 from codegen.lower.targets import finished
 from codegen.plan import MatMul, Step
-from codegen.view import Reshape, View, aligned, natural
+from codegen.view import Reshape, View, aligned
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """A summand as coefficient * number * vector * rest; the last two over `order`, where the sum runs over `run`."""
+class _Summand:
+    """number * coefficient * vector * rest, a sum over `run`; vector and rest are over `order`.
 
+    number: without sizes.  reading: of the equation over the arrays in which its reads find their values.
+    """
+
+    reading: Structure
     number: sympy.Expr
     coefficient: sympy.Expr
     vector: Read | None
-    rest: tuple[sympy.Expr, ...]
+    rest: tuple[Factor, ...]
     order: tuple[str, ...]
     run: tuple[str, ...]
 
+    def whole(self, factor: Factor) -> Read | None:
+        """The read that a factor is, where it lies as the sum runs."""
+        known = factor.read is not None and _order(factor, self.reading) == self.order
+        return self.reading.equation.reads[factor.slots[0]] if known else None
 
-def weighted(equation: Equation, storage: Storage) -> _Parts | None:
+
+def weighted(equation: Equation, storage: Storage) -> _Summand | None:
     """The parts of a sum that is a product with a vector; None for anything else."""
     plain = equation.reduce == "sum" and equation.over and not equation.guards and not equation.accumulate
-    floats = all(storage.dtypes[r.tensor] == "float" for r in equation.reads)
-    if not plain or not floats or storage.dtypes[equation.target] != "float":
+    floats = all(storage.dtypes[name] == "float" for name in (equation.target, *(r.tensor for r in equation.reads)))
+    if not plain or not floats:
         return None
-    target = storage.target(equation)
-    return _parts(equation, target.axes, storage) if _contiguous(target) else None
+    s = storage.reading(equation.with_(reads=tuple(storage.found(read, equation) for read in equation.reads)))
+    return _summand(s) if s.covers else None
 
 
-def weighted_sum(equation: Equation, storage: Storage, parts: _Parts, variant: int = 0) -> list[Step]:
+def _summand(s: Structure) -> _Summand | None:
+    equation, factors = s.equation, s.factors
+    orders = [_order(f, s) for f in factors]
+    order = next((o for o in orders if set(o) == equation.extents.keys()), ())
+    run = tuple(n for n in order if n in equation.over)
+    start = order.index(run[0]) if run else 0
+    if not run or order[start : start + len(run)] != run or not all(f.slots for f in factors):
+        return None
+    alone = [k for k, f in enumerate(factors) if f.read is not None and factors.count(f) == 1]
+    vector = next((k for k in alone if orders[k] == run and order in orders[:k] + orders[k + 1 :]), None)
+    own = sympy.Mul.make_args(s.number)
+    number, coefficient = (sympy.Mul(*(f for f in own if bool(f.free_symbols) == sizes)) for sizes in (False, True))
+    rest = tuple(f for k, f in enumerate(factors) if k != vector)
+    read = None if vector is None else equation.reads[factors[vector].slots[0]]
+    return _Summand(s, number, coefficient, read, rest, order, run)
+
+
+def _order(factor: Factor, s: Structure) -> tuple[str, ...]:
+    """The indices of a read that is contiguous, as they lie; of a compound factor, those of such a read in it."""
+    return max((a.order for k in factor.slots if (a := s.accesses[k + 1]).covers), key=len, default=())
+
+
+def weighted_sum(equation: Equation, storage: Storage, parts: _Summand, variant: int = 0) -> list[Step]:
     """The steps of a sum as a product with a vector."""
+    equation = parts.reading.equation
     target = storage.target(equation)
     steps: list[Step] = []
     kept = tuple(n for n in parts.order if n not in parts.run)
@@ -82,59 +115,7 @@ def weighted_sum(equation: Equation, storage: Storage, parts: _Parts, variant: i
     return [*steps, *finished(equation, result, aligned(target, result.axes), scale)]
 
 
-def _parts(equation: Equation, outer: tuple[str, ...], storage: Storage) -> _Parts | None:
-    number, rest = equation.body.as_coeff_Mul()
-    factors = list(sympy.Mul.make_args(rest))
-    own = [f for f in factors if not slots_of(f)]
-    if any(s.name in equation.extents for f in own for s in f.free_symbols):
-        return None
-    factors = [f for f in factors if f not in own]
-    names = {f: _indices(f, equation) for f in factors}
-    everything = {*outer, *equation.over}
-    order = next((o for f in factors if (o := _order(f, equation, storage)) and set(o) == everything), None)
-    if order is None or len(order) != len(everything):
-        return None
-    run = tuple(n for n in order if n in equation.over)
-    start = order.index(run[0])
-    if order[start : start + len(run)] != run:
-        return None
-    vectors = [f for f in factors if f.is_Symbol and names[f] == set(run) and _order(f, equation, storage) == run]
-    others = [f for f in factors if not vectors or f != vectors[0]]
-    used = any(_order(f, equation, storage) == order for f in others)
-    vector = equation.reads[slots_of(vectors[0])[0]] if vectors and used else None
-    kept = tuple(f for f in factors if vector is None or f != vectors[0])
-    numeric = sympy.Mul(*(f for f in own if not f.free_symbols))
-    return _Parts(number * numeric, sympy.Mul(*(f for f in own if f.free_symbols)), vector, kept, order, run)
-
-
-def _indices(factor: sympy.Expr, equation: Equation) -> set[str]:
-    return {n for k in slots_of(factor) for n in indices_of(equation.reads[k].at) if n in equation.extents} | {
-        s.name for s in factor.free_symbols if s.name in equation.extents
-    }
-
-
-def _order(factor: sympy.Expr, equation: Equation, storage: Storage) -> tuple[str, ...] | None:
-    """The indices of a read that is contiguous, as they lie; of a compound factor, those of such a read in it."""
-    found = [o for k in slots_of(factor) if (o := _read_order(equation.reads[k], equation, storage)) is not None]
-    return max(found, key=len, default=None)
-
-
-def _read_order(read: Read, equation: Equation, storage: Storage) -> tuple[str, ...] | None:
-    view = _view(read, equation, storage)
-    return view.axes if view is not None and _contiguous(view) else None
-
-
-def _view(read: Read, equation: Equation, storage: Storage) -> View | None:
-    if not all(isinstance(s, Affine) for s in read.at) or (inside := storage.source(read, equation)) is None:
-        return None
-    return natural(inside[0], storage.shapes[inside[0]], inside[1], equation.extents)
-
-
-def _contiguous(view: View) -> bool:
-    return all(isinstance(op, Reshape) for op in view.ops)
-
-
-def _row_factors(parts: _Parts, equation: Equation, storage: Storage) -> tuple[View, View] | None:
+def _row_factors(parts: _Summand, equation: Equation, storage: Storage) -> tuple[View, View] | None:
     """Two factors to be multiplied row by row, where the sum runs over long rows and nothing else is to be done."""
     least, last = storage.machine.limits.row, parts.order[-len(parts.run) :] == parts.run
     long = (
@@ -143,42 +124,34 @@ def _row_factors(parts: _Parts, equation: Equation, storage: Storage) -> tuple[V
     )
     if not last or not long or parts.vector is not None or len(parts.order) == len(parts.run):
         return None
-    reads = [equation.reads[slots_of(f)[0]] for f in parts.rest if f.is_Symbol]
-    if len(parts.rest) == 1 and parts.rest[0].is_Pow and parts.rest[0].exp == 2 and parts.rest[0].base.is_Symbol:
-        reads = [equation.reads[slots_of(parts.rest[0])[0]]] * 2
-    elif len(reads) != len(parts.rest):
+    reads = [read for f in parts.rest if (read := parts.whole(f)) is not None]
+    if len(parts.rest) != 2 or len(reads) != 2:
         return None
-    views = [_view(r, equation, storage) for r in reads]
-    if len(views) != 2 or not all(v is not None and v.axes == parts.order and _contiguous(v) for v in views):
-        return None
-    return views[0], views[1]  # type: ignore[return-value]
+    return storage.seen(reads[0], equation), storage.seen(reads[1], equation)
 
 
-def _points(parts: _Parts, equation: Equation, size: int) -> int:
+def _points(parts: _Summand, equation: Equation, size: int) -> int:
     extents = (equation.extents[n] for n in parts.run)
     return prod(e.const if e.is_constant else size for e in extents)
 
 
-def _values(parts: _Parts, equation: Equation, storage: Storage, steps: list[Step]) -> View:
+def _values(parts: _Summand, equation: Equation, storage: Storage, steps: list[Step]) -> View:
     """What the vector multiplies: a tensor as it is, or the product of the other factors."""
-    if len(parts.rest) == 1 and parts.rest[0].is_Symbol:
-        view = _view(equation.reads[slots_of(parts.rest[0])[0]], equation, storage)
-        if view is not None and view.axes == parts.order and _contiguous(view):
-            return view
+    alone = parts.whole(parts.rest[0]) if len(parts.rest) == 1 else None
+    if alone is not None:
+        return storage.seen(alone, equation)
     name = storage.buffer(f"{equation.target}.terms", extents_of(parts.order, equation.extents))
     terms = View(name, (), parts.order)
-    body = sympy.Mul(*parts.rest)
+    body = sympy.Mul(*(factor.expr for factor in parts.rest))
     inner = compact(equation.with_(body=body, over=(), accumulate=False, target=name))
     steps.append(kernel(inner, storage, terms, parts.order))
     return terms
 
 
-def _vector(parts: _Parts, equation: Equation, storage: Storage, constant: sympy.Expr) -> View:
+def _vector(parts: _Summand, equation: Equation, storage: Storage, constant: sympy.Expr) -> View:
     """The factor that only the reduced indices have, or a vector of a number."""
     if parts.vector is not None:
-        view = _view(parts.vector, equation, storage)
-        assert view is not None
-        return view
+        return storage.seen(parts.vector, equation)
     shape = extents_of(parts.run, equation.extents)
     key = ("vector", shape, constant)
     if key not in storage.prepared:
