@@ -94,8 +94,8 @@ class Value:
     """All tensors of a formula for arrays by name.
 
     kink: whether a branch was decided, or a maximum found, among values that are equal or nearly so.
-    infinite: whether a factor of a product was infinite, so that the chain rule has 0 times infinity where the other
-    factors have no slope.
+    infinite: whether a factor of a product, or the base of a power, was infinite, so that the chain rule has 0 times
+    infinity where the other factors, or what follows, have no slope.
     """
 
     def __init__(self, case: Formula, arrays: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
@@ -222,7 +222,9 @@ class Value:
                 return total
             case Power():
                 exponent = node.exponent if isinstance(node.exponent, int) else self.of(node.exponent)
-                return self.of(node.base) ** exponent
+                base = self.of(node.base)
+                self.infinite |= bool(np.isinf(base.real).any())
+                return base**exponent
             case Call():
                 return self.call(node)
             case Modulo():
