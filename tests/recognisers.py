@@ -9,10 +9,16 @@ GONE = {
     "codegen/lower/bands.py": "_pattern",
     "codegen/lower/contraction.py": "writes_whole two_factors is_product _roles",
     "codegen/lower/direct.py": "_roles",
+    "codegen/lower/elementwise.py": "_is_outside alias_of",
     "codegen/lower/factors.py": "_factors",
+    "codegen/lower/lookup.py": "_row_of fetched _bracket",
     "codegen/lower/pointwise.py": "_agree",
     "codegen/lower/pooling.py": "indices _is_window _overlaps _is_route",
+    "codegen/lower/recipes.py": "_within",
+    "codegen/lower/recurrence.py": "_Slices",
     "codegen/lower/reduction.py": "tap_indices",
+    "codegen/lower/scatter.py": "tiles _loop_indices _overlapped _tap_first",
+    "codegen/lower/storage.py": "overhang is_regular _shifted",
     "codegen/lower/sums.py": "sum_of_runs",
     "codegen/lower/weighted.py": "_parts",
     "codegen/lower/window.py": "_pattern",
@@ -50,13 +56,3 @@ GONE = {
     "symnet/export/onnx/windows.py": "_plain _only _names _pads _along _groups _convolution _transposed _pool",
 }
 """Replaced, and not to come back."""
-
-TO_GO = {
-    "codegen/lower/elementwise.py": "_is_outside alias_of",
-    "codegen/lower/lookup.py": "_row_of fetched _bracket",
-    "codegen/lower/recipes.py": "_within",
-    "codegen/lower/recurrence.py": "_Slices",
-    "codegen/lower/scatter.py": "tiles _loop_indices _overlapped _tap_first",
-    "codegen/lower/storage.py": "overhang is_regular _shifted",
-}
-"""Still there; a name leaves this list for the other one with the function."""

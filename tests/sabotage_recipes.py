@@ -56,7 +56,7 @@ def _a_factor_lost(right: Any) -> Any:
 
 def _the_first_table(right: Any) -> Any:
     """Tables one below the other taken for one."""
-    return lambda read, *more: right(read, *more) and 0
+    return lambda read, *more: (found := right(read, *more)) and replace(found, axis=0)
 
 
 def _assigned(right: Any) -> Any:
@@ -253,7 +253,7 @@ RECIPES: tuple[Sabotage, ...] = (
         array("parts"),
     ),
     # Subscripts that depend on data.
-    _row("rows", "lookup", "_row_of", _the_first_table, lookups.rows_of_tables, step(Gather)),
+    _row("rows", "lookup", "_rows", _the_first_table, lookups.rows_of_tables, step(Gather)),
     _row("gathered", "lookup", "escapes", always(()), lookups.gathered, step(Gather)),
     _row("bracket", "lookup", "slots_of", always(()), lookups.brackets, step(ScatterAdd)),
     _row("scatter", "lookup", "_flat_position", _at_the_first_point, lookups.overlapping, step(ScatterAdd)),
@@ -275,12 +275,12 @@ RECIPES: tuple[Sabotage, ...] = (
     _row(
         "view",
         "elementwise",
-        "alias_of",
+        "reshaped",
         _always_a_view,
         reductions.copies,
         lambda p: not all(b.steps for b in p.blocks),
     ),
-    _row("slices", "scatter", "_loop_indices", always([]), reductions.left_sides, lambda plan: True),
+    _row("slices", "scatter", "_loops", always([]), reductions.left_sides, lambda plan: True),
     _row(
         *("recurrence", "storage", "_steps"),
         lambda right: lambda frame, start, steps: right(frame, 0, steps),

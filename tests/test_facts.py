@@ -93,7 +93,7 @@ def test_a_loop_over_later_steps() -> None:
 def test_the_equations_of_one_step() -> None:
     (loop,) = loops(rnn())
     names = {("h", -1): "h.before", ("h", 0): "h.now", ("z", 0): "z.now"}
-    steps = [loop.at_step(e, lambda tensor, axis, distance: names.get((tensor, distance))) for e in loop.equations]
+    steps = [loop.at_step(e, lambda tensor, axis, away: names.get((tensor, away.const))) for e in loop.equations]
     assert list(map(show, steps)) == [
         "z.now[n,j] += sum[i](U[j,i]*h.before[n,i])",
         "h.now[n,j] = tanh(z.now[n,j])",
@@ -101,10 +101,18 @@ def test_the_equations_of_one_step() -> None:
     assert all("t" not in e.extents for e in steps)
 
 
+def test_what_is_read_within_guards_and_subscripts_is_read_at_the_step() -> None:
+    tensors = given({"E": (9, 3), "k": ("N", "T"), "W": (3,)})
+    program = made("h[n,t] = sum[i | k[n,t] >= t](W[i]*E[k[n,t],i]*h[n,t-1])", tensors, h=("N", "T"))
+    (loop,) = loops(program)
+    step = loop.at_step(loop.equations[0], lambda tensor, axis, away: f"{tensor}.{away}")
+    assert show(step) == "h.0[n] = sum[i | t <= k.0[n]](W[i]*E[k.0[n],i]*h.-1[n])"
+
+
 def test_what_no_slice_of_a_step_is_stays_as_it_is() -> None:
     program = made("h[n,t] = h[n,t-1]*p[t,t]*x[n,t]", given({"p": ("T", "T"), "x": ("N", "T")}), h=("N", "T"))
     (loop,) = loops(program)
-    step = loop.at_step(loop.equations[0], lambda tensor, axis, distance: f"{tensor}.now")
+    step = loop.at_step(loop.equations[0], lambda tensor, axis, away: f"{tensor}.now")
     assert {r.tensor: len(r.at) for r in step.reads} == {"h.now": 1, "p": 2, "x.now": 1}
 
 

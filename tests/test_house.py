@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recognisers import GONE, TO_GO
+from recognisers import GONE
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted([*ROOT.glob("codegen/**/*.py"), *ROOT.glob("symnet/**/*.py")])
@@ -221,13 +221,10 @@ def defined(path: Path) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
-@pytest.mark.parametrize("path", [*GONE, *(path for path in TO_GO if path not in GONE)])
+@pytest.mark.parametrize("path", GONE)
 def test_equations_are_read_in_one_place(path: str) -> None:
-    names = defined(ROOT / path)
-    back = names & set(GONE.get(path, "").split())
+    back = defined(ROOT / path) & set(GONE[path].split())
     assert not back, f"{path} recognises by itself again what codegen/analysis reads: {sorted(back)}"
-    done = set(TO_GO.get(path, "").split()) - names
-    assert not done, f"no longer in {path}: move {sorted(done)} from TO_GO to GONE in tests/recognisers.py"
 
 
 def test_script_and_packages_exist() -> None:

@@ -66,6 +66,16 @@ def test_how_far_a_subscript_reaches() -> None:
     assert s.accesses[2].regular and not s.accesses[2].inside and s.accesses[1].covers
 
 
+@pytest.mark.parametrize(("times", "start", "outside"), [(1, 7, False), (1, 8, True), (-1, -1, True), (-1, 7, False)])
+def test_a_read_beyond_its_tensor(times: int, start: int, outside: bool) -> None:
+    assert axis(Affine.of("i") * times + start, Affine.of(8), {"i": Affine.of(8)}).outside == outside
+
+
+def test_the_only_place_of_an_axis_is_all_of_it() -> None:
+    assert reading("y[n,0] = x[n]", y=("N", 1), x=("N",)).left.covers
+    assert not reading("y[n,0] = x[n]", y=("N", 2), x=("N",)).left.covers
+
+
 def test_a_tile_counts_through_its_axis() -> None:
     s = reading("y[n,(c,k)] = x[n,c,k]", y=("N", 12), x=("N", 4, 3))
     assert [a.form for a in s.left.axes] == ["whole", "tile"] and s.left.covers and s.left.order == ("n", "c", "k")
@@ -110,6 +120,13 @@ def test_what_is_no_row_at_a_token(text: str) -> None:
 def test_a_row_of_one_number_is_a_row() -> None:
     row = reading("y[n,c] = E[k[n],c]", y=("N", 1), E=(9, 1), k=("N",)).lookup
     assert row is not None and row.rest == ("c",)
+
+
+def test_an_index_that_is_compared_with_a_label() -> None:
+    (found,) = reading("d[n,c] = x[n,c] - [c = k[n]]", d=("N", 4), x=("N", 4), k=("N",)).one_hots
+    assert (found.index, found.label.tensor) == ("c", "k")
+    assert not reading("d[n,c] = x[n,c]*[c = n]", d=(4, 4), x=(4, 4)).one_hots
+    assert not reading("d[n,c] = x[n,c]*[c = k[c]]", d=("N", 4), x=("N", 4), k=(4,)).one_hots
 
 
 def test_indices_of_one_point_are_read_as_points() -> None:

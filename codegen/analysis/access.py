@@ -37,7 +37,7 @@ class Axis:
     size: of the tensor's axis.  terms: indices with their coefficients, the largest first.
     offset: what else is added: a number, sizes, the index of a loop around the equation.
     low, high: how far the subscript reaches below 0 and beyond the end; None where that depends on a size, and
-    for what is no affine expression.  subscript: as it stands in the equation.
+    for what is no affine expression.  outside: it never meets the axis.  subscript: as it stands in the equation.
     """
 
     size: Affine
@@ -46,6 +46,7 @@ class Axis:
     offset: Affine
     low: int | None
     high: int | None
+    outside: bool
     subscript: Subscript
 
     @property
@@ -57,6 +58,11 @@ class Axis:
     def affine(self) -> bool:
         """Whether the subscript is an affine expression: neither a lookup nor a quotient."""
         return self.form not in ("lookup", "quotient")
+
+    @property
+    def inside(self) -> bool:
+        """Whether the subscript never leaves the axis, whatever the sizes are; a lookup counts as inside."""
+        return self.form == "lookup" or (self.low == 0 and self.high == 0)
 
     @property
     def plain(self) -> str | None:
@@ -125,7 +131,12 @@ class Access:
     @cached_property
     def inside(self) -> bool:
         """Whether no affine subscript leaves its axis, whatever the sizes are; a lookup counts as inside."""
-        return all(axis.form == "lookup" or (axis.low == 0 and axis.high == 0) for axis in self.axes)
+        return all(axis.inside for axis in self.axes)
+
+    @property
+    def outside(self) -> bool:
+        """Whether every point lies beyond the tensor."""
+        return any(axis.outside for axis in self.axes)
 
     @cached_property
     def overhang(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -155,14 +166,24 @@ def access(read: Read, tensors: Mapping[str, Tensor], equation: Equation) -> Acc
 def axis(subscript: Subscript, size: Affine, extents: Extents) -> Axis:
     """What a subscript does on an axis of this size."""
     if isinstance(subscript, Read):
-        return Axis(size, "lookup", (), Affine(), None, None, subscript)
+        return Axis(size, "lookup", (), Affine(), None, None, False, subscript)
     inner = subscript.numerator if isinstance(subscript, Quotient) else subscript
     terms = tuple(sorted((t for t in inner.terms if t[0] in extents), key=lambda t: (-abs(t[1]), t[0])))
     offset = inner.without(*extents)
     if isinstance(subscript, Quotient):
-        return Axis(size, "quotient", terms, offset, None, None, subscript)
-    low, high = reach(subscript, size, extents) or (None, None)
-    return Axis(size, _form(subscript, size, terms, extents), terms, offset, low, high, subscript)
+        return Axis(size, "quotient", terms, offset, None, None, False, subscript)
+    form = _form(subscript, size, terms, extents)
+    first, last = subscript.bounds(extents)
+    low, high = _width(-first), _width(last - size + 1)
+    if low is None or high is None:
+        low = high = None
+    outside = (-last - 1).is_nonnegative() or (first - size).is_nonnegative()
+    return Axis(size, form, terms, offset, low, high, outside, subscript)
+
+
+def _width(bound: Affine) -> int | None:
+    """A distance beyond an axis, 0 where it is none; None where that depends on a size."""
+    return max(0, bound.const) if bound.is_constant else 0 if (-bound).is_nonnegative() else None
 
 
 def _form(subscript: Affine, size: Affine, terms: tuple[tuple[str, int], ...], extents: Extents) -> Form:
@@ -171,13 +192,3 @@ def _form(subscript: Affine, size: Affine, terms: tuple[tuple[str, int], ...], e
     if len(terms) == 1:
         return "whole" if subscript.plain and extents[terms[0][0]] == size else "slice"
     return "window" if split_order(subscript, size, extents) is None else "tile"
-
-
-def reach(subscript: Affine, size: Affine, extents: Extents) -> tuple[int, int] | None:
-    """How far a subscript reaches below 0 and beyond the end of an axis; None where that depends on a size."""
-    low, high = subscript.bounds(extents)
-    over = high - (size - 1)
-    for bound in (-low, over):
-        if not (-bound).is_nonnegative() and not bound.is_constant:
-            return None
-    return (max(0, -low.const) if low.is_constant else 0, max(0, over.const) if over.is_constant else 0)

@@ -20,10 +20,11 @@ from codegen.analysis.facts import fact
 from codegen.dependence import components, sources
 from codegen.equation import Equation, Program, Read, Subscript, all_reads
 from codegen.errors import FormulaError
+from codegen.ir.edit import map_all_reads, map_read
 from codegen.notation import show
 
-Step = Callable[[str, int, int], str | None]
-"""What one step of a tensor is called: (tensor, axis of the steps, distance); None: it is read as it is."""
+Step = Callable[[str, int, Affine], str | None]
+"""What one step of a tensor is called: (tensor, axis of the steps, how much later); None: it is read as it is."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +53,21 @@ class Recurrence:
         return found
 
     def at_step(self, equation: Equation, called: Step) -> Equation:
-        """One of the equations at one step: what its body reads at its step, or at one beside it, has no such axis."""
-        index, axis = self.index(equation), self.axes[equation.target]
+        """One of the equations at one step: what is met there, or a distance away, has no axis of the steps."""
+        index = self.index(equation)
 
         def slice_of(read: Read) -> Read:
-            holding = [k for k, s in enumerate(read.at) if isinstance(s, Affine) and index in s.names]
-            away = distance(read.at[holding[0]], index) if len(holding) == 1 else None
-            name = called(read.tensor, holding[0], away) if away is not None else None
-            return read if name is None else replace(read, tensor=name, at=_without(read.at, holding[0]))
+            holding = [(k, s) for k, s in enumerate(read.at) if isinstance(s, Affine) and index in s.names]
+            if len(holding) != 1 or any(n in equation.extents for n in holding[0][1].without(index).names):
+                return read
+            ((axis, subscript),) = holding
+            name = called(read.tensor, axis, subscript - Affine.of(index))
+            return read if name is None else replace(read, tensor=name, at=(*read.at[:axis], *read.at[axis + 1 :]))
 
-        return equation.with_(
-            target=called(equation.target, axis, 0) or equation.target,
-            at=_without(equation.at, axis),
-            box=tuple((n, e) for n, e in equation.box if n != index),
-            reads=tuple(map(slice_of, equation.reads)),
-        )
+        left = map_read(Read(equation.target, equation.at), slice_of)
+        stepped = map_all_reads(equation, slice_of)
+        box = tuple((n, e) for n, e in equation.box if n != index)
+        return stepped.with_(target=left.tensor, at=left.at, box=box)
 
 
 @fact
@@ -93,10 +94,6 @@ def reaches(program: Program, axes: Mapping[str, int]) -> Mapping[str, tuple[int
 def distance(subscript: Subscript, index: str) -> int | None:
     """d, when the subscript is index + d."""
     return subscript.const if isinstance(subscript, Affine) and subscript.terms == ((index, 1),) else None
-
-
-def _without(at: tuple[Subscript, ...], axis: int) -> tuple[Subscript, ...]:
-    return (*at[:axis], *at[axis + 1 :])
 
 
 def _loop(cycle: frozenset[str], program: Program) -> Recurrence:

@@ -22,7 +22,7 @@ import sympy
 from codegen.affine import Affine
 from codegen.analysis.access import Access, access, plain_indices
 from codegen.analysis.contraction import Contraction, contraction
-from codegen.analysis.lookups import Row, row
+from codegen.analysis.lookups import OneHot, Row, one_hots, row
 from codegen.analysis.window import Window, window
 from codegen.equation import Equation, Read, Tensor, all_reads, index_symbol, indices_of, slots_of
 from codegen.ir.edit import points, without_points
@@ -173,6 +173,11 @@ class Structure:
         """The row at a token that the left side is, as it stands: values are added at the tokens, under no guard."""
         plain = self.stated.reduce == "sum" and not self.stated.guards
         return row(self.literal.left) if plain else None
+
+    @cached_property
+    def one_hots(self) -> tuple[OneHot, ...]:
+        """The brackets of the body, `[c == label[n]]`."""
+        return one_hots(self.equation)
 
     @cached_property
     def contraction(self) -> Contraction | None:

@@ -15,7 +15,7 @@ from codegen.analysis.loops import Recurrence, reaches
 from codegen.analysis.parts import in_parts
 from codegen.equation import Equation, Program
 from codegen.lower.choose import VIEW, Choices, built, choose, decided, halos
-from codegen.lower.elementwise import alias_of
+from codegen.lower.elementwise import reshaped
 from codegen.lower.frames import torn
 from codegen.lower.pooling import mask, masked
 from codegen.lower.recipe import Site
@@ -127,7 +127,7 @@ class Lowering:
         place = self._places[id(item)]
         equation = self.legal.equations[place]
         if choices[place].recipe == VIEW:
-            view = alias_of(equation, storage)
+            view = reshaped(equation, storage)
             assert view is not None, "it was a view when it was chosen"
             storage.setup.append(Alias(item.target, view))
             return Block(item, ())

@@ -15,7 +15,7 @@ from typing import Any
 
 from codegen.equation import Program
 from codegen.lower.copies import Halo
-from codegen.lower.elementwise import alias_of
+from codegen.lower.elementwise import reshaped
 from codegen.lower.recipe import Choice, Recipe, Site
 from codegen.lower.recipes import GROUPS, RECIPES
 from codegen.lower.storage import Storage
@@ -37,7 +37,7 @@ def choose(legal: Program, order: Iterable[int], storage: Storage) -> dict[int, 
     chosen: dict[int, Choice] = {}
     for place in order:
         equation = legal.equations[place]
-        view = alias_of(equation, storage) is not None
+        view = reshaped(equation, storage) is not None
         choice = chosen[place] = Choice(VIEW) if view else decided(Site(equation, storage))[1]
         storage.haloless -= {equation.target} if view else {c.tensor for c in choice.copies if isinstance(c, Halo)}
         storage.prepared |= {copied: copied.tensor for copied in choice.copies}

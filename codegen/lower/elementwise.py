@@ -14,8 +14,7 @@ from itertools import pairwise
 import sympy
 
 from codegen.affine import Affine
-from codegen.analysis.access import plain_indices
-from codegen.equation import Equation, Read, slot, slots_of
+from codegen.equation import Equation, slot, slots_of
 from codegen.ir.edit import compact, substitute
 from codegen.lower.outside import fill_outside, guarded
 from codegen.lower.storage import Storage
@@ -27,11 +26,8 @@ ZERO = sympy.Integer(0)
 
 def elementwise(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
     """The steps of an equation whose left side has distinct plain indices."""
-    names = plain_indices(equation.at)
-    assert names is not None
-    shape = storage.shapes[equation.target]
     steps: list[Step] = []
-    whole = all(equation.extents[n] == size for n, size in zip(names, shape, strict=True))
+    whole = storage.reading(equation).covers
     if not whole and not equation.accumulate:
         steps.append(Fill(View(equation.target), 0.0))
     pieces = [_settled(piece, storage) for piece in _pieces(equation, storage)]
@@ -72,25 +68,17 @@ def values(
     return body, tuple(aligned(view, axes) for view in views)
 
 
-def alias_of(equation: Equation, storage: Storage) -> View | None:
+def reshaped(equation: Equation, storage: Storage) -> View | None:
     """The view that the target is, when the equation only renames or reshapes a tensor in storage order."""
-    if equation.body != slot(0) or equation.over or equation.guards or equation.accumulate:
+    s = storage.reading(equation)
+    copied, target = s.copy, storage.program.table[equation.target]
+    if copied is None or equation.accumulate or len(storage.program.defining(target.name)) > 1:
         return None
-    if len(storage.program.defining(equation.target)) > 1 or storage.program.table[equation.target].kind != "value":
+    source = storage.program.table[copied.tensor]
+    alike = source.kind == target.kind == "value" and source.dtype == target.dtype
+    if not alike or not copied.covers or copied.order != s.left.order:
         return None
-    source = equation.reads[0]
-    if not all(isinstance(s, Affine) for s in (*source.at, *equation.at)):
-        return None
-    if storage.program.table[source.tensor].dtype != storage.program.table[equation.target].dtype:
-        return None
-    if storage.program.table[source.tensor].kind != "value":
-        return None
-    shape = storage.shapes[equation.target]
-    read, written = storage.seen(source, equation), storage.target(equation)
-    reshapes = all(isinstance(op, Reshape) for op in (*read.ops, *written.ops))
-    if not reshapes or read.axes != written.axes:
-        return None
-    return View(source.tensor).then(Reshape(tuple((size,) for size in shape)), axes=())
+    return View(source.name).then(Reshape(tuple((size,) for size in target.shape)), axes=())
 
 
 def _pieces(equation: Equation, storage: Storage) -> Iterator[Equation]:
@@ -127,7 +115,8 @@ def _settled(equation: Equation, storage: Storage) -> Equation | None:
 
     None where arrays would make something else of their zeros: 0/0 is not 0 there, and log(0) is -inf.
     """
-    outside = {slot(k): k for k in slots_of(equation.body) if _is_outside(equation.reads[k], equation, storage)}
+    reads = storage.reading(equation).accesses[1:]
+    outside = {slot(k): k for k in slots_of(equation.body) if reads[k].outside}
     body = equation.body.xreplace(dict.fromkeys(outside, ZERO))
     ranges = [(g, g.affine.bounds(equation.extents)) for g in equation.guards if g.op == ">=" and not g.reads]
     if any(equation.reads[k].strong for k in outside.values()) or any(
@@ -154,12 +143,3 @@ def _is_exact(body: sympy.Expr, settled: sympy.Expr, outside: set[sympy.Symbol])
             if not product.is_polynomial(*slots):
                 return False
     return True
-
-
-def _is_outside(read: Read, equation: Equation, storage: Storage) -> bool:
-    for subscript, size in zip(read.at, storage.shapes[read.tensor], strict=True):
-        if isinstance(subscript, Affine):
-            low, high = subscript.bounds(equation.extents)
-            if (-high - 1).is_nonnegative() or (low - size).is_nonnegative():
-                return True
-    return False

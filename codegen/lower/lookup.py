@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import sympy
 
 from codegen.affine import Affine
-from codegen.analysis.access import plain_indices
+from codegen.analysis.lookups import OneHot, Row, row
 from codegen.equation import (
     Equation,
     Quotient,
@@ -37,7 +37,7 @@ from codegen.view import Reshape, View
 def irregular(equation: Equation, storage: Storage) -> bool | None:
     """True where a read is no view of its tensor; else None."""
     reads = (*equation.reads, *(read for guard in equation.guards for _, read in guard.reads))
-    return None if all(storage.is_regular(read, equation) for read in reads) else True
+    return None if all(storage.access(read, equation).regular for read in reads) else True
 
 
 def from_gathered(equation: Equation, storage: Storage, found: bool, variant: int = 0) -> list[Step]:
@@ -49,25 +49,24 @@ def gathered(equation: Equation, storage: Storage) -> Equation:
     """The equation with every read that is no view of its tensor replaced by a read of its gathered values."""
 
     def regular(read: Read) -> Read:
-        return read if storage.is_regular(read, equation) else _gathered(read, equation, storage)
+        return read if storage.access(read, equation).regular else _gathered(read, equation, storage)
 
     return map_reads(equation, regular)
 
 
 def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
     """A read of a new array with the values of `read`, 0 where it is outside its box."""
-    token = _row_of(read, equation, storage)
+    rows = _rows(read, equation, storage)
+    inner = rows.inner if rows is not None else ()
     # The values lie as the left side has its indices, but a row stays a row.
     order = [n for n in dict.fromkeys((*indices_of(equation.at), *equation.extents)) if n in indices_of(read.at)]
-    order = [n for n in order if n in equation.extents]
-    row = [s.plain for s in read.at[token + 1 :] if isinstance(s, Affine) and s.plain] if token is not None else []
-    names = (*(n for n in order if n not in row), *row)
+    names = (*(n for n in order if n in equation.extents and n not in inner), *inner)
     key = ("gathered", read, names, extents_of(names, equation.extents))
     plain = tuple(map(Affine.of, names))
     if key not in storage.prepared:
         stem = "_".join((read.tensor, "at", *(r.tensor for r in reads_of(read.at))))
         out = storage.buffer(stem, extents_of(names, equation.extents), storage.dtypes[read.tensor])
-        storage.prelude.append(_fetch(read, View(out), names, token, equation, storage))
+        storage.prelude.append(_fetch(read, View(out), names, rows, equation, storage))
         guards = escapes([read], equation, storage)
         if guards:
             box = tuple((n, equation.extents[n]) for n in names)
@@ -78,74 +77,50 @@ def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
 
 
 def _fetch(
-    read: Read, out: View, names: tuple[str, ...], axis: int | None, equation: Equation, storage: Storage
+    read: Read, out: View, names: tuple[str, ...], rows: Row | None, equation: Equation, storage: Storage
 ) -> Gather:
-    if axis is None:
+    if rows is None:
         return Gather(out, View(read.tensor), View(positions(read.tensor, read.at, names, equation, storage)))
-    own = names[: len(names) - len(read.at) + axis + 1]
-    token = read.at[axis]
-    assert isinstance(token, Read)
-    shape = storage.shapes[read.tensor]
-    plain = tuple(s.plain for s in token.at if isinstance(s, Affine))
-    known = plain == own and is_valid(token, shape[axis], storage.checked)
-    if known and axis == 0:
-        return Gather(out, View(read.tensor), View(token.tensor), rows=True)
+    shape, axis, own = storage.shapes[read.tensor], rows.axis, names[: len(names) - len(rows.inner)]
+    if not axis and rows.positions == own and is_valid(rows.token, shape[axis], storage.checked):
+        return Gather(out, View(read.tensor), View(rows.token.tensor), rows=True)
     # Positions in the table seen as one of single rows.
-    rows = Equation("", (), slot(0), (), tuple((n, equation.extents[n]) for n in own))
-    places = positions(f"{read.tensor}.rows", read.at[: axis + 1], own, rows, storage, shape[: axis + 1])
+    box = Equation("", (), slot(0), (), tuple((n, equation.extents[n]) for n in own))
+    places = positions(f"{read.tensor}.rows", read.at[: axis + 1], own, box, storage, shape[: axis + 1])
     table = View(read.tensor)
     if axis:
         table = table.then(Reshape((shape[: axis + 1], *((size,) for size in shape[axis + 1 :]))), axes=())
     return Gather(out, table, View(places), rows=True)
 
 
-def _row_of(read: Read, equation: Equation, storage: Storage) -> int | None:
-    """The axis of the token, where `read` is a whole row `table[token[n,t],k]` at tokens read as they are.
+def _rows(read: Read, equation: Equation, storage: Storage) -> Row | None:
+    """`read` as whole rows of a table at tokens read as they are, `table[token[n,t],k]`; None for anything else.
 
     Indices may stand before it, `table[q,token[n,t],k]`: as many tables as they have values, one below the other.
     """
-    axis = next((k for k, s in enumerate(read.at) if isinstance(s, Read)), None)
-    if axis is None:
+    met = storage.access(read, equation)
+    found = row(met)
+    if found is None or not found.separate or not found.inner:
         return None
-    token = read.at[axis]
-    rest, first = plain_indices(read.at[axis + 1 :]), plain_indices(read.at[:axis])
-    if not isinstance(token, Read) or not rest or first is None or plain_indices(token.at) is None:
-        return None
-    if not set(first) <= set(equation.extents) or set(first) & {*rest, *indices_of(token.at)}:
-        return None
-    sizes = storage.shapes[read.tensor][axis + 1 :]
-    whole = all(equation.extents.get(n) == e for n, e in zip(rest, sizes, strict=True))
-    full = all(
-        equation.extents.get(s.plain or "") == e
-        for s, e in zip(token.at, storage.shapes[token.tensor], strict=True)
-        if isinstance(s, Affine)
-    )
-    return axis if whole and full and not set(rest) & set(indices_of(token.at)) else None
+    whole = (*met.axes[found.axis + 1 :], *storage.access(found.token, equation).axes)
+    own = all(axis.plain for axis in met.axes[: found.axis])
+    return found if own and all(axis.form == "whole" for axis in whole) else None
 
 
-def row_lookup(equation: Equation, storage: Storage) -> int | None:
-    """The axis of the token in `y[n,t,k] = table[token[n,t],k]`, whose rows may be taken into the target itself."""
-    names = plain_indices(equation.at)
-    if equation.body != slot(0) or equation.over or equation.guards or equation.accumulate or not names:
+def table_rows(equation: Equation, storage: Storage) -> Row | None:
+    """The rows of `y[n,t,k] = table[token[n,t],k]`, where they may be taken into the target itself."""
+    s = storage.reading(equation)
+    if s.copy is None or s.lookup is None or equation.accumulate or escapes([s.copy.read], equation, storage):
         return None
-    read = equation.reads[0]
-    token = _row_of(read, equation, storage)
-    whole = extents_of(names, equation.extents) == storage.shapes[equation.target]
-    if (
-        token is None
-        or not whole
-        or escapes([read], equation, storage)
-        or names[token + 1 - len(read.at) :] != plain_indices(read.at[token + 1 :])
-    ):
-        return None
-    return token
+    found = _rows(s.copy.read, equation, storage)
+    return found if found is not None and s.left.order[-len(found.inner) :] == found.inner else None
 
 
-def fetched(equation: Equation, storage: Storage, token: int, variant: int = 0) -> list[Step]:
+def rows_taken(equation: Equation, storage: Storage, found: Row, variant: int = 0) -> list[Step]:
     """The rows of a table, taken into the target."""
-    names = plain_indices(equation.at)
-    assert names is not None
-    return [_fetch(equation.reads[0], View(equation.target), names, token, equation, storage)]
+    s = storage.reading(equation)
+    assert s.copy is not None
+    return [_fetch(s.copy.read, View(equation.target), s.left.order, found, equation, storage)]
 
 
 def positions(
@@ -235,54 +210,34 @@ def _values(equation: Equation, storage: Storage, names: tuple[str, ...]) -> tup
 
 @dataclass(frozen=True)
 class Bracketed:
-    """An elementwise body with a bracket `[c == label[n]]`.
+    """An elementwise body with a bracket `[c == label[n]]`: the body where it fails, and what it adds there."""
 
-    name, label: the index and the read of the bracket.  rest: the body where it fails.  gain: what it adds.
-    """
-
-    name: str
-    label: Read
+    bracket: OneHot
     rest: sympy.Expr
     gain: sympy.Expr
 
 
 def bracketed(equation: Equation, storage: Storage) -> Bracketed | None:
     """The bracket of an elementwise body whose gain does not depend on its index otherwise; None without one."""
-    names = plain_indices(equation.at)
-    if names is None or equation.over or equation.guards:
+    s = storage.reading(equation)
+    if s.left.plain is None or equation.over or equation.guards:
         return None
-    for condition in sorted(equation.body.atoms(sympy.Eq), key=str):
-        name, k = _bracket(condition, names)
-        if name is None or k is None or name in indices_of(equation.reads[k].at):
-            continue
-        if not is_valid(equation.reads[k], equation.extents[name], storage.checked):
+    for found in s.one_hots:
+        if not is_valid(found.label, equation.extents[found.index], storage.checked):
             continue  # the label may be out of range
-        rest = equation.body.subs(condition, False)
-        gain = (equation.body.subs(condition, True) - rest).expand()
-        if index_symbol(name) in gain.free_symbols or any(
-            name in indices_of(equation.reads[j].at) for j in slots_of(gain)
-        ):
-            continue
-        return Bracketed(name, equation.reads[k], rest, gain)
+        rest = equation.body.subs(found.condition, False)
+        gain = (equation.body.subs(found.condition, True) - rest).expand()
+        held = {n for k in slots_of(gain) for n in indices_of(equation.reads[k].at)}
+        if index_symbol(found.index) not in gain.free_symbols and found.index not in held:
+            return Bracketed(found, rest, gain)
     return None
 
 
 def one_hot(equation: Equation, storage: Storage, found: Bracketed, variant: int = 0) -> list[Step]:
     """The rest everywhere, then the gain at the labels."""
     steps = storage.lower(equation.with_(body=found.rest))
-    at = tuple(found.label if s == Affine.of(found.name) else s for s in equation.at)
-    names = plain_indices(equation.at)
-    assert names is not None
-    box = tuple((n, equation.extents[n]) for n in names if n != found.name)
+    index, label = found.bracket.index, found.bracket.label
+    at = tuple(label if s == Affine.of(index) else s for s in equation.at)
+    box = tuple((n, equation.extents[n]) for n in storage.reading(equation).left.order if n != index)
     scattered = compact(equation.with_(at=at, body=found.gain, box=box, accumulate=True))
     return [*steps, *scatter_lookup(scattered, storage)]
-
-
-def _bracket(condition: sympy.Expr, names: tuple[str, ...]) -> tuple[str | None, int | None]:
-    index, place = None, None
-    for side in condition.args:
-        if side.is_Symbol and side.name in names:
-            index = side.name
-        elif side.is_Symbol and side.name.startswith("_"):
-            place = int(side.name[1:])
-    return index, place

@@ -54,7 +54,7 @@ def fill_outside(equation: Equation, k: int, storage: Storage) -> float:
     if (
         equation.reduce not in SKIPPING
         or storage.dtypes[read.tensor] != "float"
-        or not storage.is_regular(read, equation)
+        or not storage.access(read, equation).regular
     ):
         return 0.0
     scale = equation.body.expand().coeff(slot(k))

@@ -27,7 +27,7 @@ from codegen.equation import Equation, Program, Read, slot
 from codegen.functions import Maximum
 from codegen.ir.names import by_number
 from codegen.lower.outside import fill_outside
-from codegen.lower.scatter import frame_of, tiles
+from codegen.lower.scatter import frame_of
 from codegen.lower.storage import Storage, affine, extents_of, interior
 from codegen.machine.model import Machine
 from codegen.plan import Compute, Fill, Step
@@ -164,7 +164,8 @@ def handed_down(equation: Equation, storage: Storage, found: Window, variant: in
     ]
     fresh = frame is not None or not equation.accumulate
     adding = not fresh or _overlap(found.spans[0], equation)
-    steps: list[Step] = [Fill(View(name), 0.0)] if fresh and (adding or not tiles(equation, storage)) else []
+    partly = adding or not storage.reading(equation).left.covers
+    steps: list[Step] = [Fill(View(name), 0.0)] if fresh and partly else []
     left = aligned(storage.view(equation.reads[0], equation.with_(box=box)), places.axes)
     for k in reversed(range(1, len(masks) + 1)):
         place = at_point(places, tap, k)

@@ -18,12 +18,19 @@ from collections.abc import Callable
 from typing import Any
 
 from codegen.affine import Affine
-from codegen.analysis.access import plain_indices
 from codegen.equation import Equation
 from codegen.lower.contraction import contraction, product_of
 from codegen.lower.elementwise import elementwise
 from codegen.lower.factors import from_operands, two_operands
-from codegen.lower.lookup import bracketed, fetched, from_gathered, irregular, one_hot, row_lookup, scatter_lookup
+from codegen.lower.lookup import (
+    bracketed,
+    from_gathered,
+    irregular,
+    one_hot,
+    rows_taken,
+    scatter_lookup,
+    table_rows,
+)
 from codegen.lower.pooling import argmax_masks, handed_down, is_masked, is_maximum, maximum, route
 from codegen.lower.recipe import M, Recipe
 from codegen.lower.reduction import (
@@ -59,15 +66,8 @@ def _one_part(equation: Equation, storage: Storage) -> bool | None:
 
 def _not_plain(equation: Equation, storage: Storage) -> bool | None:
     """True where the left side has no distinct plain indices, or one runs beyond its axis."""
-    return _true(plain_indices(equation.at) is None or not _within(equation, storage))
-
-
-def _within(equation: Equation, storage: Storage) -> bool:
-    """True when no index of a plain left side runs beyond its axis."""
-    return all(
-        isinstance(s, Affine) and (size - 1 - s.bounds(equation.extents)[1]).is_nonnegative()
-        for s, size in zip(equation.at, storage.shapes[equation.target], strict=True)
-    )
+    left = storage.reading(equation).left
+    return _true(left.plain is None or not left.inside)
 
 
 def _sliced(equation: Equation, storage: Storage) -> bool | None:
@@ -97,7 +97,7 @@ def _reducing(name: str, when: When[M], build: Build[M], what: str) -> Recipe[M]
 
 
 GROUPS: tuple[tuple[Recipe[Any], ...], ...] = (
-    (_row("rows", row_lookup, fetched, "rows of a table, `E[token[n,t],k]`: `take` into the target"),),
+    (_row("rows", table_rows, rows_taken, "rows of a table, `E[token[n,t],k]`: `take` into the target"),),
     (_row("gathered", irregular, from_gathered, "other reads at values, quotients: `take`, then the rest as below"),),
     (
         _row("scatter at values", _at_values, scatter_lookup, "`d_E[token[n,t],k]`: `np.add.at` at flat positions"),

@@ -18,11 +18,22 @@ import sympy
 
 from codegen.affine import Affine
 from codegen.analysis.loops import Recurrence
-from codegen.equation import Equation, Guard, Program, Read, Tensor, index_symbol, size_symbol
+from codegen.equation import (
+    Equation,
+    Guard,
+    Program,
+    Read,
+    Tensor,
+    all_reads,
+    index_symbol,
+    indices_of,
+    size_symbol,
+)
 from codegen.errors import CodegenError
-from codegen.ir.edit import map_all_reads, map_read, renamed
+from codegen.ir.edit import renamed
 from codegen.lower.storage import Storage
 from codegen.plan import Block, Compute, Loop, Note, Region, Step, accesses, mapped, views_of
+from codegen.quote import quote
 from codegen.view import FULL, Slice, Take, View, names_of, taken
 
 
@@ -32,9 +43,9 @@ def recurrence(loop: Recurrence, legal: Sequence[Equation], storage: Storage) ->
     legal: its equations with nothing implicit.
     """
     index = loop.index(loop.equations[0])
-    slices = _Slices(storage, index)
+    slices = _Step(storage, index)
     equations = [_with_index(e, loop.index(e), index) for e in legal]
-    stepped = [slices.equation(e, loop.axes[e.target]) for e in equations]
+    stepped = [slices.at_step(loop, e) for e in equations]
     parts = frozenset(s.target for e, s in zip(equations, stepped, strict=True) if e.target in storage.parts)
     inner = replace(storage, program=slices.program(), prelude=[], looped=True, parts=parts)
     before: list[Step] = []
@@ -60,7 +71,7 @@ def _with_index(equation: Equation, own: str, index: str) -> Equation:
     return renamed(equation, {own: index})
 
 
-class _Slices:
+class _Step:
     """The slices that the equations of one step read and write."""
 
     def __init__(self, storage: Storage, index: str) -> None:
@@ -76,20 +87,16 @@ class _Slices:
         known = self.storage.program
         return replace(known, tensors=(*known.tensors, *self.tensors.values()))
 
-    def equation(self, equation: Equation, axis: int) -> Equation:
+    def at_step(self, loop: Recurrence, equation: Equation) -> Equation:
         """The equation of one step: without the step index, over slices."""
-        target = map_read(Read(equation.target, equation.at), lambda read: self.read(read, equation))
-        if target.tensor == equation.target:
-            raise CodegenError(f"{equation.target}: axis {axis} of the left side is not the index of the loop")
-        box = tuple((n, e) for n, e in equation.box if n != self.index)
-        stepped = map_all_reads(equation, lambda read: self.read(read, equation))
-        return stepped.with_(
-            target=target.tensor,
-            at=target.at,
-            guards=tuple(map(self.guard, stepped.guards)),
-            box=box,
-            over=tuple(n for n in equation.over if n != self.index),
-        )
+        made = loop.at_step(equation, lambda tensor, axis, away: self.slice(tensor, axis, away, equation))
+        for read in (Read(made.target, made.at), *all_reads(made)):
+            if self.index in indices_of(read.at):
+                raise CodegenError(
+                    f"a step of {quote(equation)} meets {read.tensor} in more than a slice; expected one subscript "
+                    f"with {self.index}, the index of the steps, and no other index in it"
+                )
+        return made.with_(guards=tuple(map(self.guard, made.guards)))
 
     def guard(self, guard: Guard) -> Guard:
         """The guard of one step: names that are no indices count from 1 on there, as sizes do, and so does the step."""
@@ -103,36 +110,19 @@ class _Slices:
             return step
         return replace(step, body=step.body.xreplace({size_symbol(self.count): index_symbol(self.index) + 1}))
 
-    def read(self, read: Read, equation: Equation) -> Read:
-        """The read through a slice, when one of its subscripts is the step index plus a distance."""
-        at = read.at
-        axes = [k for k, s in enumerate(at) if isinstance(s, Affine) and s.coefficient(self.index)]
-        if not axes:
-            return read
-        axis = axes[0]
-        moved = at[axis]
-        assert isinstance(moved, Affine)
-        if len(axes) > 1 or any(n in equation.extents for n in moved.without(self.index).names):
-            raise CodegenError(
-                f"{equation.target}: {read.tensor} is read at {moved}, and recurs; expected one subscript with the "
-                "index of the steps, and no other index in it"
-            )
-        base, subscript = self.storage.along(read.tensor, axis, moved, equation)
+    def slice(self, tensor: str, axis: int, away: Affine, equation: Equation) -> str:
+        """The name of the slice that a tensor is at a step, so far away from that of the loop."""
+        base, subscript = self.storage.at_step(tensor, axis, Affine.of(self.index) + away, equation)
         shape = self.storage.shapes[base]
-        name = self._slice(read.tensor, base, axis, subscript, shape)
-        return replace(read, tensor=name, at=at[:axis] + at[axis + 1 :])
-
-    def _slice(self, tensor: str, base: str, axis: int, subscript: Affine, shape: tuple[Affine, ...]) -> str:
         items: tuple[Affine | Slice, ...] = tuple(subscript if k == axis else FULL for k in range(len(shape)))
         view = View(base).then(Take(items), axes=())
         for name, known in self.views.items():
             if known == view:
                 return name
         name = self.storage.unused(f"{base}.now")
-        source = self.storage.program.table[tensor]
         left = shape[:axis] + shape[axis + 1 :]
         self.views[name] = view
-        self.tensors[name] = replace(source, name=name, shape=left, kind="value")
+        self.tensors[name] = replace(self.storage.program.table[tensor], name=name, shape=left, kind="value")
         self.storage.shapes[name] = left
         return name
 

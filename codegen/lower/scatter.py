@@ -7,29 +7,33 @@ overlaps (`x_bar[n,d,2*i+u,2*j+v] += ...`) is written tap by tap: for each point
 
 from __future__ import annotations
 
+from math import prod
+
 import sympy
 
 from codegen.affine import Affine
-from codegen.analysis.access import reach
+from codegen.analysis.access import Axis
+from codegen.analysis.structure import Structure
 from codegen.equation import Equation, Read, slot
 from codegen.ir.names import by_number
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, affine, extents_of, interior
 from codegen.plan import Compute, Fill, Loop, Step
-from codegen.view import View, natural, split_order
+from codegen.view import View, natural
 
 
 def scatter(equation: Equation, storage: Storage, found: object = None, variant: int = 0) -> list[Step]:
     """The steps of an equation with an affine left side."""
     if equation.over:
         return _through_part(equation, storage)
-    loops = _loop_indices(equation, storage)
+    s = storage.reading(equation)
+    loops = _loops(s)
     padded, low = frame_of(equation, storage)
     name = equation.target
     steps: list[Step] = []
     if padded is not None:
         name = storage.buffer(f"{equation.target}.frame", padded, storage.dtypes[equation.target])
-    once = not equation.accumulate and tiles(equation, storage)
+    once = not equation.accumulate and s.left.covers
     exact = padded is None and (once or equation.target in storage.parts)
     fresh = padded is not None or not equation.accumulate
     if fresh and not exact:
@@ -53,15 +57,13 @@ def scatter(equation: Equation, storage: Storage, found: object = None, variant:
 
 def is_sliceable(equation: Equation, storage: Storage) -> bool:
     """Whether the left side is a slice of the target at each point of a few loops of fixed length."""
-    at, shape = affine(Read("", equation.at)), storage.shapes[equation.target]
-    return all(reach(s, size, equation.extents) is not None for s, size in zip(at, shape, strict=True)) and all(
-        equation.extents[n].is_constant for n in _loop_indices(equation, storage)
-    )
+    s = storage.reading(equation)
+    return s.left.regular and all(equation.extents[n].is_constant for n in _loops(s))
 
 
 def _through_part(equation: Equation, storage: Storage) -> list[Step]:
     """Reduce first, over plain indices, then write the result through the left side."""
-    order = _tap_first(equation)
+    order = _part_order(storage.reading(equation))
     dtype = storage.dtypes[equation.target]
     part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents), dtype)
     plain = tuple(map(Affine.of, order))
@@ -76,78 +78,45 @@ def _through_part(equation: Equation, storage: Storage) -> list[Step]:
     return [*steps, *scatter(written, storage)]
 
 
-def _tap_first(equation: Equation) -> tuple[str, ...]:
-    """Free indices, those looped over in front of those they share a subscript with.
+def _part_order(s: Structure) -> tuple[str, ...]:
+    """The indices of the left side, taps in front of the positions that they share a subscript with.
 
     A picture stored rows first keeps its order, the taps behind the row: a product for each row fills it.
     """
-    order: list[str] = []
-    for subscript in affine(Read(equation.target, equation.at)):
-        order += [n for n in _smallest_first(subscript, equation) if n not in order]
-    heads = [n for n in order if n in _overlapped(equation)]
-    row = [n for n in affine(Read("", equation.at))[0].names if n in equation.extents and n not in heads]
-    if row and _shares(row[0], heads, equation):
-        return (row[0], *heads, *(n for n in order if n not in (row[0], *heads)))
-    # batch and channel axes stay outermost; taps come before all positions.
-    positions = [n for n in order if n not in heads and _shares(n, heads, equation)]
-    rest = [n for n in order if n not in heads and n not in positions]
-    return (*rest, *heads, *positions)
+    axes = [_fewest_first(axis, s) for axis in s.left.axes]
+    order = tuple(dict.fromkeys(n for names in axes for n in names))
+    taps = {n for names in axes for n in names[:-1]}
+    places = {names[-1] for names in axes if len(names) > 1} - taps
+    row = [n for n in axes[0][-1:] if n in places]
+    # Elsewhere batch and channel axes stay outermost; taps come before all positions.
+    first = row or [n for n in order if n not in taps and n not in places]
+    return (*first, *(n for n in order if n in taps), *(n for n in order if n not in taps and n not in first))
 
 
-def _shares(name: str, heads: list[str], equation: Equation) -> bool:
-    return any(s.coefficient(name) and any(s.coefficient(h) for h in heads) for s in affine(Read("", equation.at)))
-
-
-def _smallest_first(subscript: Affine, equation: Equation) -> list[str]:
-    indices = [n for n in subscript.names if n in equation.extents]
+def _fewest_first(axis: Axis, s: Structure) -> list[str]:
+    """The indices of a subscript, that of the most positions last."""
+    extents = s.equation.extents
     return sorted(
-        indices,
-        key=lambda n: (
-            not equation.extents[n].is_constant,
-            equation.extents[n].const,
-            abs(subscript.coefficient(n)),
-            n,
-        ),
+        axis.indices, key=lambda n: (not extents[n].is_constant, extents[n].const, abs(axis.coefficient(n)), n)
     )
 
 
-def _overlapped(equation: Equation) -> list[str]:
-    """In every subscript with several indices, all but the one with the most positions."""
-    return [n for s in affine(Read("", equation.at)) for n in _smallest_first(s, equation)[:-1]]
-
-
-def _loop_indices(equation: Equation, storage: Storage) -> list[str]:
+def _loops(s: Structure) -> list[str]:
+    """The indices that are looped over, so that at each of their points the left side is a slice."""
     loops: list[str] = []
-    for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
-        indices = _smallest_first(subscript, equation)
-        tiles = split_order(subscript, size, equation.extents) is not None
-        points = 1
-        for n in indices[:-1]:
-            points *= equation.extents[n].const if equation.extents[n].is_constant else 10**6
-        if len(indices) > 1 and not (tiles and (points > 16 or not equation.guards)):
-            loops += indices[:-1]
-    repeated = [n for n in equation.free if sum(bool(s.coefficient(n)) for s in affine(Read("", equation.at))) > 1]
+    for axis in s.left.axes:
+        taps = _fewest_first(axis, s)[:-1]
+        extents = [s.equation.extents[n] for n in taps]
+        points = prod(e.const if e.is_constant else 10**6 for e in extents)
+        if taps and not (axis.form == "tile" and (points > 16 or not s.equation.guards)):
+            loops += taps
+    repeated = [n for n in s.equation.free if sum(n in axis.indices for axis in s.left.axes) > 1]
     return list(dict.fromkeys((*loops, *repeated)))
 
 
 def frame_of(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] | None, tuple[int, ...]]:
     """The shape of a frame that catches writes outside the target's box (None: there are none), and its low rim."""
-    lows, sizes, outside = [], [], False
-    for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
-        found = reach(subscript, size, equation.extents)
-        assert found is not None, "sliceable"
-        rim, excess = found
-        outside |= bool(rim or excess)
-        lows.append(rim)
-        sizes.append(size + rim + excess)
-    return (tuple(sizes) if outside else None), tuple(lows)
-
-
-def tiles(equation: Equation, storage: Storage) -> bool:
-    """True when every point of the target is written exactly once."""
-    seen: list[str] = []
-    for subscript, size in zip(affine(Read("", equation.at)), storage.shapes[equation.target], strict=True):
-        if split_order(subscript, size, equation.extents) is None:
-            return False
-        seen += subscript.names
-    return len(set(seen)) == len(seen)
+    left = storage.reading(equation).left
+    assert left.overhang is not None, "sliceable"
+    sizes = tuple(axis.size + lo + hi for axis, lo, hi in zip(left.axes, *left.overhang, strict=True))
+    return (None if left.inside else sizes), left.overhang[0]

@@ -14,7 +14,8 @@ from functools import cached_property
 import sympy
 
 from codegen.affine import Affine
-from codegen.analysis.access import reach
+from codegen.analysis.access import Access, Axis, access, axis
+from codegen.analysis.loops import distance
 from codegen.analysis.structure import Structure, structure
 from codegen.equation import Dtype, Equation, Program, Read, Tensor, all_reads
 from codegen.errors import CodegenError
@@ -85,6 +86,10 @@ class Storage:
         known = made or {}
         return structure(equation, {name: known.get(name) or self._tensor(name) for name in names}).literal
 
+    def access(self, read: Read, equation: Equation) -> Access:
+        """How a read of an equation meets what is stored."""
+        return access(read, {read.tensor: self._tensor(read.tensor)}, equation)
+
     def _tensor(self, name: str) -> Tensor:
         declared = self.program.table.get(name)
         kind = declared.kind if declared is not None else "value"
@@ -135,66 +140,53 @@ class Storage:
         self.prepared[Halo(name, low, high)] = frame
         return frame
 
-    def along(self, name: str, axis: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
-        """(array, subscript) for a read of a loop's step: shifted reads of recurrent tensors go to their frame."""
-        if self._is_framed(name, axis, subscript):
-            return self._shifted(name, subscript.const), subscript - subscript.const
-        low, high = subscript.bounds(equation.extents)
-        size = self.shapes[name][axis]
-        if low.is_nonnegative() and (size - 1 - high).is_nonnegative():
+    def at_step(self, name: str, along: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
+        """(array, subscript) of what one step of a loop reads along an axis; its subscripts may leave that axis."""
+        beside = self._beside(name, along, subscript)
+        if beside is not None:
+            return beside, subscript - subscript.const
+        met = axis(subscript, self.shapes[name][along], equation.extents)
+        if met.inside:
             return name, subscript
-        whole = tuple(Affine.of(f"#{k}") for k in range(len(self.shapes[name])))
-        at = (*whole[:axis], subscript, *whole[axis + 1 :])
-        box = {f"#{k}": e for k, e in enumerate(self.shapes[name]) if k != axis} | dict(equation.extents)
-        low_, high_ = self._overhang(at, self.shapes[name], equation.with_(box=tuple(box.items())))
-        return self._padded(name, low_, high_, 0.0), subscript + low_[axis]
+        ((low,), (high,)) = _reach([met], equation)
+        before, after = ((0,) * along, (0,) * (len(self.shapes[name]) - along - 1))
+        return self._padded(name, (*before, low, *after), (*before, high, *after), 0.0), subscript + low
 
-    def _is_framed(self, name: str, axis: int, subscript: Affine) -> bool:
-        """Whether a read is that of an index a distance away, in a recurrent tensor's frame that is wide enough."""
-        distance = subscript.const
-        if name not in self.frames or not distance or [c for _, c in subscript.terms] != [1]:
-            return False
-        frame, along, before = self.frames[name]
-        after = self.shapes[frame][axis] - self.shapes[name][axis] - before
-        return axis == along and -before <= distance <= after.const
+    def _beside(self, name: str, along: int, subscript: Affine) -> str | None:
+        """A recurrent tensor as seen some steps away, `index + distance`: an array of the same shape, in its frame.
 
-    def _shifted(self, name: str, distance: int) -> str:
-        """The recurrent tensor as seen `distance` steps away: an array of the same shape."""
-        word = "before" if distance < 0 else "after"
-        shifted = f"{name}.{word}" + (f"_{abs(distance)}" if abs(distance) > 1 else "")
-        key = ("shifted", name, distance)
+        None for any other subscript, and where the frame is not so wide.
+        """
+        away = distance(subscript, subscript.names[0]) if subscript.names else None
+        if name not in self.frames or not away:
+            return None
+        frame, steps, before = self.frames[name]
+        after = self.shapes[frame][steps] - self.shapes[name][steps] - before
+        if steps != along or not -before <= away <= after.const:
+            return None
+        key = ("beside", name, away)
         if key not in self.prepared:
-            shifted = self.prepared[key] = self.unused(shifted)
-            frame, axis, before = self.frames[name]
-            self.setup.append(Alias(shifted, _steps(frame, axis, before + distance, self.shapes[name][axis])))
-            self.shapes[shifted] = self.shapes[name]
-            self.dtypes[shifted] = self.dtypes[name]
+            word = "before" if away < 0 else "after"
+            made = self.prepared[key] = self.unused(f"{name}.{word}" + (f"_{abs(away)}" if abs(away) > 1 else ""))
+            self.setup.append(Alias(made, _steps(frame, steps, before + away, self.shapes[name][steps])))
+            self.shapes[made], self.dtypes[made] = self.shapes[name], self.dtypes[name]
         return self.prepared[key]
 
     def source(self, read: Read, equation: Equation, fill: float = 0.0) -> tuple[str, tuple[Affine, ...]] | None:
         """(array, subscripts) of a read that needs no padding with `fill`; None when it leaves its box."""
-        at, name = affine(read), read.tensor
-        axis = self.frames[name][1] if name in self.frames else 0
-        if not fill and at and self._is_framed(name, axis, at[axis]) and at[axis].terms[0][0] in equation.extents:
-            name, at = self._shifted(name, at[axis].const), (*at[:axis], Affine(at[axis].terms), *at[axis + 1 :])
-        inside = all(
-            low.is_nonnegative() and (size - 1 - high).is_nonnegative()
-            for (low, high), size in zip((a.bounds(equation.extents) for a in at), self.shapes[name], strict=True)
-        )
-        return (name, at) if inside else None
+        at = affine(read)
+        if not fill and read.tensor in self.frames:
+            steps = self.frames[read.tensor][1]
+            own = set(at[steps].names) <= equation.extents.keys()
+            beside = self._beside(read.tensor, steps, at[steps]) if own else None
+            if beside is not None:
+                read = Read(beside, at := (*at[:steps], at[steps] - at[steps].const, *at[steps + 1 :]))
+        return (read.tensor, at) if self.access(read, equation).inside else None
 
     def found(self, read: Read, equation: Equation) -> Read:
         """The read of the array in which it finds its values, if it never leaves that; else the read as it is."""
         inside = self.source(read, equation)
         return read if inside is None else replace(read, tensor=inside[0], at=inside[1])
-
-    def is_regular(self, read: Read, equation: Equation) -> bool:
-        """Whether a read can be seen as a view: affine, and outside its box by a fixed distance at most."""
-        shape = self.shapes[read.tensor]
-        return all(
-            isinstance(s, Affine) and reach(s, size, equation.extents) is not None
-            for s, size in zip(read.at, shape, strict=True)
-        )
 
     def view(self, read: Read, equation: Equation, loops: frozenset[str] = NOTHING, fill: float = 0.0) -> View:
         """The natural view of a regular read, padded with `fill` where it leaves its box."""
@@ -202,10 +194,9 @@ class Storage:
         if inside is not None:
             name, at = inside
             return natural(name, self.shapes[name], at, equation.extents, loops)
-        at = affine(read)
-        low, high = self._overhang(at, self.shapes[read.tensor], equation)
+        low, high = _reach(self.access(read, equation).axes, equation)
         name = self._padded(read.tensor, low, high, fill)
-        shifted = tuple(a + lo for a, lo in zip(at, low, strict=True))
+        shifted = tuple(a + lo for a, lo in zip(affine(read), low, strict=True))
         return natural(name, self.shapes[name], shifted, equation.extents, loops)
 
     def seen(self, read: Read, equation: Equation, loops: frozenset[str] = NOTHING) -> View:
@@ -216,14 +207,6 @@ class Storage:
         """The left side as a view, with its indices as axes."""
         return self.seen(Read(equation.target, equation.at), equation, loops)
 
-    def overhang(self, read: Read, equation: Equation) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """How far a read reaches below 0 and beyond the end of each axis; None where that is symbolic."""
-        return (
-            self._overhang(affine(read), self.shapes[read.tensor], equation)
-            if self.is_regular(read, equation)
-            else None
-        )
-
     def framed_copy(self, base: str, low: tuple[int, ...], high: tuple[int, ...]) -> str:
         """`base` in a frame of zeros of these widths; `base` itself where they are 0."""
         return self._padded(base, low, high, 0.0) if any((*low, *high)) else base
@@ -231,22 +214,6 @@ class Storage:
     def has(self, copied: Copied) -> bool:
         """Whether a copy is made already, or costs nothing: what computes a tensor may write it into a halo."""
         return copied in self.prepared or (isinstance(copied, Halo) and copied.tensor in self.haloless)
-
-    def _overhang(
-        self, at: Sequence[Affine], shape: Sequence[Affine], equation: Equation
-    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """How far the subscripts reach below 0 and beyond the end, axis by axis."""
-        lows, highs = [], []
-        for subscript, size in zip(at, shape, strict=True):
-            outside = reach(subscript, size, equation.extents)
-            if outside is None:
-                raise CodegenError(
-                    f"{equation.target}: subscript {subscript} leaves an axis of size {size} by a distance "
-                    "that depends on a symbolic size; give the index an explicit extent"
-                )
-            lows.append(outside[0])
-            highs.append(outside[1])
-        return tuple(lows), tuple(highs)
 
     def _padded(self, base: str, low: tuple[int, ...], high: tuple[int, ...], fill: float) -> str:
         """A copy of `base` inside a frame of `fill`; made once."""
@@ -259,6 +226,17 @@ class Storage:
             self.prelude.append(Copy(inner, View(base)))
             self.prepared[key] = name
         return self.prepared[key]
+
+
+def _reach(axes: Sequence[Axis], equation: Equation) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """How far subscripts reach below 0 and beyond the end, axis by axis."""
+    for met in axes:
+        if met.low is None:
+            raise CodegenError(
+                f"{equation.target}: subscript {met.subscript} leaves an axis of size {met.size} by a distance "
+                "that depends on a symbolic size; give the index an explicit extent"
+            )
+    return tuple(met.low or 0 for met in axes), tuple(met.high or 0 for met in axes)
 
 
 def _steps(frame: str, axis: int, start: int, steps: Affine) -> View:

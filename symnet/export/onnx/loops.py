@@ -8,6 +8,7 @@ from dataclasses import replace
 import onnx
 from onnx import helper
 
+from codegen.affine import Affine
 from codegen.analysis.loops import Recurrence
 from codegen.equation import Equation, Tensor
 from symnet.export.onnx.equations import write
@@ -58,14 +59,14 @@ class _Loop:
         reader = Reader(self.graph, self.tensors, self.values, scalars)
         self.values[equation.target] = write(equation, reader)
 
-    def _called(self, tensor: str, axis: int, distance: int) -> str | None:
+    def _called(self, tensor: str, axis: int, away: Affine) -> str | None:
         """The name of a step of a tensor."""
         if tensor in self.loop.axes:
-            back = distance * self.sign
+            back = away.const * self.sign
             self.depth[tensor] = max(self.depth[tensor], back)
             return f"{tensor}@{back}"
         whole = self.outer.tensors[tensor].shape[axis] == self.loop.extent
-        return self._scanned(tensor, axis) if distance == 0 and whole else None
+        return self._scanned(tensor, axis) if away == Affine() and whole else None
 
     def _scanned(self, tensor: str, axis: int) -> str:
         """The name of one step of a tensor from outside."""
