@@ -80,10 +80,7 @@ def compile(
     for recipe in strings("compile(recipes=)", recipes):
         choice("compile(recipes=)", recipe, RECIPES)
     machine = machine_of("compile(machine=)", machine)
-    remarks = (*strings("compile(remarks=)", remarks), *remark_of(machine))
-    for remark in remarks:  # they become part of the source, which is run
-        if not remark.isprintable() or '"""' in remark or "\\" in remark:
-            raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
+    remarks = tuple(strings("compile(remarks=)", remarks))
     for name in strings("compile(without=)", without):
         choice("compile(without=)", name, OPTIONAL)
     flag("compile(wrt_inputs=)", wrt_inputs)
@@ -93,13 +90,29 @@ def compile(
         raise DefinitionError(
             f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)"
         )
-    trace: list[Traced] = []
-    given = Given(target=target, machine=machine, recipes=recipes, without=frozenset(without), trace=trace)
-    program = network(model, wrt_inputs, given)
-    use = evaluation(model, given)
-    built = assemble(model, program, use, given, dtype=precision, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
-    plans = built.memory, built.evaluation
-    return Network(model, program, built.source, built.blocks, *plans, precision, wrt_inputs, tuple(trace))
+    given = Given(target=target, machine=machine, recipes=recipes, without=frozenset(without), trace=[])
+    programs = network(model, wrt_inputs, given), evaluation(model, given)
+    return written(model, programs, given, precision, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
+
+
+def written(
+    model: Model,
+    programs: tuple[Program, Program | None],
+    given: Given,
+    dtype: str,
+    *,
+    wrt_inputs: bool = False,
+    hvp: bool = False,
+    remarks: tuple[str, ...] = (),
+) -> Network:
+    """The network of programs that are derived and rewritten: for training, and for use where that is another."""
+    remarks = (*remarks, *remark_of(given.machine))
+    for remark in remarks:  # they become part of the source, which is run
+        if not remark.isprintable() or '"""' in remark or "\\" in remark:
+            raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
+    built = assemble(model, *programs, given, dtype=dtype, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
+    plans, trace = (built.memory, built.evaluation), tuple(given.trace or ())
+    return Network(model, programs[0], built.source, built.blocks, *plans, dtype, wrt_inputs, trace)
 
 
 def _precision(dtype: object) -> str:

@@ -1,6 +1,10 @@
-"""Choosing by measurement: the ways to compile one network, timed on this machine.
+"""Choosing by measurement: whole steps of one network, compiled with one choice changed at a time, timed here.
 
 Without it every choice is made by fixed cost models, so that the emitted source does not depend on the machine.
+
+A choice is between the recipes for an equation and their variants, for all equations that differ in nothing but names
+(`Choice.between`).  Those that the model of costs holds to be at most twice as dear as the best are tried, choices that
+cost most first, each in place of what is best so far; then the target is one more choice, of the whole module.
 """
 
 from __future__ import annotations
@@ -9,51 +13,137 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from codegen.equation import Program
+from codegen.lower.recipe import Choice
 from codegen.machine.model import MACHINE, Machine
-from symnet.compile import Network
-from symnet.compile import compile as compile_model
+from codegen.passes.state import Given, Traced
+from symnet.compile import Network, written
+from symnet.derive.network import evaluation, network
 from symnet.drawn import drawn
 from symnet.errors import DefinitionError, errors_of
 from symnet.extras import installed
 from symnet.graph import Model
 
 MARGIN = 0.03
-"""A candidate must be faster than the fixed choice by this share to be taken."""
-ROUNDS = 7
+"""Steps must be faster by this share for another way to be taken."""
+WITHIN = 2.0
+"""Ways are tried whose modelled cost is at most so many times the least."""
+ROUNDS, LEAST = 7, 3
+"""In which ways take turns; as many at least, where time is short."""
+SHORTEST = 0.005
+"""Seconds of a turn at least, or one step."""
+SECONDS = 30.0
+"""For all of it."""
+TARGETS = ("numpy", "numexpr", "numba")
+"""Those besides the default, the quickest to build first."""
+FOR_TARGETS = 1 / 3
+"""Their share of the time: what compiles takes long to build."""
+FASTEST = "the fastest other way"
+clock = time.perf_counter
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One way to compile: its name in the header, and the options of `compile`."""
+class Trial:
+    """One choice made otherwise.
 
-    name: str
-    target: str
-    recipes: tuple[str, ...] = ()
+    what: the fastest of the other ways.  ways: how many were measured.  seconds: of a step.
+    before: of a step of the best until then, in the same bursts.
+    """
 
-
-CANDIDATES = (
-    Candidate("as by default", "auto"),
-    Candidate("windows by columns", "numpy", ("columns",)),
-    Candidate("windows by shifts", "numpy", ("shifts",)),
-    Candidate("windows by stacks", "numpy", ("stacks",)),
-    Candidate("numexpr", "numexpr"),
-    Candidate("numba", "numba"),
-)
+    what: str
+    ways: int
+    seconds: float
+    before: float
+    taken: bool
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The network that measured fastest, and the seconds of a step of each way to compile it."""
+    """The network that measured fastest.
+
+    target, prefer: how it was compiled, the latter by what is chosen between.  trials: what was measured, in order.
+    """
 
     net: Network
-    best: Candidate
-    costs: dict[Candidate, float]
+    target: str
+    prefer: Mapping[str, str]
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model, its programs with the passes that made them, and what its steps are measured on."""
+
+    model: Model
+    programs: tuple[Program, Program | None]
+    trace: tuple[Traced, ...]
+    dtype: str
+    machine: Machine
+    batch_size: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to compile it."""
+
+    task: Task = field(repr=False)
+    what: str = "as by default"
+    target: str = "auto"
+    prefer: Mapping[str, str] = field(default_factory=dict)
+
+    def network(self, remarks: tuple[str, ...] = ()) -> Network:
+        """Its network."""
+        task = self.task
+        given = Given(target=self.target, prefer=self.prefer, machine=task.machine, trace=[*task.trace])
+        return written(task.model, task.programs, given, task.dtype, remarks=remarks)
+
+    @cached_property
+    def net(self) -> Network:
+        """Its network, made once."""
+        return self.network()
+
+    @property
+    def code(self) -> str:
+        """The module without its docstring, which names the target."""
+        return self.net.source.split('"""', 2)[2]
+
+    @cached_property
+    def step(self) -> Callable[[], object]:
+        """A step of training, on random data."""
+        module: Any = self.net.module
+        x, y = drawn(module, self.task.batch_size, self.task.length)
+        with errors_of(module):
+            params = module.init_params(seed=0)
+            step = module.make_step(params, batch_size=self.task.batch_size, optimizer="sgd", learning_rate=1e-6)
+        return lambda: step(x, y)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A choice that ways compete for: the first target, the ways by modelled cost, and the number of its equations."""
+
+    between: str
+    target: str
+    rivals: tuple[Choice, ...]
+    count: int = 1
+
+    @property
+    def cost(self) -> float:
+        """Modelled, of all its equations in a step."""
+        return self.count * (self.rivals[0].cost or 0.0)
+
+    @property
+    def name(self) -> str:
+        """What the trials call it."""
+        return self.target + (f" and {self.count - 1} more" if self.count > 1 else "")
 
 
 def tune(
@@ -61,62 +151,118 @@ def tune(
     dtype: str = "float32",
     batch_size: int = 32,
     length: int = 64,
-    seconds: float = 3.0,
+    seconds: float = SECONDS,
     machine: Machine = MACHINE,
 ) -> Tuned:
-    """The fastest of `CANDIDATES` for steps with this batch size; what was measured stands in its module's header.
+    """The fastest of the ways to compile steps with this batch size; what was measured stands in its module's header.
 
-    length: of sequences whose length is free.  seconds: to measure all candidates, in turn, in short bursts.
-    machine: by which each of them is compiled.
-    Candidates with the same code are measured once; numba is tried where it is installed.  The fixed choice stays
-    unless another is faster by 3 %.  Raises DefinitionError for a model without loss.
+    length: of sequences whose length is free.  seconds: for all of it; what has begun then is finished.
+    machine: by which choices are made that are not measured.
+    Another way is taken if it makes whole steps faster by 3 %; numexpr and numba are tried where they are installed.
+    Raises DefinitionError for a model without loss.
     """
     if not model.loss:
         raise DefinitionError(f"tune: '{model.name}' has no loss, so no step of training to measure")
-    nets: dict[Candidate, Network] = {}
-    for candidate in CANDIDATES:
-        if candidate.target == "numba" and not installed("numba"):
-            continue
-        net = compile_model(model, dtype=dtype, target=candidate.target, recipes=candidate.recipes, machine=machine)
-        if all(_code(net) != _code(other) for other in nets.values()):
-            nets[candidate] = net
-    times = measured([_step(net, batch_size, length) for net in nets.values()], seconds)
-    costs = dict(zip(nets, times, strict=True))
-    best = chosen(costs)
-    remarks = [f"Tuned for batches of {batch_size} on {where()}:", ""]
-    width = max(len(c.name) for c in costs)
-    for candidate, cost in costs.items():
-        mark = "  <- chosen" if candidate == best else ""
-        remarks.append(f"    {candidate.name:<{width}}  {1e3 * cost:9.3f} ms a step{mark}")
-    net = compile_model(
-        model, dtype=dtype, target=best.target, recipes=best.recipes, remarks=tuple(remarks), machine=machine
-    )
-    return Tuned(net, best, costs)
+    start = clock()
+    trace: list[Traced] = []
+    given = Given(machine=machine, trace=trace)
+    programs = network(model, False, given), evaluation(model, given)
+    best = Way(Task(model, programs, tuple(trace), dtype, machine, batch_size, length))
+    choices = decisions(best.net.trace)
+    trials: list[Trial] = []
+    for left, decision in zip(range(len(choices), 0, -1), choices, strict=True):
+        remaining = start + seconds * (1 - FOR_TARGETS) - clock()
+        best = _tried(best, _changed(best, decision), remaining / left, trials)
+    targets = (replace(best, what=target, target=target) for target in TARGETS if installed(target))
+    best = _tried(best, targets, start + seconds - clock(), trials)
+    return Tuned(best.network(_remarks(trials, batch_size)), best.target, best.prefer, tuple(trials))
 
 
-def chosen(costs: dict[Candidate, float]) -> Candidate:
-    """The fastest, or the first where none is faster by the margin."""
-    first = next(iter(costs))
-    best = min(costs, key=lambda c: costs[c])
-    return best if costs[best] < (1 - MARGIN) * costs[first] else first
+def decisions(trace: Iterable[Traced]) -> list[Decision]:
+    """What can be chosen between in the training of a network, by the cost of all equations that it is for."""
+    state = next(each.after for each in trace if each.name == "lower")
+    found: dict[str, Decision] = {}
+    for place, choice in state.choices.items():
+        rivals = tuple(each for each in choice.rivals if (each.cost or 0.0) <= WITHIN * (choice.rivals[0].cost or 0.0))
+        if len(rivals) > 1:
+            first = Decision(choice.between, state.meant.equations[place].target, rivals, count=0)
+            known = found.get(choice.between, first)
+            found[choice.between] = replace(known, count=known.count + 1)
+    return sorted(found.values(), key=lambda decision: -decision.cost)
+
+
+def _changed(best: Way, decision: Decision) -> Iterator[Way]:
+    """The best way with another rival each, the cheapest by the model first."""
+    for rival in decision.rivals:
+        what = f"{decision.name} by {rival.way}"
+        yield replace(best, what=what, prefer={**best.prefer, decision.between: rival.way})
+
+
+def _tried(best: Way, ways: Iterable[Way], seconds: float, trials: list[Trial]) -> Way:
+    """The fastest of these and the best so far.
+
+    Half of the time is for building them, as many as that allows.  The one that was fastest among several was so by
+    chance, in part: it is compared with the best once more.
+    """
+    start = clock()
+    built: list[Way] = []
+    for way in ways:
+        if clock() - start >= seconds / 2:
+            break
+        if all(way.code != other.code for other in (best, *built)):
+            way.step()  # kernels are compiled at their first call
+            built.append(way)
+    if not built:
+        return best
+    before, *times = measured([way.step for way in (best, *built)], (seconds - (clock() - start)) * 2 / 3)
+    fastest = min(times)
+    way = built[times.index(fastest)]
+    if len(built) > 1 and fastest < (1 - MARGIN) * before:
+        before, fastest = measured([best.step, way.step], seconds - (clock() - start))
+    taken = fastest < (1 - MARGIN) * before
+    trials.append(Trial(way.what, len(built), fastest, before, taken))
+    return way if taken else best
 
 
 def measured(steps: Sequence[Callable[[], object]], seconds: float) -> list[float]:
-    """Seconds of each step: the median over rounds of the fastest in a burst; all take turns."""
-    clock = time.perf_counter
-    burst = seconds / (ROUNDS * len(steps))
-    found: list[list[float]] = [[] for _ in steps]
+    """Seconds of each step: the median over rounds of the fastest in a burst; all take turns.
+
+    seconds: for all of it; a few short rounds are made in any case.
+    """
+    start = clock()
     for step in steps:
         step()
-    for _ in range(ROUNDS):
+    burst = max((seconds - (clock() - start)) / (ROUNDS * len(steps)), SHORTEST)
+    found: list[list[float]] = [[] for _ in steps]
+    for number in range(ROUNDS):
+        if number >= LEAST and clock() - start >= seconds:
+            break
         for step, own in zip(steps, found, strict=True):
-            fastest, end = float("inf"), clock() + burst
-            while fastest == float("inf") or clock() < end:
-                start = clock()
-                step()
-                fastest = min(fastest, clock() - start)
-            own.append(fastest)
+            own.append(_fastest(step, burst))
     return [statistics.median(own) for own in found]
+
+
+def _fastest(step: Callable[[], object], seconds: float) -> float:
+    """Seconds of the fastest step in a burst, of one at least."""
+    fastest, end = float("inf"), clock() + seconds
+    while fastest == float("inf") or clock() < end:
+        start = clock()
+        step()
+        fastest = min(fastest, clock() - start)
+    return fastest
+
+
+def _remarks(trials: Sequence[Trial], batch_size: int) -> tuple[str, ...]:
+    """What the module's header says of it."""
+    width = max(len(text) for text in (FASTEST, *(trial.what for trial in trials)))
+    head = f"Tuned for batches of {batch_size} on {where()}"
+    rows = [
+        f"    {trial.what:<{width}}  {trial.ways:4}  {1e3 * trial.seconds:9.3f}  {1e3 * trial.before:9.3f}"
+        + ("  <- taken" if trial.taken else "")
+        for trial in trials
+    ]
+    columns = f"    {FASTEST:<{width}}  ways  ms a step     before"
+    return (f"{head}:", "", columns, *rows) if rows else (f"{head}: nothing was measured.",)
 
 
 def where() -> str:
@@ -133,16 +279,3 @@ def processor() -> str:
     except OSError:
         pass  # other systems have no such file
     return found
-
-
-def _code(net: Network) -> str:
-    """The module without its docstring, which names the target."""
-    return net.source.split('"""', 2)[2]
-
-
-def _step(net: Network, batch_size: int, length: int) -> Callable[[], object]:
-    module: Any = net.module
-    x, y = drawn(module, batch_size, length)
-    with errors_of(module):
-        step = module.make_step(module.init_params(seed=0), batch_size=batch_size, optimizer="sgd", learning_rate=1e-6)
-    return lambda: step(x, y)

@@ -92,3 +92,27 @@ def test_a_machine_on_which_copies_are_dear_takes_another_recipe() -> None:
 
 def test_names_of_recipes_are_distinct() -> None:
     assert len(RECIPES) == sum(map(len, GROUPS))
+
+
+def test_a_preferred_way_is_taken_wherever_the_same_is_chosen_between() -> None:
+    layers = [sn.Conv2D(6, 3, padding=1, name=name) for name in ("first", "second", "third")]
+    lowered = of_network(picture(*layers), "numpy")[0]
+    made = lowering(lowered.state, lowered.given)
+    default = made.choices()
+    contested = {place: choice for place, choice in default.items() if choice.between}
+    second, third = (
+        next(c for k, c in contested.items() if lowered.program.equations[k].target == name)
+        for name in ("second", "third")
+    )
+    assert second.between == third.between and "second" not in second.between
+    other = next(rival for rival in second.rivals if rival.recipe != second.recipe)
+    changed = replace(made, prefer={second.between: other.way}).choices()
+    assert {c.way for c in changed.values() if c.between == second.between} == {other.way}
+    assert replace(made, prefer={second.between: "no such way"}).choices() == default
+
+
+def test_what_is_chosen_between_knows_sizes_and_who_competes() -> None:
+    small, large = (picture(sn.Conv2D(count, 3, padding=1, name="first")) for count in (6, 7))
+    found = {c.between for model in (small, large) for s in states(model) for c in s.choices.values() if c.between}
+    compiled = {c.between for s in states(small, "numba") for c in s.choices.values() if c.between}
+    assert len(found) == 4 and not found & compiled

@@ -7,7 +7,7 @@ order is a view, and no step at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -36,6 +36,7 @@ class Lowering:
     checked: what is known of the values of integer tensors.
     keep: tensors that somebody else reads, and so are stored as declared.
     recipes: names of recipes for window products to prefer, whatever they cost.
+    prefer: by a choice between recipes (`Choice.between`), the one to take instead of the cheapest.
     compiled: whether the target compiles loops.
     machine: what the code is to be fast on.
     """
@@ -45,6 +46,7 @@ class Lowering:
     checked: Checked = field(default_factory=dict)
     keep: frozenset[str] = NOTHING
     recipes: tuple[str, ...] = ()
+    prefer: Mapping[str, str] = field(default_factory=dict)
     compiled: bool = False
     machine: Machine = MACHINE
 
@@ -86,6 +88,7 @@ class Lowering:
             self.machine,
             masks=masks,
             recipes=self.recipes,
+            prefer=self.prefer,
             compiled=self.compiled,
             rules=lower_equation,
             parts=parts,

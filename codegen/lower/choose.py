@@ -11,14 +11,17 @@ equation, are decided by the same table where they arise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from codegen.equation import Program
+from codegen.equation import Equation, Program, all_reads
+from codegen.ir.edit import redirected, renamed
 from codegen.lower.copies import Halo
 from codegen.lower.elementwise import reshaped
 from codegen.lower.recipe import Choice, Recipe, Site
 from codegen.lower.recipes import GROUPS, RECIPES
 from codegen.lower.storage import Storage
+from codegen.notation import show
 from codegen.plan import Step
 
 VIEW = "view"
@@ -80,7 +83,34 @@ def _best(found: list[tuple[Recipe[Any], Any]], site: Site) -> tuple[Recipe[Any]
         (row, _option(row, match, variant, site)) for row, match in found for variant in row.variants(site, match)
     ]
     compared = [each for each in options if each[1].cost is not None]
-    return min(compared, key=lambda each: (each[1].cost, each[1].recipe, each[1].variant), default=options[0])
+    if len(compared) < 2:
+        return (compared or options)[0]
+    between = nameless(site.equation, site.storage) + " by " + ", ".join(sorted({row.name for row, _ in compared}))
+    wanted = site.storage.prefer.get(between)
+    row, choice = min(compared, key=lambda each: (each[1].way != wanted, *_rank(each[1])))
+    rivals = sorted((choice for _, choice in compared), key=_rank)
+    return row, replace(choice, between=between, rivals=tuple(rivals))
+
+
+def _rank(choice: Choice) -> tuple[float, str, int]:
+    return choice.cost or 0.0, choice.recipe, choice.variant
+
+
+def nameless(equation: Equation, storage: Storage) -> str:
+    """An equation and its tensors without the names of either, nor of indices: `#0[i0] = 2*#1[i0] over i0<N, ...`."""
+    named = dict.fromkeys((equation.target, *(read.tensor for read in all_reads(equation))))
+    tensors = {name: f"#{k}" for k, name in enumerate(named)}
+    plain = renamed(redirected(equation, tensors), {name: f"i{k}" for k, (name, _) in enumerate(equation.box)})
+    extents = (f"{name}<{extent}" for name, extent in plain.box)
+    known = (f"{number} {_kind(name, storage)}" for name, number in tensors.items())
+    return f"{show(plain.with_(target=tensors[equation.target]))} over {', '.join(extents)} of {', '.join(known)}"
+
+
+def _kind(name: str, storage: Storage) -> str:
+    """What kind of a tensor it is, with its dtype and shape: of a value that is computed the halo is free."""
+    tensor = storage.program.table.get(name)
+    shape = ", ".join(map(str, storage.shapes[name]))
+    return f"{tensor.kind if tensor else 'value'} {storage.dtypes[name]}({shape})"
 
 
 def _option(row: Recipe[Any], match: Any, variant: int, site: Site) -> Choice:

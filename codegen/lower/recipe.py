@@ -72,9 +72,20 @@ class Recipe(Generic[M]):
 
 @dataclass(frozen=True)
 class Choice:
-    """The recipe that an equation is computed by: its name, its variant, ns a sample, and what it copies or shares."""
+    """The recipe that an equation is computed by: its name, its variant, ns a sample, and what it copies or shares.
+
+    between: what was chosen, where several were compared: the same for every equation that is the same but for its
+    names, of tensors of the same shapes, and is competed for by the same recipes.  rivals: all that were compared.
+    """
 
     recipe: str
     variant: int = 0
     cost: float | None = None
     copies: tuple[Copied, ...] = ()
+    between: str = ""
+    rivals: tuple[Choice, ...] = field(default=(), repr=False)
+
+    @property
+    def way(self) -> str:
+        """`forward:shifts/4`: the recipe, and the variant where it has one."""
+        return f"{self.recipe}/{self.variant}" if self.variant else self.recipe

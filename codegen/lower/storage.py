@@ -52,6 +52,7 @@ class Storage:
     rules: Callable[[Equation, Storage], list[Step]] | None = None
     """How an equation is lowered, for recipes that make others of it."""
     recipes: tuple[str, ...] = ()
+    prefer: Mapping[str, str] = field(default_factory=dict)
     """Recipes for window products to take before all others where they apply (for tests and measurements)."""
     compiled: bool = False
     """Whether the target compiles loops."""

@@ -28,6 +28,7 @@ def lowering(state: State, given: Given) -> Lowering:
         checked=given.checked,
         keep=given.keep,
         recipes=given.recipes,
+        prefer=given.prefer,
         compiled=given.target in COMPILED,
         machine=given.machine,
     )

@@ -27,9 +27,8 @@ def _chosen(state: State, place: int, text: str) -> str:
     choice = state.choices.get(place)
     if choice is None:
         return text
-    name = choice.recipe + (f"/{choice.variant}" if choice.variant else "")
     cost = f", {1e-3 * choice.cost:,.1f} us a sample" if choice.cost is not None else ""
-    return f"{text}    # {name}{cost}"
+    return f"{text}    # {choice.way}{cost}"
 
 
 def _plan(plan: Plan) -> Iterator[str]:

@@ -33,6 +33,7 @@ class Given:
     results: key by result tensor.  taken: names that no size may have.
     target: "numpy", "numexpr", "numba" or "auto".  machine: what the code is to be fast on.
     recipes: those to prefer for window products, whatever they cost.
+    prefer: by a choice between recipes (`Choice.between`), the one to take instead of the cheapest.
     without: names of passes that are switched off; with them go the passes that need them.
     title: which program it is.  trace: where the driver writes down what each pass did.
     """
@@ -44,6 +45,7 @@ class Given:
     target: str = "auto"
     machine: Machine = MACHINE
     recipes: tuple[str, ...] = ()
+    prefer: Mapping[str, str] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
     title: str = ""
     trace: list[Traced] | None = field(default=None, repr=False, compare=False)

@@ -8,7 +8,7 @@ import sys
 
 from codegen.machine.model import MACHINE
 from codegen.passes.table import OPTIONAL
-from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, ending, whole
+from symnet.commands.arguments import Parser, UsageError, add_dtype, add_model, add_target, ending, real, whole
 from symnet.commands.network import compiled, load_model
 from symnet.commands.progress import working
 from symnet.commands.table import show
@@ -16,7 +16,7 @@ from symnet.commands.trace import HEADER, page, rows
 from symnet.files import check_output, write_atomic
 from symnet.machine.file import read_machine
 from symnet.options import choice
-from symnet.tune import Tuned, tune
+from symnet.tune import FASTEST, SECONDS, Tuned, tune
 
 
 def declare(parser: Parser) -> None:
@@ -24,10 +24,11 @@ def declare(parser: Parser) -> None:
     add_model(parser)
     parser.option("-o", "--output", metavar="OUT.py", help="the file to write (default: print the module)")
     parser.option(
-        "--tune", action="store_true", help="measure the ways to compile it here, take the fastest, say so in the file"
+        "--tune", action="store_true", help="measure steps with each choice made otherwise, keep what is faster, say so"
     )
     parser.option("--machine", metavar="FILE", help="choose by a machine file, as symnet tune --machine writes it")
     parser.option("--batch-size", type=whole(1), metavar="N", help="of --tune (default: 32)")
+    parser.option("--seconds", type=real(0, 3600), metavar="S", help=f"for --tune in all (default: {SECONDS:.0f})")
     parser.option("--trace", action="store_true", help="say what each pass of the compiler did, and how long it took")
     parser.option("--trace-page", metavar="FILE.html", help="write a page that steps through the passes")
     parser.option(
@@ -39,27 +40,16 @@ def declare(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compile, then write or print the module."""
-    for path in (args.output, args.trace_page):
-        if path is not None:
-            check_output(path, [args.model, *([args.machine] if args.machine else [])])
-    if args.trace_page is not None:
-        ending("symnet compile", args.trace_page, (".html",))
-    for name in args.without or ():
-        choice("symnet compile: --without", name, OPTIONAL)
-    if args.tune and args.without:
-        raise UsageError("symnet compile: --tune and --without do not go together; leave one out")
-    if args.tune and args.target != "auto":
-        raise UsageError("symnet compile: --tune chooses the target itself; leave out --target")
-    if args.batch_size is not None and not args.tune:
-        raise UsageError("symnet compile: --batch-size is for --tune; give both, or neither (a module takes any batch)")
+    _check(args)
     machine = read_machine(args.machine) if args.machine else MACHINE
     model = load_model(args.model)
     way = args.target
     if args.tune:
         with working(f"measuring the ways to compile {model.name}"):
-            tuned = tune(model, dtype=args.dtype, batch_size=args.batch_size or 32, machine=machine)
+            seconds = SECONDS if args.seconds is None else args.seconds
+            tuned = tune(model, args.dtype, args.batch_size or 32, seconds=seconds, machine=machine)
         _show(tuned, args.output is None)
-        net, way = tuned.net, tuned.best.name
+        net, way = tuned.net, tuned.target
     else:
         without = tuple(args.without or ())
         net = compiled(model, dtype=args.dtype, target=args.target, without=without, machine=machine)
@@ -78,9 +68,35 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Raise UsageError for options that do not go together, and for what cannot be written."""
+    for path in (args.output, args.trace_page):
+        if path is not None:
+            check_output(path, [args.model, *([args.machine] if args.machine else [])])
+    if args.trace_page is not None:
+        ending("symnet compile", args.trace_page, (".html",))
+    for name in args.without or ():
+        choice("symnet compile: --without", name, OPTIONAL)
+    if args.tune and args.without:
+        raise UsageError("symnet compile: --tune and --without do not go together; leave one out")
+    if args.tune and args.target != "auto":
+        raise UsageError("symnet compile: --tune chooses the target itself; leave out --target")
+    if args.batch_size is not None and not args.tune:
+        raise UsageError("symnet compile: --batch-size is for --tune; give both, or neither (a module takes any batch)")
+    if args.seconds is not None and not args.tune:
+        raise UsageError("symnet compile: --seconds is for --tune; give both, or neither")
+
+
 def _show(tuned: Tuned, printed: bool) -> None:
     """The table of what was measured; on stderr where the module itself is printed."""
     rows = [
-        (way.name, f"{1e3 * cost:,.3f}", "chosen" if way == tuned.best else "") for way, cost in tuned.costs.items()
+        (
+            each.what,
+            f"{each.ways}",
+            f"{1e3 * each.seconds:,.3f}",
+            f"{1e3 * each.before:,.3f}",
+            "taken" if each.taken else "",
+        )
+        for each in tuned.trials
     ]
-    show(("compiled", "ms a step", ""), rows, left=1, file=sys.stderr if printed else None)
+    show((FASTEST, "ways", "ms a step", "before", ""), rows, left=1, file=sys.stderr if printed else None)
