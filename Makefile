@@ -3,7 +3,7 @@
 # make lint   style and types
 # make soak   draw formulas and networks and look for wrong numbers, SEED=1 MINUTES=3
 # make mutants  change codegen/ in one place at a time, and count what the tests notice, SEED=hash COUNT=20 MINUTES=60
-# make bench  race training steps against other frameworks; its tables are the README's
+# make bench  race training steps against other frameworks; its tables are docs/benchmarks.md
 #
 # Each target makes its own environment in .venv (or VENV=path) the first time,
 # and again when pyproject.toml changes. Python 3.11 or newer is all it needs.
@@ -31,7 +31,7 @@ help:
 	@echo 'make soak   draw formulas and networks, look for wrong numbers (SEED=1 MINUTES=3, SOAK_ARGS="--kind formulas")'
 	@echo 'make mutants  changes codegen/ in one place at a time; what do the tests notice? (COUNT=20 MINUTES=60 SEED=hash)'
 	@echo 'make lint   ruff and mypy; make format puts the files in standard form'
-	@echo 'make bench  race training steps against other frameworks, and put the tables into the README'
+	@echo 'make bench  race training steps against other frameworks, and put the tables into docs/benchmarks.md'
 	@echo 'make clean  remove build/ and the caches (not the environment)'
 
 setup: $(READY)
@@ -70,7 +70,7 @@ format: $(READY)
 
 # Frameworks that are not installed are left out: $(BIN)/python -m pip install '.[bench]' brings them.
 bench: $(READY)
-	'$(BIN)/python' -m benchmarks --unseen --readme $(BENCH_ARGS)
+	'$(BIN)/python' -m benchmarks --unseen --page $(BENCH_ARGS)
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

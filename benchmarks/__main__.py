@@ -1,6 +1,6 @@
 """Everything: the race, the growth with the batch, and the cost model's regret.
 
-python -m benchmarks [--rounds N] [--burst SECONDS] [--unseen] [--output FILE] [--readme]
+python -m benchmarks [--rounds N] [--burst SECONDS] [--unseen] [--output FILE] [--page]
 python -m benchmarks --against COMMIT [-w WORKLOAD ...] [-i CONTENDER ...]   this tree against an earlier one
 """
 
@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
     add_times(parser, 5, 0.2)
     parser.add_argument("--unseen", action="store_true", help="race the networks of benchmarks/unseen.py too")
     parser.add_argument("--output", default=str(RESULTS), metavar="FILE.json", help="where the results go")
-    parser.add_argument("--readme", action="store_true", help="put the tables into the README")
+    parser.add_argument("--page", action="store_true", help="put the tables into docs/benchmarks.md")
     against.options(parser)
     args = parser.parse_args(words)
     check_times(parser, args)
@@ -55,8 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return against.run(parser, args)
     try:
         check_output(args.output)
-        if args.readme:
-            table.placed(table.README.read_text(encoding="utf-8"), "")
+        if args.page:
+            table.placed(table.PAGE.read_text(encoding="utf-8"), "")
     except (SymnetError, ValueError) as error:
         parser.error(str(error))
     start = time.perf_counter()
@@ -79,9 +79,9 @@ def main(words: Sequence[str] | None = None) -> int:
     tables = table.report(found, sentence)
     print(f"\n{tables}\n")
     print(f"{args.output}: all figures; {time.perf_counter() - start:.0f} s in all")
-    if args.readme:
+    if args.page:
         table.write(tables)
-        print(f"{table.README.name}: the tables")
+        print(f"{table.PAGE.name}: the tables")
     if importlib.util.find_spec("benchmarks.regret") is not None:
         subprocess.run([sys.executable, "-m", "benchmarks.regret"], cwd=table.ROOT, check=False)
     return 0

@@ -1,4 +1,4 @@
-"""The figures as Markdown tables, and their place in the README."""
+"""The figures as Markdown tables, and their place in the documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.workloads import WORKLOADS
 from symnet.files import write_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- benchmarks -->", "<!-- end of benchmarks -->"
 
 Raced = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -157,13 +157,13 @@ def number(value: float, digits: int) -> str:
 
 
 def placed(text: str, tables: str) -> str:
-    """A README with these tables between its two marks.  Raises ValueError where it has not one of each, in order."""
+    """A page with these tables between its two marks.  Raises ValueError where it has not one of each, in order."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"expected one line '{BEGIN}' and after it one line '{END}'")
     head, _, rest = text.partition(BEGIN)
     return f"{head}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}"
 
 
-def write(tables: str, path: Path = README) -> None:
-    """Put the tables into the README."""
+def write(tables: str, path: Path = PAGE) -> None:
+    """Put the tables into the page."""
     write_atomic(path, placed(path.read_text(encoding="utf-8"), tables))

@@ -101,7 +101,7 @@ def measured(seconds: float) -> dict[str, Any]:
     return asdict(Result(seconds, seconds, 1e-6, 1.0, {"peak": 2e8, "workspace": 1e6, "compile": 0.25}))
 
 
-def test_tables_go_into_the_readme(tmp_path: Path) -> None:
+def test_tables_go_into_their_page(tmp_path: Path) -> None:
     results = {"symnet": measured(1e-3), "symnet-1": measured(5e-4), "torch": measured(2e-3), "jax": measured(1e-3)}
     found = {
         "rounds": 5,
@@ -115,14 +115,14 @@ def test_tables_go_into_the_readme(tmp_path: Path) -> None:
     assert "| W3: LeNet, 28 x 28 | 1.00 | 0.500 | 2.00 torch | 2.00 | **0.25** |" in text
     assert "| W3: LeNet, 28 x 28 | torch | 20.0 | 4.0 |" in text
     assert "1 of 1 below 1; geometric mean 0.50, worst 0.50." in text
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    table.write(text, readme)
-    table.write(text, readme)
-    assert readme.read_text() == f"before\n{table.BEGIN}\n\n{text}\n\n{table.END}\nafter\n"
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    table.write(text, page)
+    table.write(text, page)
+    assert page.read_text() == f"before\n{table.BEGIN}\n\n{text}\n\n{table.END}\nafter\n"
     with pytest.raises(ValueError, match="expected one line"):
         table.placed("nothing", text)
-    assert table.placed(table.README.read_text(encoding="utf-8"), text)
+    assert table.placed(table.PAGE.read_text(encoding="utf-8"), text)
 
 
 def test_a_ratio_that_rounds_to_nothing_has_a_mean_too() -> None:

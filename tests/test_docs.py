@@ -216,8 +216,8 @@ LISTED = {
         "activations": ACTIVATIONS,
         "optimizers": {o.name for o in OPTIMIZERS},
         "extras": set(EXTRAS) - {"examples", "test", "notebook", "bench", "lint", "dev"},
-        "options of compile": {f"{name}=True" for name in ("hvp", "wrt_inputs", "weighted")},
     },
+    "docs/python.md": {"options of compile": {f"{name}=True" for name in ("hvp", "wrt_inputs", "weighted")}},
     "docs/generated_module.md": {
         "parts": re.findall(r"^# --- (.*?) -+$", fragments(True, False) + fragments(False, True), re.MULTILINE)
     },
@@ -227,6 +227,20 @@ LISTED = {
         "debug levels": {"SYMNET_DEBUG", "0", *map(str, LEVELS)},
     },
 }
+
+
+def test_the_figures_of_the_benchmarks() -> None:
+    """The README's are those of the tables."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    raced = [float(x) for x in re.findall(r"^\| W\d.*\| \*\*([\d.]+)\*\* \|$", page, re.MULTILINE)]
+    unseen = [float(x) for x in re.findall(r"\| ([\d.]+) \|$", page.split("| ratio |")[-1], re.MULTILINE)]
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"takes {min(raced)} to {max(raced)} of the time on fourteen networks" in readme and len(raced) == 14
+    assert f"{min(unseen)} to {max(unseen)} on {len(unseen)} more" in readme
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 250
 
 
 @pytest.mark.parametrize(("name", "what"), [(name, what) for name, lists in LISTED.items() for what in lists])
