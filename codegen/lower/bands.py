@@ -67,7 +67,7 @@ def banded_product(equation: Equation, storage: Storage) -> BandedProduct | None
     """
     s = storage.reading(without_points(equation))
     w = window_by_batch(s)
-    if w is None or w.order != "gssb" or w.inputs or w.outputs or not _is_regular(s, w):
+    if w is None or w.order != "gssb" or not _is_regular(s, w):
         return None
     p = pattern_of(s, w)
     bands = _bands(s.equation, p, storage.machine)

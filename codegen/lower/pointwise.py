@@ -53,7 +53,7 @@ def point_product(equation: Equation, storage: Storage) -> PointProduct | None:
         return None
     (d, *places), (p, *same) = (s.accesses[k].order for k in maps)
     matrix = s.accesses[sum(reads) - sum(maps)]
-    if places != same or not (matrix.inside and matrix.distinct) or {*matrix.order} != {d, p} or d == p:
+    if places != same or not (matrix.inside and matrix.distinct) or {*matrix.order} != {d, p}:
         return None
     picture, other = (s.accesses[k].read for k in (maps[0], sum(reads) - maps[0]))
     point = PointProduct(s.equation, s.number, picture, other, forward=0 in maps)

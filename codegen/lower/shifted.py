@@ -41,7 +41,7 @@ def band_of(s: Structure, w: Window) -> Band | None:
     """
     image, box = s.accesses[w.image], s.equation.extents
     *others, last = image.axes
-    lies = re.fullmatch("s[c1]*sb", w.order) is not None and len(w.batch) == 1 and not w.groups
+    lies = re.fullmatch("s[c1]*sb", w.order) is not None and not w.groups
     if not lies or not all(axis.covers for axis in (*others[1:-1], last)):
         return None
     row, column = w.spans

@@ -20,6 +20,7 @@ TESTS = """
     fixed_cost gates interpret kinks layout legalize limits lowering masked_states meaning memory names nonfinite
     notation numbers numexpr_limits order_of_equations parts passes positions printed_numbers quotients recipes
     recurrence reduction_then_more rows sabotage scalar schedules slices structure tables unbounded unread_indices
+    window_products
 """.split()
 """Of tests/test_*.py, those whose tests are recorded."""
 
