@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import secrets
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -18,23 +13,10 @@ import numpy as np
 
 from symnet.arrays import plain
 from symnet.errors import DataError, SymnetError
+from symnet.runtime import files
 from symnet.suggest import did_you_mean
 
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    MemoryError,
-    OverflowError,
-    NotImplementedError,  # a compression that zipfile does not know
-    RuntimeError,  # an encrypted archive
-    SyntaxError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+UNREADABLE = files._UNREADABLE
 """What NumPy and zipfile raise for truncated, foreign and object-typed files."""
 
 
@@ -45,23 +27,27 @@ def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
     Raises SymnetError.
     """
     out = Path(path)
-    if not out.parent.is_dir():
-        raise SymnetError(f"cannot write '{out}': the folder '{out.parent}' does not exist; create it first")
-    if out.is_dir():
-        raise SymnetError(f"cannot write '{out}': it is a folder; expected the name of a file in it")
-    if not os.access(out if out.exists() else out.parent, os.W_OK):
-        raise SymnetError(f"cannot write '{out}': permission denied; choose a file or folder you may write to")
-    for source in inputs:
-        if out.exists() and Path(source).exists() and out.samefile(source):
-            raise SymnetError(f"cannot write '{out}': the command reads this very file; choose another output name")
+    try:
+        if not out.parent.is_dir():
+            raise SymnetError(f"cannot write '{out}': the folder '{out.parent}' does not exist; create it first")
+        if out.is_dir():
+            raise SymnetError(f"cannot write '{out}': it is a folder; expected the name of a file in it")
+        files._try_writing(out)
+        same = [source for source in inputs if out.exists() and Path(source).exists() and out.samefile(source)]
+    except PermissionError as error:
+        raise SymnetError(
+            f"cannot write '{out}': permission denied; choose a file or folder you may write to"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SymnetError(f"cannot write '{out}': {_short(error)}; choose another name") from error
+    if same:
+        raise SymnetError(f"cannot write '{out}': the command reads this very file; choose another output name")
     return out
 
 
 def write_atomic(path: str | Path, content: str | bytes) -> None:
-    """Write a whole file or leave what was there: into a new file beside it, which then takes its name.
+    """Write a whole file or leave what was there; text as UTF-8 with "\\n" line ends.
 
-    Text is written as UTF-8 with "\\n" line ends.  A symbolic link keeps pointing where it points; a
-    device or pipe (such as `/dev/stdout`), which cannot be replaced, is written to directly.
     Raises SymnetError when the file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
@@ -71,44 +57,17 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[BinaryIO]:
-    """A stream whose bytes become the file when the block ends well, as by `write_atomic`; otherwise nothing changes.
+    """A stream whose bytes become the file when the block ends well; otherwise nothing changes.
 
-    Raises SymnetError when the file cannot be written.
+    As generated modules write: into a new file beside it, which then takes its name; through links, and into devices
+    and pipes.  Raises SymnetError when the file cannot be written.
     """
     out = check_output(path)
     try:
-        with open(out, "wb") if out.exists() and not out.is_file() else _replacing(Path(os.path.realpath(out))) as file:
-            yield file
+        with files._writing(out) as stream:
+            yield stream
     except OSError as error:
         raise SymnetError(f"cannot write '{path}': {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _replacing(goal: Path) -> Iterator[BinaryIO]:
-    temporary = goal.with_name(f".{goal.name[:100]}.{secrets.token_hex(6)}.part")
-    # os.open rather than tempfile, so that the usual permissions (the umask) hold for the result.
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        if goal.exists():
-            os.chmod(temporary, goal.stat().st_mode & 0o7777)
-        os.replace(temporary, goal)
-        _sync_folder(goal.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the new name on the disk, where the system allows that: Windows does not open folders."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:

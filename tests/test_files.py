@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
+from runtime_module import module, source
 from symnet.errors import CheckpointError, SymnetError
 from symnet.files import check_output, read_arrays, write_arrays, write_atomic
 
@@ -62,3 +70,106 @@ def test_output_paths_are_checked_before_the_work(tmp_path: Path) -> None:
 def test_checkpoints_have_their_own_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         read_arrays(tmp_path / "p.npz", CheckpointError)
+
+
+# --- links, devices, pipes, names
+
+
+@pytest.fixture(scope="module")
+def net() -> ModuleType:
+    return module()
+
+
+@pytest.fixture(params=["symnet", "module"])
+def write(request: pytest.FixtureRequest, net: ModuleType) -> Callable[[Path], None]:
+    """Writes parameters into a file, as symnet does and as a generated module does."""
+    params = net.init_params()
+    return (
+        (lambda path: write_arrays(path, params))
+        if request.param == "symnet"
+        else (lambda path: net.save_params(path, params))
+    )
+
+
+def test_a_chain_of_links_stays(write: Callable[[Path], None], net: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to(Path("far") / "p.npz")  # which is not there yet
+    for _ in range(2):
+        write(tmp_path / "one")
+        assert (tmp_path / "one").is_symlink() and (tmp_path / "two").is_symlink()
+        assert net.load_params(tmp_path / "far" / "p.npz").keys() == net.PARAMETERS.keys()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["far", "one", "p.npz", "two"]
+
+
+def test_a_folder_that_is_a_link_and_the_mode_of_a_file(write: Callable[[Path], None], tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    (tmp_path / "real" / "p.npz").touch(0o600)
+    write(tmp_path / "link" / "p.npz")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "p.npz").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_and_a_link_to_a_device_are_written_to(
+    write: Callable[[Path], None], net: ModuleType, tmp_path: Path
+) -> None:
+    make: Any = os.mkfifo  # type: ignore[attr-defined, unused-ignore]
+    make(tmp_path / "pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write(tmp_path / "pipe")
+    reader.join()
+    assert read[0].startswith(b"PK") and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    (tmp_path / "null.npz").symlink_to(os.devnull)
+    write(tmp_path / "null.npz")
+    assert (tmp_path / "null.npz").is_symlink() and not Path(os.devnull).is_file()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="the system has no such name")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "link"])
+def test_what_is_open_already_is_written_to_where_it_stands(name: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    code = (
+        "import sys; from symnet.files import write_atomic; print('first', flush=True); "
+        f"write_atomic({name!r}, 'second\\n'); print('third')"
+    )
+    with open(tmp_path / "out.txt", "w", encoding="utf-8") as out:
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=out, check=True)
+    assert (tmp_path / "out.txt").read_text() == "first\nsecond\nthird\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "out.txt"]
+
+
+def program(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The module in miniature, as a program."""
+    command = [sys.executable, "linear.py", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_module_tries_its_output_before_it_trains(net: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "linear.py").write_text(source())
+    x = np.zeros((4, 64))
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(4, int))
+    net.save_params(tmp_path / "p.npz", net.init_params())
+    before = sorted(tmp_path.iterdir())
+    for out in ("none/p.npz", "p.npz/p.npz", ".", "data.npz", "a" * 300, "ä" * 200, "linear.py/"):
+        for words in (
+            ["train", "--data", "data.npz", "--epochs", "1", "--params", out],
+            ["predict", "--data", "data.npz", "--params", "p.npz", "--out", out],
+        ):
+            run = program(tmp_path, *words)
+            assert run.returncode == 2 and run.stderr.count("\n") == 1 and "cannot be written" in run.stderr, run.stderr
+    assert sorted(p for p in tmp_path.iterdir() if p.name != "__pycache__") == before
+
+
+def test_names_as_long_as_the_system_takes_them(write: Callable[[Path], None], tmp_path: Path) -> None:
+    for name in ("n" * 255, "ä" * 127):
+        write(tmp_path / name)
+        assert (tmp_path / name).stat().st_size
+    for name in ("n" * 256, "n" * 5000, "ä" * 128):
+        with pytest.raises((SymnetError, ValueError), match="name too long"):
+            write(tmp_path / name)
+        with pytest.raises(SymnetError, match="name too long"):
+            check_output(tmp_path / name)
+    assert len(list(tmp_path.iterdir())) == 2

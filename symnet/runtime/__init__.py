@@ -36,6 +36,7 @@ FRAGMENTS = (
     "resume",
     "loop",
     "gradient_check",
+    "files",
     "program",
 )
 """The files that are spliced, in this order."""

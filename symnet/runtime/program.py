@@ -3,69 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import zipfile
-import zlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from symnet.runtime.checks import _as_params
 from symnet.runtime.containers import DataError
 from symnet.runtime.evaluate import predict
+from symnet.runtime.files import (
+    _check_output,
+    _read,
+    _write,
+    load_params,
+    save_params,
+)
 from symnet.runtime.gradient_check import check
 from symnet.runtime.head import INPUTS, MODEL, OPTIMIZERS, OUTPUTS, TARGETS
 from symnet.runtime.loop import train
 from symnet.runtime.parameters import init_params
 from symnet.runtime.schedules import SCHEDULES
-
-
-def save_params(path: str | Path, params: dict[str, Any]) -> None:
-    """Write parameters to an .npz file, whole or not at all.  Raises DataError."""
-    arrays: dict[str, Any] = dict(_as_params(params))
-    _write(path, lambda file: np.savez(file, **arrays))
-
-
-def load_params(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the parameters that `save_params` wrote.  Raises DataError."""
-    return _as_params(_read(path))
-
-
-def _read(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file; nothing in it is ever executed."""
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise DataError(
-                f"{path}: expected an .npz file with named arrays, got a single array"
-            )
-        with file:
-            return {name: file[name] for name in file.files}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"{path}: expected an .npz file of plain arrays: {error}"
-        ) from None
-
-
-def _write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file beside its place, then move it there: no reader and no failure ever sees half of it."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "xb") as file:
-            write(file)
-        os.replace(part, path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written: {error.strerror or error}"
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _samples(path: str, *, labelled: bool) -> tuple[Any, Any]:
@@ -171,6 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train_command(options: argparse.Namespace) -> int:
+    read = [options.data, options.validation]
+    _check_output(options.params, *(path for path in read if path))
     params = load_params(options.start) if options.start else init_params(options.seed)
     x, y = _samples(options.data, labelled=True)
     validation = (
@@ -195,6 +153,8 @@ def _train_command(options: argparse.Namespace) -> int:
 
 
 def _predict_command(options: argparse.Namespace) -> int:
+    if options.out:
+        _check_output(options.out, options.data, options.params)
     x, _ = _samples(options.data, labelled=False)
     labels = predict(load_params(options.params), x)
     if OUTPUTS and options.out:

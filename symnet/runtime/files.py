@@ -1,0 +1,183 @@
+"""Files: written whole or not at all, read without trusting them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from symnet.runtime.checks import _as_params
+from symnet.runtime.containers import DataError
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # an encrypted archive
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and zipfile raise for truncated, foreign and object-typed files."""
+
+
+def save_params(path: str | Path, params: dict[str, Any]) -> None:
+    """Write parameters to an .npz file, whole or not at all.  Raises DataError."""
+    arrays: dict[str, Any] = dict(_as_params(params))
+    _write(path, lambda file: np.savez(file, **arrays))
+
+
+def load_params(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the parameters that `save_params` wrote.  Raises DataError."""
+    return _as_params(_read(path))
+
+
+def _read(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file; nothing in it is ever executed."""
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.ndarray):
+            with file:
+                return {name: file[name] for name in file.files}
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except _UNREADABLE as error:
+        raise DataError(
+            f"{path}: expected an .npz file of plain arrays: {error}"
+        ) from None
+    raise DataError(
+        f"{path}: expected an .npz file with named arrays, got a single array"
+    )
+
+
+def _write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file, whole or not at all.  Raises DataError."""
+    content = io.BytesIO()
+    write(content)
+    try:
+        with _writing(Path(path)) as stream:
+            stream.write(content.getbuffer())
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+
+
+def _check_output(path: str | Path, *inputs: str | Path) -> None:
+    """Refuse a file that could not be written, and one of those that are read, before any work is done for it."""
+    try:
+        _try_writing(Path(path))
+        same = Path(path).exists() and any(
+            Path(each).exists() and os.path.samefile(path, each) for each in inputs
+        )
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+    if same:
+        raise DataError(
+            f"{path}: cannot be written: it is read as well; choose another name"
+        )
+
+
+def _unwritable(path: str | Path, error: OSError | ValueError) -> DataError:
+    return DataError(
+        f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}"
+    )
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose bytes become the file when the block ends well; otherwise nothing changes.
+
+    They go into a new file beside it, which then takes its name.  A symbolic link keeps pointing where it points;
+    what cannot be replaced, a device, a pipe or a file that is open already (/dev/stdout), is written to.
+    """
+    number = _descriptor(path)
+    if number is not None:
+        with os.fdopen(os.dup(number), "wb") as stream:
+            yield stream
+    elif path.exists() and not path.is_file():
+        with open(path, "wb") as stream:
+            yield stream
+    else:
+        goal = _goal(path)
+        handle, part = _part(goal)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(handle)
+            if goal.exists():
+                os.chmod(part, goal.stat().st_mode & 0o7777)
+            os.replace(part, goal)
+            _sync_folder(goal.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _try_writing(path: Path) -> None:
+    """Raises the OSError that `_writing` would; leaves nothing behind."""
+    if _descriptor(path) is not None:
+        return
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.is_file() or not path.exists():
+        handle, part = _part(_goal(path))
+        os.close(handle)
+        part.unlink()
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the file that this process has open and that the path names, as /dev/stdout does."""
+    for _ in range(40):
+        opened = re.fullmatch(
+            rf"(?:/dev|/proc/(?:self|{os.getpid()}))/fd/(\d+)",
+            path.absolute().as_posix(),
+        )
+        if opened:
+            return int(opened[1])
+        if not path.is_symlink():
+            return None
+        path = path.parent / os.readlink(path)
+    return None
+
+
+def _goal(path: Path) -> Path:
+    """Where the file lies that a path names.  Raises OSError for a name that no file can have."""
+    goal = Path(os.path.realpath(path))
+    with contextlib.suppress(FileNotFoundError):
+        goal.stat()
+    return goal
+
+
+def _part(goal: Path) -> tuple[int, Path]:
+    """A new file beside another one, open, and its path."""
+    part = goal.with_name(f".{goal.name[:40]}.{os.urandom(6).hex()}.part")
+    # os.open rather than tempfile, so that the usual permissions (the umask) hold for the result.
+    return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), part
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk, where the system allows that: Windows does not open folders."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
