@@ -107,7 +107,7 @@ def roles_of(equation: Equation, storage: Storage) -> Roles | None:
         return None
     s = storage.reading(without_points(equation))
     c = s.contraction
-    if c is None or c.lone or not s.left.covers:
+    if c is None or c.lone or c.left == c.right or not s.left.covers:
         return None
     found = (
         _read(s, storage, image, *others)
