@@ -81,9 +81,7 @@ def matrix_product(s: Structure) -> Product | None:
     found, order = s.contraction, s.left.order
     if found is None or found.lone or not all(s.accesses[k].affine for k in (0, found.left, found.right)):
         return None  # an index summed in one factor alone: reduce that one first
-    if sum(len(axis.terms) for axis in s.left.axes) != len(order):
-        return None
-    if set(order) != {*found.batch, *found.rows, *found.columns}:
+    if not s.left.distinct or set(order) != {*found.batch, *found.rows, *found.columns}:
         return None
     if order and not found.rows and not found.columns:
         return None  # one dot product a point: an elementwise product and a reduction do as well

@@ -14,6 +14,7 @@ from itertools import pairwise
 import sympy
 
 from codegen.affine import Affine
+from codegen.analysis.loops import distance
 from codegen.equation import Equation, slot, slots_of
 from codegen.ir.edit import compact, substitute
 from codegen.lower.outside import fill_outside, guarded
@@ -97,10 +98,10 @@ def _cuts(equation: Equation, name: str, storage: Storage) -> list[int]:
     if not extent.is_constant:
         return []
     cuts = {0, extent.const}
-    for read in equation.reads:
-        for subscript, size in zip(read.at, storage.shapes[read.tensor], strict=True):
-            if isinstance(subscript, Affine) and subscript.terms == ((name, 1),) and size.is_constant:
-                cuts |= {-subscript.const, size.const - subscript.const}
+    for axis in (axis for access in storage.reading(equation).accesses[1:] for axis in access.axes):
+        away = distance(axis.subscript, name)
+        if away is not None and axis.size.is_constant:
+            cuts |= {-away, axis.size.const - away}
     return sorted(c for c in cuts if 0 <= c <= extent.const)
 
 

@@ -190,7 +190,7 @@ def scatter_lookup(equation: Equation, storage: Storage, found: object = None, v
         steps.append(Fill(View(equation.target), 0.0))
     names = equation.free
     places = View(positions(equation.target, equation.at, names, equation, storage), (), names)
-    plain_names = {s.plain for s in equation.at if isinstance(s, Affine)}
+    plain_names = {axis.plain for axis in storage.reading(equation).left.axes}
     # Points outside the target are sent to position 0 with the value 0.
     unique = set(names) <= plain_names and not outside
     values, more = _values(equation, storage, names)

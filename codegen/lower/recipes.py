@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from codegen.affine import Affine
 from codegen.equation import Equation
 from codegen.lower.contraction import contraction, product_of
 from codegen.lower.elementwise import elementwise
@@ -56,7 +55,7 @@ def _true(wanted: bool) -> bool | None:
 
 def _at_values(equation: Equation, storage: Storage) -> bool | None:
     """True where the left side depends on data."""
-    return _true(not all(isinstance(s, Affine) for s in equation.at))
+    return _true(not storage.reading(equation).left.affine)
 
 
 def _one_part(equation: Equation, storage: Storage) -> bool | None:
