@@ -76,18 +76,17 @@ def mask(argmax: str, point: int, storage: Storage) -> str:
 
 def _pools(s: Structure, machine: Machine) -> bool:
     """The one read is reduced over one index of few points, which shares its subscript with a position."""
-    w, equation = s.window, s.equation
-    if w is None or w.way != "map" or s.sole is None or equation.guards or s.left.plain is None:
+    equation = s.equation
+    if s.window is None or s.sole is None or s.left.plain is None or equation.guards or len(equation.over) != 1:
         return False
-    sizes = [equation.extents[n] for n in equation.over]
-    few = all(e.is_constant and 2 <= e.const <= machine.limits.pool for e in sizes)
-    return few and len(sizes) == 1 and equation.over == w.taps and s.sole.distinct
+    size = equation.extents[equation.over[0]]
+    return size.is_constant and 2 <= size.const <= machine.limits.pool and s.sole.distinct
 
 
 def _routes(s: Structure, argmax: Structure) -> bool:
     """`d_x[.., s*i+u, ..] = sum[| argmax[..] == u](d_y[..])`: every point of the window has a slice of its own."""
     w, box = s.window, s.equation.extents
-    if w is None or w.choice is None or s.sole is None or s.equation.over or len(w.spans) != 1:
+    if w is None or w.choice is None or s.sole is None:
         return False
     names, own = (*w.taps, *(plain_indices(w.choice.at) or ())), (*argmax.equation.over, *argmax.left.order)
     written = s.left.distinct and {*names} == {*s.left.order} == {*box}
