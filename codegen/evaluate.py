@@ -11,7 +11,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import lru_cache, reduce
+from typing import Any
 
 import sympy
 from sympy.core.numbers import NumberSymbol
@@ -24,6 +26,8 @@ Values = Mapping[str, float]
 """Value by symbol name: slots, indices and sizes."""
 
 Evaluator = Callable[[Values], float]
+Exact = Callable[[Values], Any]
+"""The same, and a whole number or a fraction where it is one."""
 Condition = Callable[[Values], bool]
 
 
@@ -61,12 +65,19 @@ def condition(expr: sympy.Basic) -> Condition:
         return lambda values: yes(values) if test(values) else no(values)
     if type(expr) in _COMPARISONS:
         compare = _COMPARISONS[type(expr)]
-        left, right = (_side(arg) for arg in expr.args)
-        return lambda values: compare(left(values), right(values))
+        exact, real = ([build(arg) for arg in expr.args] for build in (_exact, evaluator))
+        names = [str(symbol.name) for symbol in expr.free_symbols]
+
+        def holds(values: Values) -> bool:
+            whole = all(isinstance(values[name], int) for name in names)
+            left, right = exact if whole else real
+            return compare(left(values), right(values))
+
+        return holds
     raise FormulaError(f"cannot decide {type(expr).__name__} in {expr}: expected comparisons joined by and, or, not")
 
 
-_COMPARISONS: Mapping[type, Callable[[float, float], bool]] = {
+_COMPARISONS: Mapping[type, Callable[[Any, Any], bool]] = {
     sympy.StrictGreaterThan: lambda a, b: a > b,
     sympy.GreaterThan: lambda a, b: a >= b,
     sympy.StrictLessThan: lambda a, b: a < b,
@@ -76,22 +87,10 @@ _COMPARISONS: Mapping[type, Callable[[float, float], bool]] = {
 }
 
 
-def _side(expr: sympy.Expr) -> Evaluator:
-    """A side of a comparison: whole numbers are exact there, where `_exact` knows how."""
-    exact, real = _exact(expr), evaluator(expr)
-
-    def side(values: Values) -> float:
-        try:
-            return exact(values)
-        except OverflowError:  # a whole number that no float holds meets a float
-            return real(values)
-
-    return side
-
-
-def _exact(expr: sympy.Expr) -> Evaluator:
-    if expr.is_Integer:
-        number = int(expr)
+def _exact(expr: sympy.Expr) -> Exact:
+    """The value of one side of a comparison of whole numbers: exact where it is made of sums, products and powers."""
+    if expr.is_Rational:
+        number = Fraction(int(expr.p), int(expr.q))
         return lambda values: number
     if expr.is_Add or expr.is_Mul:
         parts = [_exact(arg) for arg in expr.args]
@@ -99,7 +98,7 @@ def _exact(expr: sympy.Expr) -> Evaluator:
         return lambda values: reduce(join, (part(values) for part in parts), start)
     if expr.is_Pow and expr.exp.is_Integer and expr.exp > 0:
         base, exponent = _exact(expr.base), int(expr.exp)
-        return lambda values: b**exponent if isinstance(b := base(values), int) else power(b, exponent)
+        return lambda values: power(b, exponent) if isinstance(b := base(values), float) else b**exponent
     if isinstance(expr, sympy.Piecewise):
         return _piecewise(expr, _exact)
     return evaluator(expr)
@@ -163,10 +162,10 @@ def power(base: float, exponent: float) -> float:
         return math.nan
 
 
-def _piecewise(expr: sympy.Expr, of: Callable[[sympy.Expr], Evaluator] = evaluator) -> Evaluator:
+def _piecewise(expr: sympy.Expr, of: Callable[[sympy.Expr], Exact] = evaluator) -> Exact:
     branches = [(of(value), condition(test)) for value, test in expr.args]
 
-    def chosen(values: Values) -> float:
+    def chosen(values: Values) -> Any:
         for value, holds in branches:
             if holds(values):
                 return value(values)

@@ -187,8 +187,9 @@ def _from_csv(text: str, signature: Signature | None, target: bool, columns: Col
     labelled = signature is not None and signature.target is not None and signature.target[1] == "int"
     if target and labelled and y is not None and y.dtype.kind == "f":
         column = "the last column" if columns.target is None else f"column '{columns.target}'"
+        no_label = y[(y != np.floor(y)) | (abs(y) >= 2**63)][0]
         raise DataError(
-            f"'{text}': the target is taken from {column}, which holds {y[y != np.floor(y)][0]:g}; labels are whole "
+            f"'{text}': the target is taken from {column}, which holds {no_label:g}; labels are whole "
             "numbers from 0: name the column that holds them with --target-column, or number the classes"
         )
     return Data(x, y, text)

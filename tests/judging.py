@@ -15,9 +15,14 @@ TARGETS = ("numpy", "numexpr", "numba")
 
 
 def module(
-    text: str, target: str, inputs: Mapping[str, np.ndarray], symbolic: tuple[str, ...] = (), **options: object
+    text: str,
+    target: str,
+    inputs: Mapping[str, np.ndarray],
+    symbolic: tuple[str, ...] = (),
+    dtype: str = "float64",
+    **options: object,
 ) -> ModuleType:
-    """The module of one formula, in float64, with gradients by its inputs.
+    """The module of one formula, with gradients by its inputs.
 
     symbolic: the inputs whose second axis has the size T.
     """
@@ -30,7 +35,7 @@ def module(
         list(nodes.values()), sn.Formula(text, name="f", **options)(**nodes), loss=sn.SquaredError(), name="m"
     )
     with uncompiled(target):
-        made = sn.compile(model, dtype="float64", target=target, wrt_inputs=True).module
+        made = sn.compile(model, dtype=dtype, target=target, wrt_inputs=True).module
         plain(vars(made), target)
     return made
 

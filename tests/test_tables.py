@@ -143,6 +143,7 @@ def test_other_separators_are_named(text: str, tmp_path: Path) -> None:
 def test_a_target_that_holds_no_labels(tmp_path: Path) -> None:
     refused(tmp_path, "species,a,b\n2,0.5,1.5\n0,0.25,1\n", "the last column, which holds 1.5", "--target-column")
     refused(tmp_path, "species,a,b\n2,0.5,1.5\n0,0.25,1\n", "column 'a', which holds 0.5", goal="a")
+    refused(tmp_path, "a,b,label\n2,0.5,1\n0,0.25,9223372036854775808\n", "which holds 9.22337e+18")
     assert read(tmp_path, "species,a,b\n2,0.5,1.5\n0,0.25,1\n", VALUE, features="species,a").y is not None
 
 

@@ -118,18 +118,22 @@ COMPARED: dict[str, tuple[int, Callable[[int, int], bool]]] = {
     "k[n,i]**3 > l[n,i]": (2097151, lambda k, m: k**3 > m),
     "k[n,i]*2**40 > l[n,i]": (2**23 - 1, lambda k, m: k * 2**40 > m),
     "k[n,i] + l[n,i] > 0": (2**62 - 1, lambda k, m: k + m > 0),
+    "2*k[n,i] + 1 < 2*l[n,i]": (2**62 - 1, lambda k, m: 2 * k + 1 < 2 * m),
+    "3*k[n,i] + 1 > 3*l[n,i]": (3074457345618258602, lambda k, m: 3 * k + 1 > 3 * m),
+    "4*k[n,i] - 2*l[n,i] = 2*l[n,i] - 1": ((2**63 - 2) // 6, lambda k, m: 4 * k - 2 * m == 2 * m - 1),
     "where(k[n,i] > 2, k[n,i]*l[n,i], 7) > 6": (3037000499, lambda k, m: (k * m if k > 2 else 7) > 6),
 }
 """The largest numbers that are compared exactly, and what the comparison says, in Python's own integers."""
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("text", COMPARED)
-def test_comparisons_of_whole_numbers_are_exact_or_refused(text: str, target: str) -> None:
+def test_comparisons_of_whole_numbers_are_exact_or_refused(text: str, target: str, dtype: str) -> None:
     largest, holds = COMPARED[text]
     values = [[largest, largest - 1, -largest], [largest, 3, -largest + 1]]
     inputs = {"x": np.ones((2, 3)), "k": np.array(values), "l": np.array(values)[::-1].copy()}
-    made = module(f"y[n,i] = x[n,i]*where({text}, 2, 5)", target, inputs)
+    made = module(f"y[n,i] = x[n,i]*where({text}, 2, 5)", target, inputs, dtype=dtype)
     pairs = zip(inputs["k"], inputs["l"], strict=True)
     right = [[2 if holds(int(k), int(m)) else 5 for k, m in zip(*rows, strict=True)] for rows in pairs]
     np.testing.assert_array_equal(made.forward({}, inputs), right)

@@ -7,7 +7,7 @@ bits it would wrap round, so what calls the program has to refuse such numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
+from math import lcm, prod
 
 import sympy
 from sympy.core.relational import Relational
@@ -42,7 +42,7 @@ def largest_exact(program: Program) -> Mapping[str, int]:
 
 def _largest(equation: Equation, program: Program) -> int:
     """The largest number for which nothing that is compared leaves 64 bits."""
-    relations = [relation.args for relation in equation.body.atoms(Relational)]
+    relations = [cleared(relation) for relation in equation.body.atoms(Relational)]
     guards = [guard for guard in equation.guards if sum(abs(c) for c, _ in guard.reads) > 1]
     if not relations and not guards:
         return LAST
@@ -86,6 +86,19 @@ def magnitude(expr: sympy.Basic, known: Mapping[sympy.Basic, int | None]) -> int
     if len(parts) < len(found):
         return None
     return sum(parts) if expr.is_Add else prod(parts) if expr.is_Mul else max(parts)
+
+
+def cleared(relation: Relational) -> tuple[sympy.Expr, sympy.Expr]:
+    """The sides of a comparison of whole numbers without fractions, which SymPy's normal form brings in.
+
+    b > a + 1/2   becomes   2*b, 2*a + 1
+    """
+    sides = [sympy.together(side).as_numer_denom() for side in relation.args]
+    if not all(divisor.is_Integer for _, divisor in sides):
+        return relation.args  # type: ignore[no-any-return]
+    common = lcm(*(int(divisor) for _, divisor in sides))
+    left, right = (sympy.expand_mul(value * (common // divisor)) for value, divisor in sides)
+    return left, right
 
 
 def _of_guard(guard: Guard, bound: int) -> int:

@@ -45,6 +45,9 @@ def kernel(step: Kernel, function: Function) -> None:
         known[symbol], views[symbol] = Operand(spelled, frozenset(a for a in view.axes if a), dtype), view
         return symbol
 
+    def is_whole(symbol: str) -> bool:
+        return symbol not in known or known[symbol].dtype != "float"
+
     parts = []
     for inner, stored in zip(step.steps, step.stored, strict=True):
         for view in (*inner.operands, *([inner.out] if inner.accumulate else [])):
@@ -57,7 +60,8 @@ def kernel(step: Kernel, function: Function) -> None:
         # A result that goes to no array has only a name.
         spelled = function.text(View(inner.out.base)) if stored else "w." + re.sub(r"\W", "_", inner.out.base)
         symbols[inner.out] = leaf(inner.out, spelled, inner.dtype)
-        parts.append(Part(tree_of(body, function.scalars.__contains__), symbols[inner.out], stored))
+        tree = tree_of(body, function.scalars.__contains__, is_whole=is_whole)
+        parts.append(Part(tree, symbols[inner.out], stored))
     axes = step.steps[0].axes
 
     def place(symbol: str) -> Element:

@@ -10,11 +10,12 @@ one operation that is no ufunc.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 
 import sympy
 
+from codegen.analysis.exact import cleared
 from codegen.emit.scalar import COMPARISONS, dtype_of, otherwise, scalar_text
 from codegen.equation import Dtype
 from codegen.functions import SCALARS, Maximum, Minimum
@@ -55,15 +56,24 @@ BOOLEAN = frozenset(name for name, _ in COMPARISONS.values()) | {"logical_and", 
 NO_AXES: Mapping[str, frozenset[str]] = {}
 
 
-def tree_of(expr: sympy.Basic, is_scalar: Callable[[str], bool], axes: Mapping[str, frozenset[str]] = NO_AXES) -> Tree:
-    """The tree of a body; `is_scalar` tells the symbols that are Python numbers, `axes` the indices of arrays."""
-    return _Builder(is_scalar, axes).build(expr)
+def tree_of(
+    expr: sympy.Basic,
+    is_scalar: Callable[[str], bool],
+    axes: Mapping[str, frozenset[str]] = NO_AXES,
+    is_whole: Callable[[str], bool] = lambda name: False,
+) -> Tree:
+    """The tree of a body.
+
+    is_scalar, is_whole: tell the symbols that are Python numbers, and whole ones.  axes: the indices of arrays.
+    """
+    return _Builder(is_scalar, axes, is_whole).build(expr)
 
 
 @dataclass(frozen=True)
 class _Builder:
     is_scalar: Callable[[str], bool]
-    axes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    axes: Mapping[str, frozenset[str]]
+    is_whole: Callable[[str], bool]
 
     def build(self, expr: sympy.Basic) -> Tree:
         """The tree of one expression."""
@@ -72,7 +82,8 @@ class _Builder:
         if self.is_folded(expr):
             return Scalar(scalar_text(expr), dtype_of(expr))
         if type(expr) in COMPARISONS:
-            return Node(COMPARISONS[type(expr)][0], tuple(map(self.build, expr.args)))
+            whole = all(self.is_whole(s.name) for s in expr.free_symbols)
+            return Node(COMPARISONS[type(expr)][0], tuple(map(self.build, cleared(expr) if whole else expr.args)))
         for kind, build in _BUILDERS.items():
             if isinstance(expr, kind):
                 return build(self, expr)

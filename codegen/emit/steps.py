@@ -206,7 +206,8 @@ class StepWriter:
         axes = tuple(name for name, _ in step.axes)
         indices = {f"_{k}": frozenset(a for a in v.axes if a) for k, v in enumerate(operands)}
         indices |= {OUT.name: frozenset(axes)} | {a: frozenset((a,)) for a in axes}
-        tree = tree_of(body, lambda name: name in scalars, indices)
+        real = {f"_{k}" for k, view in enumerate(operands) if self.dtypes[view.base] == "float"} | {OUT.name}
+        tree = tree_of(body, lambda name: name in scalars, indices, lambda name: name not in real)
         extents = dict(step.axes)
         known: dict[str, Operand] = {}
         aliases = set()

@@ -152,7 +152,7 @@ def _axis(found: System, subscript: Node, axis: Axis, scope: Scope) -> None:
             subscript.at,
             "a data-dependent subscript stands alone",
             expected="a read such as label[n] and nothing else",
-            mend="define the sum as an integer tensor of its own",
+            mend="hand the sum in as an integer input",
         )
     name = value.affine.plain
     if name is not None and name in scope.indices:
