@@ -7,6 +7,7 @@ and no traceback (`--debug` shows it).
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -19,7 +20,9 @@ from codegen.oracle.watch import VARIABLE
 from symnet.commands import audit, bench, build, bundle, check, explain, export, predict, show, train, tune
 from symnet.commands.arguments import Parser, UsageError
 from symnet.errors import SymnetError
+from symnet.runtime.terminal import _print_out, _reason, _unheard
 from symnet.suggest import did_you_mean
+from symnet.terminal import say
 
 
 @dataclass(frozen=True)
@@ -60,24 +63,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get(VARIABLE, "0") not in ("", "0")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # names of files that are no text, encodings that lack letters
     try:
         status = _dispatch([word for word in words if word != "--debug"])
-        sys.stdout.flush()
+        _print_out()
     except (SymnetError, CodegenError) as error:
         if debug:
-            traceback.print_exc()
-        print(f"symnet: error: {error}", file=sys.stderr)
+            say(traceback.format_exc())
+        say(f"symnet: error: {error}")
         return 2
     except MemoryError as error:
-        print(f"symnet: error: not enough memory ({error}); use a smaller network or less data", file=sys.stderr)
+        say(f"symnet: error: not enough memory ({error}); use a smaller network or less data")
         return 2
     except KeyboardInterrupt as error:
-        print(f"symnet: {str(error) or 'interrupted'}", file=sys.stderr)
+        say(f"symnet: {str(error) or 'interrupted'}")
         return 130
-    except BrokenPipeError:
-        # The reader, such as `head`, has enough; the interpreter must not flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError as error:
+        if debug:
+            say(traceback.format_exc())
+        if not isinstance(error, BrokenPipeError):
+            say(f"symnet: error: {_reason(error)}")
+        return _unheard(error)
     return status
 
 

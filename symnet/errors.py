@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import ParamSpec, TypeVar
 
 import codegen.errors
+from symnet.runtime.containers import _visible
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 class SymnetError(Exception):
     """Base of all errors of this package."""
+
+    def __str__(self) -> str:
+        return _visible(super().__str__())  # names may come from files
 
 
 class DefinitionError(SymnetError):

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from codegen.ir.names import defined
 from runtime_module import LOSSES, module, source
+from symnet import runtime
 from symnet.runtime import CURVATURE, FRAGMENTS, WEIGHTS
 
 DIGITS = load_digits()
@@ -56,6 +58,18 @@ def test_the_text_is_formatted_and_uses_every_import(tmp_path: Path) -> None:
 def test_every_fragment_is_spliced() -> None:
     folder = Path(__file__).parent.parent / "symnet" / "runtime"
     assert {path.stem for path in folder.glob("*.py")} == {*FRAGMENTS, *WEIGHTS, CURVATURE, "head", "__init__"}
+
+
+def test_no_two_fragments_define_one_name() -> None:
+    """In a module they share one namespace, in which the later one would replace the earlier."""
+    found: dict[str, str] = {}
+    for fragment in (*FRAGMENTS, WEIGHTS[0], CURVATURE):
+        text = (Path(runtime.__file__).parent / f"{fragment}.py").read_text()
+        imports = (ast.Import, ast.ImportFrom)
+        body = [node for node in ast.parse(text).body if not isinstance(node, imports)]
+        for name in defined("\n".join(map(ast.unparse, body))):
+            assert name not in found, f"{name} is in {found[name]} and in {fragment}"
+            found[name] = fragment
 
 
 # --- functions

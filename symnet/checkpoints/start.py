@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -17,6 +16,7 @@ from symnet.checkpoints.identity import Identity, difference, identity, named
 from symnet.errors import CheckpointError, DefinitionError
 from symnet.graph import Model
 from symnet.options import integer, shown
+from symnet.terminal import say
 
 KEEP = 3
 """Checkpoints of a run that are kept, unless it is said otherwise."""
@@ -136,4 +136,4 @@ def _warn(damaged: Mapping[Path, object]) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"symnet: {text}", file=sys.stderr, flush=True)
+    say(f"symnet: {text}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 
 from codegen.machine.model import MACHINE
 from codegen.passes.table import OPTIONAL
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         without = tuple(args.without or ())
         net = compiled(model, dtype=args.dtype, target=args.target, without=without, machine=machine)
     if args.trace:
-        show(HEADER, rows(net.trace), left=2, file=sys.stderr if args.output is None else None)
+        show(HEADER, rows(net.trace), left=2, aside=args.output is None)
     if args.trace_page is not None:
         write_atomic(args.trace_page, page(model.name, net.trace))
     if args.output is None:
@@ -99,4 +98,4 @@ def _show(tuned: Tuned, printed: bool) -> None:
         )
         for each in tuned.trials
     ]
-    show((FASTEST, "ways", "ms a step", "before", ""), rows, left=1, file=sys.stderr if printed else None)
+    show((FASTEST, "ways", "ms a step", "before", ""), rows, left=1, aside=printed)

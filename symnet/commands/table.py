@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import TextIO
 
 from symnet.extras import installed
 
 
-def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0, file: TextIO | None = None) -> None:
+def show(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0, aside: bool = False) -> None:
     """Print a table.
 
     left: how many of the first columns hold words, which begin on the left; figures end on the right.
-    file: where to; by default stdout.
+    aside: on stderr, where what is printed on stdout is for another program.
     """
-    out = file or sys.stdout
+    out = sys.stderr if aside else sys.stdout
+    if out is None or out.closed:
+        return
     if out.isatty() and installed("rich"):
         table = importlib.import_module("rich.table").Table(*header)
         for column in table.columns[left:]:

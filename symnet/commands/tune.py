@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         machine, found = measured(name, args.seconds)
     text = text_of(machine, {"processor": processor(), "numpy": np.__version__, "blas": _blas()})
     rows = [(MEASURED[key], _shown(value), _shown(_default(key)), key) for key, value in found.items()]
-    show(HEADER, rows, left=1, file=sys.stderr if args.output is None else None)
+    show(HEADER, rows, left=1, aside=args.output is None)
     if args.output is None:
         print(text, end="")
         return 0

@@ -31,6 +31,7 @@ FRAGMENTS = (
     "cores",
     "diverged",
     "step",
+    "terminal",
     "progress",
     "batches",
     "resume",

@@ -19,6 +19,19 @@ _FLAT = (str, bytes, bytearray, memoryview, range)  # sequences that hold no arr
 class DataError(ValueError):
     """Data, parameters or an option that this network cannot use; the message says how to mend it."""
 
+    def __str__(self) -> str:
+        return _visible(super().__str__())
+
+
+def _visible(text: str) -> str:
+    """`text` with its control characters as escape sequences of Python: names may come from files."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
 
 def _plain(what: str, value: Any) -> np.ndarray:
     """`value` as a plain array.  Refused is what would lose a part of its meaning: masks, rows of unequal length."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.containers import DataError
+from symnet.runtime.containers import DataError, _visible
 from symnet.runtime.evaluate import predict
 from symnet.runtime.files import (
     _check_output,
@@ -22,6 +22,7 @@ from symnet.runtime.head import INPUTS, MODEL, OPTIMIZERS, OUTPUTS, TARGETS
 from symnet.runtime.loop import train
 from symnet.runtime.parameters import init_params
 from symnet.runtime.schedules import SCHEDULES
+from symnet.runtime.terminal import _print_out, _reason, _tell, _unheard
 
 
 def _samples(path: str, *, labelled: bool) -> tuple[Any, Any]:
@@ -115,15 +116,22 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status is 0, 1 for a failed check, or 2 for a mistake in what was given."""
     options = _parser().parse_args(arguments)
+    run = {
+        "train": _train_command,
+        "predict": _predict_command,
+        "check": _check_command,
+    }[options.command]
     try:
-        return {
-            "train": _train_command,
-            "predict": _predict_command,
-            "check": _check_command,
-        }[options.command](options)
+        status = run(options)
+        _print_out()
     except DataError as error:
-        print(f"{MODEL}: error: {error}", file=sys.stderr)
+        _tell(f"{MODEL}: error: {error}\n")
         return 2
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            _tell(f"{MODEL}: error: {_visible(_reason(error))}\n")
+        return _unheard(error)
+    return status
 
 
 def _train_command(options: argparse.Namespace) -> int:
@@ -165,7 +173,7 @@ def _predict_command(options: argparse.Namespace) -> int:
         raise DataError(
             f"predict: {MODEL} has the outputs {', '.join(OUTPUTS)}; give --out FILE.npz"
         )
-    else:
+    elif sys.stdout is not None:
         np.savetxt(
             sys.stdout,
             labels.reshape(len(labels), -1),

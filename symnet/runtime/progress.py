@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
+
+from symnet.runtime.terminal import _is_terminal, _tell
 
 
 class _Progress:
     """One line an epoch on stderr; on a terminal, the line moves with the steps."""
 
     def __init__(self, verbose: bool | None) -> None:
-        terminal = sys.stderr.isatty()
+        terminal = _is_terminal()
         shown = terminal if verbose is None else verbose
         self.step = self._step if shown and terminal else None
         self.epoch = self._epoch if shown else lambda record: None
@@ -26,9 +27,7 @@ class _Progress:
             if record["steps"] is not None:
                 done = min(20 * record["step"] // record["steps"], 20)
                 bar = f"[{'#' * done}{'.' * (20 - done)}]"
-            self._write(
-                f"{self._clear}{_place(record)} {bar} loss {record['loss']:.4f}"
-            )
+            _tell(f"{self._clear}{_place(record)} {bar} loss {record['loss']:.4f}")
 
     def _epoch(self, record: dict[str, Any]) -> None:
         text = f"{self._clear}{_place(record)}  loss {record['loss']:.4f}"
@@ -36,11 +35,7 @@ class _Progress:
             text += f"  val_loss {record['val_loss']:.4f}"
         if "val_accuracy" in record:
             text += f"  val_accuracy {record['val_accuracy']:.2%}"
-        self._write(text + "\n")
-
-    def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        _tell(text + "\n")
 
 
 def _place(record: dict[str, Any]) -> str:

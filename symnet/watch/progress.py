@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import math
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from symnet.extras import installed
+from symnet.terminal import is_terminal, say, visible
 from symnet.watch.metrics import SHARES
 
 Event = Mapping[str, Any]
@@ -28,7 +28,7 @@ REST = 6
 
 def fancy() -> bool:
     """Whether stderr is a terminal and rich is installed."""
-    return sys.stderr.isatty() and installed("rich")
+    return is_terminal() and installed("rich")
 
 
 def results(event: Event) -> dict[str, float]:
@@ -63,7 +63,7 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Say something besides; on every display, this one too."""
-        print(f"symnet: {text}", file=sys.stderr, flush=True)
+        say(f"symnet: {text}")
 
     def close(self) -> None:
         """After the last epoch."""
@@ -89,7 +89,7 @@ class Lines(Silent):
     def _print(self, event: Event) -> None:
         epoch, epochs = event["epoch"], event["epochs"]
         text = "   ".join(f"{name} {number(name, value)}" for name, value in results(event).items())
-        print(f"epoch {epoch:>{len(str(epochs))}}/{epochs}   {text}", file=sys.stderr, flush=True)
+        say(f"epoch {epoch:>{len(str(epochs))}}/{epochs}   {text}")
         self._left = None
 
 
@@ -139,7 +139,7 @@ class Table(Silent):
 
     def note(self, text: str) -> None:
         """Above the table."""
-        self._live.console.print(f"symnet: {text}", markup=False, highlight=False)
+        self._live.console.print(f"symnet: {visible(text)}", markup=False, highlight=False)
 
     def close(self) -> None:
         """Leave the whole table."""
