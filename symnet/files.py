@@ -92,10 +92,17 @@ def read_arrays(
     file = existing(path, error)
     name, arrays, bare = "", {}, False
     try:
-        loaded = np.load(file, allow_pickle=False)
+        loaded = np.load(file, "r", allow_pickle=False)  # a bare array, which is refused, is not read
         bare = isinstance(loaded, np.ndarray)
         if not bare:
             with loaded:
+                claims = {}
+                for entry in loaded.zip.infolist():
+                    name = entry.filename.removesuffix(".npy")
+                    claims[name] = files._claimed(loaded.zip, entry)
+                wanted = (found for name, found in claims.items() if names is None or name in names)
+                name = ""
+                files._require_room(filter(None, wanted))
                 for name in loaded.files:
                     if names is None or name in names:
                         arrays[name] = np.asarray(loaded[name])

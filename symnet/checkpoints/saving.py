@@ -42,13 +42,19 @@ def saving(plan: Plan, model: Model, dtype: str, options: Mapping[str, Any]) -> 
         return
     with interrupts() as interrupted:
         saver = _Saver(plan, open_folder(plan.folder), described, damaged, interrupted)
-        saver.taken = 0 if start is None else int(start.arrays.get("optimizer/t", 0))
+        saver.taken = 0 if start is None else _taken(start.arrays)
         settings["on_step"] = saver.on_step(options.get("on_step"))
         settings["on_epoch"] = saver.on_epoch(options.get("on_epoch"))
         yield settings
         saver.save()
         if interrupted():
             raise KeyboardInterrupt(saver.farewell)
+
+
+def _taken(arrays: Mapping[str, Any]) -> int:
+    """The steps of the run so far; 0 where the array is none, which the loop refuses."""
+    taken = arrays.get("optimizer/t")
+    return int(taken) if taken is not None and taken.shape == () and taken.dtype.kind in "iu" else 0
 
 
 @dataclass

@@ -100,7 +100,8 @@ def is_state_dict(path: str | Path) -> bool:
             header = json.loads(file.read(size)) if 0 < size < HEADER else None
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(header, dict) and "symnet" not in header.get("__metadata__", {})
+    about = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    return isinstance(about, dict) and "symnet" not in about
 
 
 def _complete(

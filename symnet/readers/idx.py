@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -17,6 +18,10 @@ DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 """Element type by the third byte of the magic number."""
 
 GZIP = b"\x1f\x8b"
+HEADER = 4 + 4 * 255
+"""The most bytes that a header may have."""
+MOST = 1032
+"""The most bytes that one byte of a packed file can stand for."""
 
 
 def looks_like_idx(path: Path) -> bool:
@@ -68,12 +73,10 @@ def read_idx(path: str | Path) -> np.ndarray:
         raise DataError(
             f"'{path}' is no IDX file: it begins with {data[:4].hex(' ') or 'nothing'}; expected 00 00 08 .."
         )
-    dtype, rank = np.dtype(DTYPES[data[2]]), data[3]
-    start = 4 + 4 * rank
+    dtype, start = np.dtype(DTYPES[data[2]]), 4 + 4 * data[3]
     if len(data) < start:
         raise DataError(f"'{path}' is truncated: {len(data)} bytes end within its header of {start} bytes")
-    shape = struct.unpack(f">{rank}I", data[4:start])
-    expected = start + math.prod(shape) * dtype.itemsize
+    shape, expected = _claimed(data)
     if len(data) != expected:
         state = "truncated" if len(data) < expected else "longer than its header says"
         extents = " x ".join(map(str, shape))
@@ -81,11 +84,23 @@ def read_idx(path: str | Path) -> np.ndarray:
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
+def _claimed(header: bytes) -> tuple[tuple[int, ...], int]:
+    """The shape that a header claims, and the bytes of such a file."""
+    start = 4 + 4 * header[3]
+    shape = struct.unpack(f">{header[3]}I", header[4:start])
+    return shape, start + math.prod(shape) * np.dtype(DTYPES[header[2]]).itemsize
+
+
 def _bytes(path: str | Path) -> bytes:
+    """The bytes of a file; of a packed one at most one more than its header claims, and it can hold."""
     data = existing(path).read_bytes()
     if data[:2] != GZIP:
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            head = stream.read(HEADER)
+            if len(head) < HEADER or head[2] not in DTYPES:
+                return head
+            return head + stream.read(max(0, min(_claimed(head)[1] + 1, MOST * len(data)) - HEADER))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"'{path}' is a truncated or damaged gzip file ({error}); fetch or pack it again") from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import math
 import os
 import re
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,6 +39,10 @@ _UNREADABLE = (
 """What NumPy and zipfile raise for truncated, foreign and object-typed files."""
 
 
+_RATIO = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
+"""The most bytes that one byte of an archive can stand for."""
+
+
 def save_params(path: str | Path, params: dict[str, Any]) -> None:
     """Write parameters to an .npz file, whole or not at all.  Raises DataError."""
     arrays: dict[str, Any] = dict(_as_params(params))
@@ -52,9 +57,11 @@ def load_params(path: str | Path) -> dict[str, np.ndarray]:
 def _read(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file; nothing in it is ever executed."""
     try:
-        file = np.load(path, allow_pickle=False)
+        file = np.load(path, "r", allow_pickle=False)
         if not isinstance(file, np.ndarray):
             with file:
+                claims = (_claimed(file.zip, entry) for entry in file.zip.infolist())
+                _require_room(filter(None, claims))
                 return {name: file[name] for name in file.files}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -65,6 +72,44 @@ def _read(path: str | Path) -> dict[str, np.ndarray]:
     raise DataError(
         f"{path}: expected an .npz file with named arrays, got a single array"
     )
+
+
+def _claimed(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo
+) -> tuple[tuple[int, ...], Any] | None:
+    """Shape and dtype of an array of an .npz file, from its header alone; None for what is no array.
+
+    Raises ValueError where it claims more numbers than it holds, before memory is asked for them.
+    """
+    name, ratio = entry.filename, _RATIO.get(entry.compress_type)
+    if ratio is not None and entry.file_size > ratio * entry.compress_size + 64:
+        raise ValueError(
+            f"{name!r} claims {entry.file_size:,} bytes and holds {entry.compress_size:,}, compressed"
+        )
+    with archive.open(entry) as stream:
+        if not name.endswith(".npy") and stream.read(6) != np.lib.format.MAGIC_PREFIX:
+            return None
+    with archive.open(entry) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        size = stream.tell() + math.prod(shape) * dtype.itemsize
+        if size != entry.file_size and not dtype.hasobject:
+            raise ValueError(f"{name!r}: its length does not fit the shape {shape}")
+    return shape, dtype
+
+
+def _require_room(arrays: Iterable[tuple[Any, ...]]) -> None:
+    """Refuse arrays of these shapes and dtypes that take more than this machine's memory, where the system tells it."""
+    size = sum(math.prod(shape) * dtype.itemsize for shape, dtype in arrays)
+    with contextlib.suppress(AttributeError, OSError):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if size > memory > 0:
+            raise ValueError(
+                f"{size:,} bytes are more than this machine's memory, {memory:,}"
+            )
 
 
 def _write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:

@@ -100,6 +100,7 @@ class _Run:
         for name in self.state()["meta"]:
             if name not in meta:
                 raise DataError(f"resume: meta has no {name!r}; the state is not whole")
+        _require_sound(meta)
         _require_same(meta["options"], self.options)
         best = {
             name: arrays.pop(f"best/{name}")
@@ -109,6 +110,10 @@ class _Run:
         if best or meta["score"] is not None:
             _require_like(best, self.step.p)
         self.step.restore(arrays)
+        if self.step.t < 0:
+            raise DataError(
+                f"resume: 'optimizer/t': expected steps from 0, got {self.step.t}"
+            )
         for generator, name in (
             (self.order, "order"),
             (self.step.rng, "noise"),
@@ -116,7 +121,7 @@ class _Run:
         ):
             try:
                 generator.bit_generator.state = meta[name]
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, OverflowError, TypeError, ValueError) as error:
                 raise DataError(
                     f"resume: meta[{name!r}] is no state of a {type(generator.bit_generator).__name__}: {error}"
                 ) from None
@@ -126,6 +131,43 @@ class _Run:
         self.best.params = {name: np.array(array) for name, array in best.items()}
         self.best.score = math.inf if meta["score"] is None else meta["score"]
         self.best.waited = meta["waited"]
+
+
+def _require_sound(meta: dict[str, Any]) -> None:
+    """Refuse a state that no training has written: numbers of another kind, a history of other epochs."""
+    counts = ("epoch", "step", "seen", "waited")
+    kinds = {
+        **{name: type(meta[name]) is int and meta[name] >= 0 for name in counts},
+        "total": _is_number(meta["total"]),
+        "score": meta["score"] is None or _is_number(meta["score"]),
+        "options": isinstance(meta["options"], dict),
+        "history": isinstance(meta["history"], dict),
+    }
+    wrong = [name for name, right in kinds.items() if not right]
+    if not wrong and (
+        meta["seen"] < meta["step"] or meta["seen"] * meta["step"] == 0 != meta["seen"]
+    ):
+        wrong = ["seen"]
+    if wrong:
+        raise DataError(
+            f"resume: meta[{wrong[0]!r}]: no training writes {meta[wrong[0]]!r:.40}; the state is damaged"
+        )
+    before = meta["epoch"] - 1
+    for name, values in {"loss": [], **meta["history"]}.items():
+        numbers = isinstance(values, list) and all(map(_is_number, values))
+        if (
+            not numbers
+            or len(values) > before
+            or (name == "loss" and len(values) < before)
+        ):
+            raise DataError(
+                f"resume: meta['history'][{name!r}]: expected numbers of the {before} epochs before, "
+                f"got {values!r:.40}"
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _require_same(saved: dict[str, Any], options: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from symnet.errors import DataError
 from symnet.files import UNREADABLE, existing, read_arrays, unreadable
 from symnet.options import integer
+from symnet.runtime.files import _claimed
 from symnet.stream.block import Block, Tree
 from symnet.stream.paths import Paths, described, files_of
 from symnet.stream.pieces import Pieces
@@ -132,22 +132,15 @@ def npz_headers(path: Path) -> dict[str, Header]:
 
     Raises DataError for a file that is missing, truncated, or holds Python objects.
     """
-    file, headers, name = existing(path), {}, ""
+    file, name, headers = existing(path), "", {}
     try:
         with zipfile.ZipFile(file) as archive:
             for entry in archive.infolist():
                 name = entry.filename.removesuffix(".npy")
-                with archive.open(entry) as stream:
-                    version = np.lib.format.read_magic(stream)
-                    if version == (1, 0):
-                        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-                    else:
-                        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-                    if dtype.hasobject:
+                if found := _claimed(archive, entry):
+                    headers[name] = Header(*found)
+                    if headers[name].dtype.hasobject:
                         raise ValueError("allow_pickle")
-                    if stream.tell() + math.prod(shape) * dtype.itemsize != entry.file_size:
-                        raise ValueError(f"its length does not fit the shape {shape}")
-                headers[name] = Header(shape, dtype)
     except UNREADABLE as problem:
         raise DataError(f"shard {unreadable(path, name, problem)}") from problem
     return headers
