@@ -12,6 +12,7 @@ sklearn:digits     also iris, wine, breast_cancer, diabetes: the sets that come 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,13 +89,13 @@ def load_data(
     """
     text = str(spec)
     path = Path(text)
-    if ":" in text and not path.drive and not path.exists():  # C:\x.npz is a file, there or not
+    if ":" in text and not path.drive and not os.path.exists(path):  # C:\x.npz is a file, there or not
         data = _bundled(text)
     elif path.suffix.lower() == ".npz":
         data = _from_npz(text, signature, target)
     elif path.suffix.lower() == ".csv":
         data = _from_csv(text, signature, target, columns or Columns())
-    elif path.is_dir() or looks_like_idx(path):
+    elif os.path.isdir(path) or looks_like_idx(path):
         data = _from_idx(text, target)
     else:
         raise _unknown(text)
@@ -197,7 +198,7 @@ def _from_csv(text: str, signature: Signature | None, target: bool, columns: Col
 
 def _from_idx(text: str, target: bool) -> Data:
     path = Path(text)
-    images = images_in(path) if path.is_dir() else existing(path)
+    images = images_in(path) if os.path.isdir(path) else existing(path)
     x = read_idx(images)
     if x.ndim < 2:
         raise DataError(f"'{images}' holds a plain list of {x.size} numbers; expected images (name the images' file)")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import symnet as sn
 from runtime_module import module, source
+from symnet.checkpoints import load_checkpoint
+from symnet.data import load_data
 from symnet.errors import CheckpointError, SymnetError
 from symnet.files import check_output, read_arrays, write_arrays, write_atomic
+from symnet.stream.paths import files_of
+from symnet.watch.watching import Watch
 
 
 def test_written_arrays_are_the_same_bytes_each_time_and_numpy_reads_them(tmp_path: Path) -> None:
@@ -173,3 +179,39 @@ def test_names_as_long_as_the_system_takes_them(write: Callable[[Path], None], t
         with pytest.raises(SymnetError, match="name too long"):
             check_output(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_no_path_is_too_long_or_too_odd_for_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = sn.Input((3,), name="x")
+    net = sn.compile(sn.Model(x, sn.Dense(2)(x), loss=sn.CrossEntropy(), name="m"), target="numpy")
+    data = np.ones((4, 3)), np.arange(4) % 2
+    for name in ("n" * 256, "ü" * 3000, "a\0b", "deep/" * 1000):
+        calls: list[Callable[[], object]] = [
+            *(partial(load_data, name + end) for end in ("", ".npz", ".csv", "-idx3-ubyte", ":x")),
+            partial(load_data, f"sklearn:{name}"),
+            partial(load_checkpoint, name),
+            partial(net.load, name),
+            *(partial(files_of, name + end, (".npz",), "shards") for end in ("", "*")),
+            *(partial(net.fit, *data, epochs=1, **{option: name}) for option in ("checkpoint", "resume")),
+            *(partial(net.fit, *data, epochs=1, **{option: name}) for option in ("tensorboard", "plot")),
+            partial(net.fit, *data, epochs=1, plot=f"new/{name}"),
+        ]
+        for call in calls:
+            with pytest.raises(SymnetError):
+                call()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_for_pictures_is_tried_before_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    Watch(plot=tmp_path / "some" / "where" / ".." / "new")
+    Watch(plot=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    def refused(*words: object) -> int:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(SymnetError, match=r"plot: cannot write into '.*': Read-only file system"):
+        Watch(plot=tmp_path / "new")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,7 +94,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     require()
     file = Path(path)
-    if file.exists() and not file.is_file():
+    if os.path.exists(file) and not file.is_file():
         raise CheckpointError(f"'{path}' is no file; expected a checkpoint, such as a folder's newest *{SUFFIX}")
     existing(file, CheckpointError)
     try:

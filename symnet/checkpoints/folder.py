@@ -6,6 +6,7 @@ older ones go.  So there is a whole one at every moment after the first, wheneve
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class Found:
 def checkpoints_in(folder: str | Path) -> list[Path]:
     """The checkpoint files of a folder, oldest first; none where there is no such folder."""
     place = Path(folder)
-    names = [entry.name for entry in place.iterdir()] if place.is_dir() else []
+    names = [entry.name for entry in place.iterdir()] if os.path.isdir(place) else []
     return [place / name for name in sorted(filter(_NAME.fullmatch, names), key=_number)]
 
 
@@ -47,7 +48,7 @@ def newest(folder: str | Path) -> Found:
         except DamagedError as error:
             damaged[path] = error
         except CheckpointError:
-            if path.exists():
+            if os.path.exists(path):
                 raise
             return newest(folder)  # a training has gone on, and deleted it since
     return Found(None, damaged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -89,9 +90,9 @@ def load_params(path: str | Path, model: Model, dtype: str) -> dict[str, np.ndar
 
 
 def _chosen(path: str | Path, model: Identity, *, use_only: bool) -> Checkpoint:
-    if not Path(path).exists():
+    if not os.path.exists(path):
         raise CheckpointError(f"no such file: '{path}'; expected a checkpoint, *.safetensors, or a folder of them")
-    if not Path(path).is_dir():
+    if not os.path.isdir(path):
         return _of_model(load_checkpoint(path), model, use_only=use_only)
     found = newest(path)
     _warn(found.damaged)

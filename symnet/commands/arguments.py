@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -42,7 +43,7 @@ class Parser(argparse.ArgumentParser):
         if unread:
             word = unread[0].split("=")[0]
             if not word.startswith("-"):
-                hint = "put a pattern, such as 'part-*.npz', in quotes; " if Path(word).exists() else ""
+                hint = "put a pattern, such as 'part-*.npz', in quotes; " if os.path.exists(word) else ""
                 raise UsageError(f"{self.prog}: unexpected argument '{word}'; {hint}see {self.prog} --help")
             raise self._unknown(word)
         return values

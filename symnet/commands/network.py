@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -64,7 +65,7 @@ def read_params(path: str | Path, net: Network) -> dict[str, np.ndarray]:
     """
     if Path(path).suffix == SUFFIX and is_state_dict(path):
         return load_weights(path, net.model)
-    if Path(path).suffix == SUFFIX or Path(path).is_dir():
+    if Path(path).suffix == SUFFIX or os.path.isdir(path):
         return net.load(path)
     module = net.module
     arrays = read_arrays(path, CheckpointError)

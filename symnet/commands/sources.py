@@ -8,6 +8,7 @@ TABLE.parquet          also .arrow, .feather, a pattern or a folder of them, wit
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,7 @@ def _source(
     args: argparse.Namespace, spec: str, signature: Signature, target: bool, weight: str | None
 ) -> Source | None:
     form, text = _form(spec), Path(spec).suffix.lower() == ".csv"
-    if form or text or ":" in spec or Path(spec).exists():
+    if form or text or ":" in spec or os.path.exists(spec):
         for option in ("target_column", "feature_columns"):
             if getattr(args, option, None) is not None and not (form == "table" or text):
                 name = "--" + option.replace("_", "-")
@@ -144,7 +145,7 @@ def _form(spec: str) -> str:
         if suffix != ".npz":
             raise DataError(f"'{spec}': a pattern stands for files that end in {listing(('.npz', *SUFFIXES))}")
         return "shards"
-    if Path(spec).is_dir() and not any(looks_like_idx(file) for file in Path(spec).iterdir()):
+    if os.path.isdir(spec) and not any(looks_like_idx(file) for file in Path(spec).iterdir()):
         found = {file.suffix.lower() for file in Path(spec).rglob("*")}
         return "shards" if ".npz" in found else "table" if found & set(SUFFIXES) else ""
     return ""

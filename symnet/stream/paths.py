@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ Paths = str | Path | Sequence[str | Path]
 
 def is_pattern(text: str) -> bool:
     """Whether it stands for several files, as in `part-*.npz`."""
-    return any(sign in text for sign in "*?[") and not Path(text).exists()
+    return any(sign in text for sign in "*?[") and not os.path.exists(text)
 
 
 def described(paths: Paths) -> str:
@@ -45,7 +46,7 @@ def _of_one(text: str, suffixes: Sequence[str], what: str) -> list[Path]:
         if found := sorted(filter(Path.is_file, map(Path, glob.glob(text, recursive=True))), key=Path.as_posix):
             return found
         raise DataError(f"no file matches '{text}'{_near(path)}")
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = (file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
         found = sorted(inside, key=Path.as_posix)  # in the same order on every system
         if found:
@@ -59,8 +60,10 @@ def _near(pattern: Path) -> str:
     folder = pattern.parent
     if is_pattern(str(folder)):
         return "; look at the folder's name"
-    if not folder.is_dir():
-        near = did_you_mean(folder.name, (f.name for f in folder.parent.iterdir())) if folder.parent.is_dir() else ""
+    if not os.path.isdir(folder):
+        near = (
+            did_you_mean(folder.name, (f.name for f in folder.parent.iterdir())) if os.path.isdir(folder.parent) else ""
+        )
         return f"; the folder '{folder}' does not exist{near}"
     names = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ import numpy as np
 
 from symnet.errors import DataError, DefinitionError
 from symnet.options import flag, shown, strings
+from symnet.runtime.files import _try_writing
 from symnet.suggest import listing
 from symnet.verify.plots import need_matplotlib
 from symnet.watch.answers import answers, objectives
@@ -75,10 +77,19 @@ def _check_folder(where: str, folder: object) -> None:
     """Refuse what cannot be made a folder, before any long work is done for it."""
     if not isinstance(folder, (str, Path)) or folder == "":
         raise DefinitionError(f"{where}: expected a folder's path, got {shown(folder)}")
-    path = Path(folder)
-    there = next((each for each in (path, *path.absolute().parents) if each.exists()), path)
+    path = Path(os.path.abspath(folder))
+    there = next(each for each in (path, *path.parents) if os.path.exists(each) or each == each.parent)
     if not there.is_dir():
         raise DataError(f"{where}: '{there}' is a file; expected a folder, or a name for a new one")
+    try:
+        with suppress(FileNotFoundError):
+            path.stat()
+        for part in path.relative_to(there).parts or ("new",):
+            _try_writing(there / part)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{where}: cannot write into '{folder}': {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 @dataclass
