@@ -57,7 +57,7 @@ def _divisors(n: int, most: int) -> list[int]:
 
 def cost(s: Sizes, tile: tuple[int, ...], machine: Machine) -> float:
     """Nanoseconds for each sample."""
-    registers, sizes = machine.registers, machine.sizes.tiled
+    registers, sizes = machine.registers, machine.sizes.ranked
     turns = sum(_turns(s, tile, n, registers) / n for n in sizes) / len(sizes)
     kernel = 0 if s.gradient else s.outputs * s.inputs * s.down * s.along * sum(1 / n for n in sizes) / len(sizes)
     channels = s.outputs + (s.outputs if s.deep else s.inputs) * s.across**2

@@ -63,8 +63,8 @@ def point_product(equation: Equation, storage: Storage) -> PointProduct | None:
 def _is_long(equation: Equation, machine: Machine, channels: Sequence[str], places: Sequence[str]) -> bool:
     """Whether rows are long, and a number of them."""
     row, *others = extents_of(places, equation.extents)
-    columns, batch = (e.assumed(machine.sizes.small) for e in others)
-    most = max(e.assumed(machine.sizes.small) for e in extents_of(channels, equation.extents))
+    columns, batch = (e.assumed(machine.sizes.typical) for e in others)
+    most = max(e.assumed(machine.sizes.typical) for e in extents_of(channels, equation.extents))
     return row.is_constant and columns * batch >= machine.limits.channel * most
 
 
