@@ -99,6 +99,9 @@ def _exact(expr: sympy.Expr) -> Exact:
     if expr.is_Pow and expr.exp.is_Integer and expr.exp > 0:
         base, exponent = _exact(expr.base), int(expr.exp)
         return lambda values: power(b, exponent) if isinstance(b := base(values), float) else b**exponent
+    if isinstance(expr, sympy.Mod) and expr.args[1].is_Integer:
+        value, divisor = _exact(expr.args[0]), int(expr.args[1])
+        return lambda values: value(values) % divisor
     if isinstance(expr, sympy.Piecewise):
         return _piecewise(expr, _exact)
     return evaluator(expr)

@@ -144,8 +144,11 @@ def test_comparisons_of_whole_numbers_are_exact_or_refused(text: str, target: st
             made.forward({}, inputs)
 
 
+KINDS = {"f": "float", "i": "int", "b": "bool"}
+
+
 def interpreted(text: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    nodes = {k: sn.Input(a.shape[1:], name=k, dtype="float" if k == "x" else "int") for k, a in inputs.items()}
+    nodes = {k: sn.Input(a.shape[1:], name=k, dtype=KINDS[a.dtype.kind]) for k, a in inputs.items()}
     layer = sn.Formula(f"y[n,i] = x[n,i]*where({text}, 2, 5)", name="f")
     found = sn.interpret(sn.Model(list(nodes.values()), layer(**nodes), name="m"), dict(inputs))
     return found["f"]
@@ -156,3 +159,30 @@ def test_plain_comparisons_take_every_integer() -> None:
     made = module("y[n,i] = x[n,i]*where(k[n,i] > l[n,i], 2, 5)", "numpy", inputs)
     assert made.EXACT == {}
     np.testing.assert_array_equal(made.forward({}, inputs), [[2, 5]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("k[n,i] + m[n,i] > l[n,i]", lambda k, m, b: k + b > m),
+        ("2*k[n,i] + m[n,i] > 2*l[n,i]", lambda k, m, b: 2 * k + b > 2 * m),
+        ("m[n,i] + k[n,i] = l[n,i]", lambda k, m, b: k + b == m),
+        ("k[n,i] % 2 = 1", lambda k, m, b: k % 2 == 1),
+        ("k[n,i] % 3 = l[n,i] % 3", lambda k, m, b: k % 3 == m % 3),
+        ("(k[n,i] + i) % 4 = 1", lambda k, m, b: (k + np.arange(3)) % 4 == 1),
+    ],
+)
+def test_truth_values_and_remainders_beside_whole_numbers(
+    text: str, right: Callable[..., np.ndarray], target: str, dtype: str
+) -> None:
+    k = np.array([[2**24, 2**53, 2**53 + 1], [2**24 + 1, 2**60 + 1, -(2**53) - 1]])
+    other = k + np.array([[0, 0, 0], [1, 0, 1]])
+    b = np.array([[True, True, False], [False, True, True]])
+    inputs = {"x": np.ones((2, 3)), "k": k, "l": other, "m": b}
+    inputs = {name: array for name, array in inputs.items() if name == "x" or f"{name}[" in text}
+    made = module(f"y[n,i] = x[n,i]*where({text}, 2, 5)", target, inputs, dtype=dtype)
+    wanted = np.where(right(k, other, b.astype(int)), 2, 5)
+    np.testing.assert_array_equal(made.forward({}, inputs), wanted)
+    np.testing.assert_array_equal(interpreted(text, inputs), wanted)

@@ -177,7 +177,7 @@ class PointWriter:
     def _is_whole(self, tree: Tree) -> bool:
         """Whether a value is made of integers by operations that give integers."""
         if isinstance(tree, Leaf):
-            return tree not in self.names and self._dtype(tree) == "int"
+            return tree not in self.names and self._dtype(tree) in ("int", "bool")
         if isinstance(tree, Scalar):
             return tree.dtype == "int"
         return tree.ufunc in {*WHOLE, "negative", "square"} and all(map(self._is_whole, tree.args))
@@ -226,9 +226,10 @@ class PointWriter:
         return self.real(text)[len("real(") : -1]
 
     def integer(self, tree: Tree) -> str:
-        """A whole number: sums, products, remainders and quotients of integers."""
+        """A whole number: sums, products, remainders and quotients of integers and truth values."""
         if isinstance(tree, Leaf):
-            return self.element(tree)
+            element = self.element(tree)
+            return f"int({element})" if self._dtype(tree) == "bool" else element
         if isinstance(tree, Scalar):
             return self._exact(tree.text)
         loose = [f"({t})" if " " in (t := self.integer(a)) else t for a in tree.args]
