@@ -77,7 +77,7 @@ def assemble(
         import_block(more),
         heading("This network: names, shapes, sizes") + "\n",
         "\n".join(constants(model, made, dtype)),
-        division(program, made.training.memory, dtype) + "\n\n",
+        division(program, evaluation or program, made.training.memory, dtype) + "\n\n",
         heading("This network: its arrays and its equations") + "\n\n",
         made.training.source + "\n",
         heading("This network as in use") + "\n\n",

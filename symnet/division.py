@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sympy
 
-from codegen.analysis.rows import rows
+from codegen.analysis.rows import apart, rows
 from codegen.equation import Program
 from codegen.memory import Memory
 from symnet.explain.flops import flops
 from symnet.explain.memory import workspace_bytes
 
 
-def division(program: Program, workspace: Memory, dtype: str) -> str:
-    """`ROWS`, `_flops` and `_bytes`, as `symnet.runtime.head` documents them, for a derived and rewritten program."""
+def division(program: Program, evaluation: Program, workspace: Memory, dtype: str) -> str:
+    """`ROWS`, `_flops` and `_bytes`, as `symnet.runtime.head` documents them, for a derived and rewritten program.
+
+    evaluation: the program in use.
+    """
     costs = [flops(program, stage) for stage in ("forward", "loss", "backward")]
     return "\n\n\n".join(
         [
-            f'ROWS = "{rows(program)}"',
+            f'ROWS = "{rows(program) if apart(evaluation) else "together"}"',
             _function("_flops", "Floating-point operations of a step.", program, str(_whole(sympy.Add(*costs)))),
             _function("_bytes", "Bytes of a workspace.", program, workspace_bytes(workspace, dtype)),
         ]

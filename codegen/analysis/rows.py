@@ -63,24 +63,41 @@ def rows(program: Program) -> Rows:
     """
     if LOSS not in program.table:
         return "entangled"
-    kinds: dict[str, Kind] = {}
-    normalised = any(e.stage == "state" for e in program.equations)
     try:
-        for tensor in program.tensors:
-            if _row_axis(program, tensor.name) is not None:
-                kinds[tensor.name] = Kind.ROW
-            elif tensor.kind in ("input", "parameter"):
-                kinds[tensor.name] = Kind.FIXED
-        for equation in program.equations:
-            if equation.stage in ("forward", "loss"):
-                kind, statistics = _kind(equation, program, kinds)
-                kinds[equation.target] = _joined(kinds[equation.target], kind) if equation.accumulate else kind
-                normalised |= statistics
+        kinds, statistics = _kinds(program, ("forward", "loss"))
     except _Entangled:
         return "entangled"
     if kinds.get(LOSS) is not Kind.MEAN:
         return "entangled"
+    normalised = statistics or any(e.stage == "state" for e in program.equations)
     return "normalised" if normalised else "independent"
+
+
+@fact
+def apart(program: Program) -> bool:
+    """Whether each row of what is computed forward depends on its own row alone, as far as can be seen."""
+    try:
+        return not _kinds(program, ("forward",))[1]
+    except _Entangled:
+        return False
+
+
+def _kinds(program: Program, stages: tuple[str, ...]) -> tuple[dict[str, Kind], bool]:
+    """What the equations of these stages compute, and whether rows read statistics of the batch."""
+    kinds: dict[str, Kind] = {}
+    read = False
+    used = [e for e in program.equations if e.stage in stages]
+    named = {e.target for e in used} | {r.tensor for e in used for r in all_reads(e)}
+    for tensor in program.tensors:
+        if tensor.name in named and _row_axis(program, tensor.name) is not None:
+            kinds[tensor.name] = Kind.ROW
+        elif tensor.kind in ("input", "parameter"):
+            kinds[tensor.name] = Kind.FIXED
+    for equation in used:
+        kind, statistics = _kind(equation, program, kinds)
+        kinds[equation.target] = _joined(kinds[equation.target], kind) if equation.accumulate else kind
+        read |= statistics
+    return kinds, read
 
 
 def _row_axis(program: Program, name: str) -> int | None:

@@ -40,7 +40,7 @@ def measure(module: ModuleType, params: dict[str, np.ndarray], data: Data | Stre
     mean_weight = 1 if data.weight is None else data.weight.mean()
     total, right, labels = 0.0, 0, 0
     explained = _Explained()
-    for chunk in chunks(data, CHUNK):
+    for chunk in chunks(data, at_once(module, data.count)):
         weight = None if chunk.weight is None else chunk.weight / mean_weight
         # Every loss is a mean over the batch plus terms that do not depend on it, so chunks are averaged by size.
         total += chunk.count * module.loss(params, chunk.x, chunk.y, training=False, sample_weight=weight)
@@ -56,12 +56,17 @@ def measure(module: ModuleType, params: dict[str, np.ndarray], data: Data | Stre
     return Measures(total / data.count, r_squared=explained.r_squared)
 
 
+def at_once(module: ModuleType, samples: int) -> int:
+    """How many samples pass through the network at a time: all, where they are computed from one another."""
+    return samples if module.ROWS == "together" else CHUNK
+
+
 def answers(
     module: ModuleType, params: dict[str, np.ndarray], data: Data | Streamed, raw: bool
 ) -> Iterator[np.ndarray]:
     """What the network says of the samples, a chunk at a time: its decisions, or its outputs (logits)."""
     say = module.forward if raw else module.predict
-    for chunk in chunks(data, CHUNK):
+    for chunk in chunks(data, at_once(module, data.count)):
         said = say(params, chunk.x)
         if isinstance(said, dict):
             raise SymnetError(f"the network has the outputs {', '.join(said)}, which make no table; use its module")

@@ -19,13 +19,13 @@ def _worker_count(workers: Any, batch_size: int) -> int:
     "auto": as many as give the shortest step, by rough figures of a present-day processor.
     """
     if workers == "auto":
-        return 1 if ROWS == "entangled" else _fastest(batch_size)
+        return 1 if ROWS in ("entangled", "together") else _fastest(batch_size)
     right = isinstance(workers, (int, np.integer)) and not isinstance(workers, bool)
     if not right or workers < 1:
         raise DataError(
             f'workers: expected a number of processes from 1, or "auto", got {workers!r}'
         )
-    if workers > 1 and ROWS == "entangled":
+    if workers > 1 and ROWS in ("entangled", "together"):
         raise DataError(
             f"workers: expected 1, got {workers}; the loss of {MODEL} is no mean over "
             "samples that are computed apart, so its batches cannot be divided"

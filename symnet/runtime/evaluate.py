@@ -23,6 +23,7 @@ from symnet.runtime.head import (
     INPUT_GRADIENTS,
     OUTPUTS,
     PARAMETERS,
+    ROWS,
     TARGET,
     TARGETS,
     Evaluation,
@@ -127,7 +128,7 @@ def _outputs(w: Workspace) -> Any:
 def predict(params: dict[str, Any], x: Any) -> Any:
     """Labels where the loss makes this a classifier, the outputs otherwise, for any number of samples.
 
-    They are computed a chunk at a time.  Raises DataError.
+    They are computed a chunk at a time, unless one sample depends on others.  Raises DataError.
     """
     p = _as_params(params)
     inputs = _as_inputs(x)
@@ -137,11 +138,18 @@ def predict(params: dict[str, Any], x: Any) -> Any:
         return _outputs_decided(w)
 
     results = []
-    for start in range(0, _sizes(inputs)["N"], CHUNK):
-        chunk = {n: array[start : start + CHUNK] for n, array in inputs.items()}
+    count = _sizes(inputs)["N"]
+    size = _at_once(count)
+    for start in range(0, count, size):
+        chunk = {n: array[start : start + size] for n, array in inputs.items()}
         results.append(_computed(chunk, Evaluation, work))
     whole = {name: np.concatenate([r[name] for r in results]) for name in results[0]}
     return whole if OUTPUTS else whole[""]
+
+
+def _at_once(samples: int | None) -> int:
+    """How many of so many samples pass through the network at a time."""
+    return samples if samples and ROWS == "together" else CHUNK
 
 
 def _outputs_decided(w: Workspace) -> dict[str, np.ndarray]:

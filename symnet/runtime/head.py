@@ -68,7 +68,8 @@ TARGETS: dict[str, tuple[str, tuple[tuple[int | str, ...], str, int | None]]] = 
 
 ROWS = "independent"
 """How the loss depends on the samples of a batch: "independent", it is the mean of losses that each depend on one
-sample; "normalised", it is one but for statistics of the batch; "entangled"."""
+sample; "normalised", it is one but for statistics of the batch; "entangled".  "together": samples are computed from one
+another in use, too, so that `predict` and a validation take all of them at once."""
 
 
 def _flops(N: int) -> int:

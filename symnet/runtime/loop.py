@@ -12,7 +12,7 @@ from symnet.runtime.batches import _augment, _Data, _Mapped, _prepare, _Stream
 from symnet.runtime.checks import _require, _require_function
 from symnet.runtime.containers import DataError
 from symnet.runtime.diverged import Diverged
-from symnet.runtime.evaluate import CHUNK, _right
+from symnet.runtime.evaluate import CHUNK, _at_once, _right
 from symnet.runtime.head import (
     INPUTS,
     Evaluation,
@@ -210,7 +210,8 @@ def _evaluate(step: Step, data: _Data | _Mapped | _Stream) -> dict[str, float]:
         _evaluate_forward(step.p, w)
         _evaluate_loss(step.p, w)
 
-    for w, _ in data.batches(step, CHUNK, None, "validation, ", 0, Evaluation):
+    size = _at_once(data.samples)
+    for w, _ in data.batches(step, size, None, "validation, ", 0, Evaluation):
         quiet.run(evaluate, w)
         total += float(w.loss) * _samples_in(w)
         samples += _samples_in(w)

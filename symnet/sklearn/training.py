@@ -160,6 +160,6 @@ def one_pass(module: ModuleType, step: Any, data: Samples, size: int, seed: int)
 def outputs(module: ModuleType, params: Params, x: np.ndarray) -> np.ndarray:
     """The network's output for every row, computed a chunk at a time."""
     with errors_of(module):
-        starts = range(0, len(x), module.CHUNK)
-        parts = [module.forward(params, as_input(module, x[k : k + module.CHUNK])) for k in starts]
+        size = len(x) if module.ROWS == "together" else module.CHUNK
+        parts = [module.forward(params, as_input(module, x[k : k + size])) for k in range(0, len(x), size)]
     return np.concatenate(parts)

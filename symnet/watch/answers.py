@@ -48,7 +48,7 @@ def answers(module: ModuleType, params: dict[str, np.ndarray], data: Any) -> dic
     """
     wanted = objectives(module)
     parts: dict[str, list[Compared]] = {name: [] for name in wanted}
-    for x, y in _batches(data):
+    for x, y in _batches(data, module):
         outputs = module.forward(params, x)
         for name in wanted:
             output = outputs[name] if module.OUTPUTS else outputs
@@ -61,14 +61,16 @@ def answers(module: ModuleType, params: dict[str, np.ndarray], data: Any) -> dic
     return found
 
 
-def _batches(data: Any) -> Iterator[tuple[Any, Any]]:
+def _batches(data: Any, module: ModuleType) -> Iterator[tuple[Any, Any]]:
     if callable(getattr(data, "batches", None)):
         for batch in data.batches(CHUNK, np.random.default_rng(0)):
             yield batch[0], batch[1]
         return
     x, y = data[0], data[1]
-    for start in range(0, len(next(iter(x.values())) if isinstance(x, dict) else x), CHUNK):
-        rows = slice(start, start + CHUNK)
+    samples = len(next(iter(x.values())) if isinstance(x, dict) else x)
+    size = (samples or 1) if module.ROWS == "together" else CHUNK
+    for start in range(0, samples, size):
+        rows = slice(start, start + size)
         yield _rows(x, rows), _rows(y, rows)
 
 
