@@ -89,6 +89,14 @@ def test_steps_by_one_tensor_end_with_its_gradient() -> None:
     assert not any("conv" in step.latex and r"\partial" in step.latex for step in found)
 
 
+@pytest.mark.parametrize("text", ["x[n,k] + argmax[j](x[n,j]*w[j])", "w[k]*argmax[j](x[n,j]*w[j])"])
+def test_nothing_flows_back_through_positions(text: str) -> None:
+    x = sn.Input((3,), name="x")
+    layer = sn.Formula(f"y[n,k] = {text}", params={"w": "k"}, sizes={"k": 3}, name="f")
+    net = sn.Model(x, layer(x), loss=sn.MeanSquaredError(), name="m")
+    assert "Steps to" in sn.compile(net).latex(steps=True)
+
+
 def test_a_wrong_adjoint_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     right = steps_module.contribution
 

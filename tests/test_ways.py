@@ -61,6 +61,18 @@ def test_errors_behave_as_the_theory_says() -> None:
     assert f"at h = {TINY:.0e}" in text and text.count("no step") == 2
 
 
+@pytest.mark.parametrize(
+    "condition",
+    ["abs(x[n,k]) < 0.1", "max(x[n,k], w[k]) > 0", "min(x[n,k], 1) > relu(w[k])", "where(x[n,k] > 0, 1, w[k]) > 0"],
+)
+def test_choices_within_conditions(condition: str) -> None:
+    x = sn.Input((3,), name="x")
+    layer = sn.Formula(f"y[n,k] = w[k]*where({condition}, 1, x[n,k])", params={"w": "k"}, name="f")
+    made = sn.Model(x, layer(x), loss=sn.MeanSquaredError(), name="m")
+    found = compare(made.program, drawn(made), ["f.w"])
+    assert found.tiny is not None and found.tiny < 1e-12 and found.reverse < 1e-12
+
+
 def test_a_formula_that_is_not_analytic_says_so() -> None:
     x = sn.Input((3,), name="x")
     network = sn.Model(x, sn.Dense(2, activation="gelu")(x), loss=sn.SquaredError())

@@ -84,6 +84,9 @@ def _holds(test: sympy.Basic, values: Mapping[str, Array], number: Callable[[Any
         for part in parts[1:]:
             result = join(result, part)
         return result
+    if isinstance(test, sympy.ITE):
+        which, yes, no = (_holds(arg, values, number) for arg in test.args)
+        return np.where(which, yes, no)
     left, right = (np.real(scalar(arg, values, number)) for arg in test.args)
     return _COMPARISONS[type(test)](left, right)
 

@@ -52,13 +52,12 @@ class Local:
 
 
 def local(program: Program, name: str, seed: int = 0) -> Local | None:
-    """The small copy around tensor `name` of `program`; None where it would still be large."""
-    targets = dict.fromkeys(
-        e.target for e in program.equations if e.stage != "backward" and any(r.tensor == name for r in e.reads)
-    )
-    chosen = [e for e in program.equations if e.target in targets and e.reduce != "argmax"]
+    """The small copy around tensor `name` of `program`; None where it would still be large, or nothing flows back."""
+    smooth = [e for e in program.equations if e.reduce != "argmax" and e.stage != "backward"]
+    targets = dict.fromkeys(e.target for e in smooth if any(r.tensor == name for r in e.reads))
+    chosen = [e for e in smooth if e.target in targets]
     small = _shrunk(chosen, program)
-    if small is None or name in targets:
+    if small is None or name in targets or not targets:
         return None
     equations, shapes = small
     if sum(_points(e, program.sizes) for e in equations) > POINTS:
