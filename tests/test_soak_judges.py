@@ -173,7 +173,7 @@ def first_place(state: State, given: Given) -> State:
 
 
 STAGES: tuple[str, ...] = ()
-WRONG_INDEX = Pass("wrong", "derived", first_place, "a pass with a defect")
+WRONG_INDEX = Pass("wrong", "derived", first_place, "a pass with a defect", ("", ""))
 
 
 @pytest.mark.parametrize("stages", [("forward", "loss", "backward"), ("forward", "loss"), ("backward",)], ids=" ".join)

@@ -90,7 +90,7 @@ def test_a_broken_pass_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) 
         equations = (e.with_(guards=()) if e.stage == "backward" else e for e in state.program.equations)
         return replace(state, program=state.program.with_equations(equations))
 
-    broken = Pass("forget", "derived", forgetful, "a pass with a defect")
+    broken = Pass("forget", "derived", forgetful, "a pass with a defect", ("", ""))
     monkeypatch.setattr(table, "PASSES", (*table.PASSES, broken))
     failure = _found()
     assert failure["what"] == "wrong gradient"

@@ -80,7 +80,9 @@ def _check_folder(where: str, folder: object) -> None:
     path = Path(os.path.abspath(folder))
     there = next(each for each in (path, *path.parents) if os.path.exists(each) or each == each.parent)
     if not there.is_dir():
-        raise DataError(f"{where}: '{there}' is a file; expected a folder, or a name for a new one")
+        raise DataError(
+            f"{where}: '{folder if there == path else there}' is a file; expected a folder, or a name for a new one"
+        )
     try:
         with suppress(FileNotFoundError):
             path.stat()
