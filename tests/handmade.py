@@ -62,6 +62,7 @@ class Fake:
 
     def __init__(self) -> None:
         self.module = SimpleNamespace(
+            ROWS="independent",
             MODEL="fake",
             PARAMETERS=SHAPES,
             BUFFERS={},
