@@ -95,7 +95,7 @@ def cleared(relation: Relational) -> tuple[sympy.Expr, sympy.Expr]:
     """
     sides = [sympy.together(side).as_numer_denom() for side in relation.args]
     if not all(divisor.is_Integer for _, divisor in sides):
-        return relation.args  # type: ignore[no-any-return]
+        return relation.lhs, relation.rhs
     common = lcm(*(int(divisor) for _, divisor in sides))
     left, right = (sympy.expand_mul(value * (common // divisor)) for value, divisor in sides)
     return left, right

@@ -27,7 +27,6 @@ from codegen.plan import Step
 
 Build = Callable[[Equation, Storage, WindowProduct, int], list[Step]]
 Applies = Callable[[Equation, Storage, WindowProduct], bool]
-Copies = Callable[[Site, WindowProduct, int], tuple[Copied, ...]]
 
 
 def _window(forward: bool, applies: Applies) -> Callable[[Site], WindowProduct | None]:

@@ -11,10 +11,8 @@ import numpy as np
 from symnet.commands.sources import Streamed, chunks
 from symnet.data import Data
 from symnet.errors import SymnetError
+from symnet.watch.answers import at_once
 from symnet.watch.metrics import explained
-
-CHUNK = 256
-"""Samples evaluated at a time: a generated module keeps a workspace as large as its batch."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,6 @@ def measure(module: ModuleType, params: dict[str, np.ndarray], data: Data | Stre
     if labels:
         return Measures(total / data.count, accuracy=right / labels)
     return Measures(total / data.count, r_squared=explained.r_squared)
-
-
-def at_once(module: ModuleType, samples: int) -> int:
-    """How many samples pass through the network at a time: all, where they are computed from one another."""
-    return samples if module.ROWS == "together" else CHUNK
 
 
 def answers(

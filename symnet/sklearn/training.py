@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from symnet.errors import DataError, errors_of
 from symnet.sklearn.networks import as_input
+from symnet.watch.answers import at_once
 
 FULL, FULL_BYTES = 2000, 2**29
 """Up to so many rows, in a workspace of at most so many bytes, batch_size="auto" takes all of them in every step."""
@@ -160,6 +161,6 @@ def one_pass(module: ModuleType, step: Any, data: Samples, size: int, seed: int)
 def outputs(module: ModuleType, params: Params, x: np.ndarray) -> np.ndarray:
     """The network's output for every row, computed a chunk at a time."""
     with errors_of(module):
-        size = len(x) if module.ROWS == "together" else module.CHUNK
+        size = at_once(module, len(x))
         parts = [module.forward(params, as_input(module, x[k : k + size])) for k in range(0, len(x), size)]
     return np.concatenate(parts)

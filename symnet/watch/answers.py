@@ -61,6 +61,11 @@ def answers(module: ModuleType, params: dict[str, np.ndarray], data: Any) -> dic
     return found
 
 
+def at_once(module: ModuleType, samples: int) -> int:
+    """How many of so many samples pass through the network at a time: all that are computed from one another."""
+    return max(samples, 1) if module.ROWS == "together" else CHUNK
+
+
 def _batches(data: Any, module: ModuleType) -> Iterator[tuple[Any, Any]]:
     if callable(getattr(data, "batches", None)):
         for batch in data.batches(CHUNK, np.random.default_rng(0)):
@@ -68,7 +73,7 @@ def _batches(data: Any, module: ModuleType) -> Iterator[tuple[Any, Any]]:
         return
     x, y = data[0], data[1]
     samples = len(next(iter(x.values())) if isinstance(x, dict) else x)
-    size = (samples or 1) if module.ROWS == "together" else CHUNK
+    size = at_once(module, samples)
     for start in range(0, samples, size):
         rows = slice(start, start + size)
         yield _rows(x, rows), _rows(y, rows)
