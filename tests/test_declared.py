@@ -205,6 +205,35 @@ def test_several_losses_noise_statistics_and_a_frozen_layer() -> None:
     assert "dense_1.weight" not in found.gradients and len(found.gradients) == 6
 
 
+@pytest.mark.parametrize("delta", [0.5, 5.0, 50.0])
+def test_what_is_far_out_is_seen(delta: float) -> None:
+    """The outer branch of Huber's loss, and the inner one."""
+    x = sn.Input((3,), name="x")
+    network = sn.Model(x, sn.Dense(2)(x), loss=sn.Huber(delta=delta))
+    found = against_declared(compiled(network), network)
+    assert max(found.values.values()) < EXACT and max(found.together or 0, *found.gradients.values()) < LIMIT
+    other = sn.Model(x, sn.Dense(2)(x), loss=sn.Huber(delta=1.01 * delta))
+    found = against_declared(compiled(other), network)
+    assert found.values["loss"] > EXACT
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_greatest_of_no_numbers_is_drawn_again(
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its value is -inf, and no gradient can be judged there."""
+    path = tmp_path / "masked.py"
+    path.write_text(
+        "import symnet as sn\n"
+        "x, m = sn.Input((3, 2), name='x'), sn.Input((2,), name='m', dtype='bool')\n"
+        "h = sn.Formula('y[n,i] = max[j | m[n,j]](x[n,i,j]*w[i])', params={'w': 'i'}, name='f')(x=x, m=m)\n"
+        "model = sn.Model([x, m], sn.Dense(2)(h), loss=sn.SquaredError())\n",
+        encoding="utf-8",
+    )
+    assert main(["check", str(path), "--seed", str(seed)]) == 0
+    assert "all 3 gradients agree" in capsys.readouterr().out
+
+
 def test_nothing_to_train() -> None:
     x = sn.Input((3,), name="x")
     network = sn.Model(x, sn.Formula("y[n] = sum[i](x[n,i])")(x), loss=sn.SquaredError())

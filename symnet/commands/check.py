@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
+from types import ModuleType
 
-from codegen.arguments import bind_sizes
 from codegen.oracle.whole import points
 from symnet.commands.arguments import Parser, UsageError, add_model, add_target, ending, whole
 from symnet.commands.network import compiled, load_model
@@ -15,7 +16,7 @@ from symnet.errors import errors_of
 from symnet.files import check_output, write_atomic
 from symnet.graph import Model
 from symnet.verify.declared import EXACT, Agreement, against_declared
-from symnet.verify.draw import SAMPLES, drawn
+from symnet.verify.draw import SAMPLES, arguments, draws, small_sizes
 from symnet.verify.plots import need_matplotlib, plot_ways
 from symnet.verify.ways import compare
 from symnet.verify.ways import table as ways_table
@@ -44,13 +45,23 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(args.model, needs_loss=True)
     net = compiled(model, dtype="float64", target=args.target)
     with working("checking gradients"), errors_of(net.module):
-        errors: dict[str, float] = net.module.check(seed=args.seed)
+        errors = _errors(net.module, model, args.seed)
     with working("reading the declared equations"), errors_of(net.module):
         found = against_declared(net.module, model, args.seed)
     print(table(errors, {name: tuple(net.module.PARAMETERS[name]) for name in errors}, found.gradients))
     if found.values:
         print(f"\n{values_table(found.values)}\n")
     return _verdict(errors, found) or _ways(model, args)
+
+
+def _errors(module: ModuleType, model: Model, seed: int) -> dict[str, float]:
+    """By parameter, what the module finds of itself; on other draws where its loss is not finite."""
+    errors: dict[str, float] = module.check(seed=seed)
+    for each, arrays in draws(model, seed):
+        if all(map(math.isfinite, errors.values())):
+            break
+        errors = module.check(*arguments(model, arrays), seed=each)
+    return errors
 
 
 def _verdict(errors: dict[str, float], found: Agreement) -> int:
@@ -93,15 +104,17 @@ def _are(names: list[str], among: dict[str, float]) -> str:
 
 def _ways(model: Model, args: argparse.Namespace) -> int:
     """Print, and plot where asked to, the slope along a random direction in every way there is; 1 if one is off."""
-    arrays = drawn(model, args.seed)
-    size = points(model.program, bind_sizes(model.program, arrays))
+    size = points(model.program, small_sizes(model))
     if size > POINTS:
         print(f"the ways to differentiate were not compared: an equation has {size:,} points for {SAMPLES} samples")
         if args.plot is not None:
             raise UsageError(f"symnet check: --plot needs a smaller network; at most {POINTS:,} points an equation")
         return 0
     with working("comparing ways to differentiate"):
-        found = compare(model.program, arrays, trainable(model), args.seed)
+        for seed, arrays in draws(model, args.seed):
+            found = compare(model.program, arrays, trainable(model), seed)
+            if math.isfinite(found.value):
+                break
     print(f"\nthe derivative of the loss along a random direction, {found.value:.12g}, and the error of each way:\n")
     print(ways_table(found))
     if args.plot is not None:

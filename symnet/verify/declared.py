@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -26,7 +27,7 @@ from codegen.oracle.judge import work
 from codegen.oracle.whole import evaluate, points
 from symnet.derive.network import trainable
 from symnet.graph import Model
-from symnet.verify.draw import drawn, small_sizes
+from symnet.verify.draw import arguments, drawn, draws, small_sizes
 
 Arrays = dict[str, Any]
 Reader = Callable[[Program, Arrays], Mapping[str, Any]]
@@ -38,6 +39,10 @@ DIRECTIONS = 2
 """Along so many random directions each parameter is moved."""
 WIDTHS = (1e-5, 1e-6, 1e-4)
 """Of the differences; a kink or rounding spoils one of them, a wrong gradient all."""
+FAR = (6.0, 60.0)
+"""Inputs and targets are drawn so much wider once more: what is far out may be another branch (Huber's loss)."""
+READINGS = 2 + 2 * len(WIDTHS)
+"""So often the declared equations are read for each of these."""
 EXACT = 1e-9
 """The largest relative error of an output or a loss that is right, in float64."""
 
@@ -71,7 +76,7 @@ def against_declared(module: ModuleType, model: Model, seed: int = 0) -> Agreeme
 
     The model has a loss.
     """
-    wanted = 2 * (len(trainable(model)) + len(WIDTHS))
+    wanted = 2 * (len(trainable(model)) + len(WIDTHS)) + READINGS * len(FAR)
     for least, samples in itertools.product((wanted, 4), SAMPLES):
         sizes = small_sizes(model, samples)
         size = max(work(model.program, sizes), work(model.evaluation, sizes))
@@ -89,65 +94,91 @@ def _interpreted(sizes: Mapping[str, int]) -> Reader:
 def _compared(
     module: ModuleType, model: Model, sizes: Mapping[str, int], seed: int, name: str, read: Reader, affordable: int
 ) -> Agreement:
-    arrays = drawn(model, seed, sizes=sizes)
-    params = {each: arrays[each] for each in (*module.PARAMETERS, *module.BUFFERS)}
-    x = {tensor.name: arrays[tensor.name] for tensor in model.inputs}
-    y: Any = (
-        arrays["target"]
-        if module.TARGET is not None
-        else {each.output.name: arrays[each.target.name] for each in model.objectives}
-    )
-    # The noise is that of the module, which draws it by the seed, all from one generator.
-    rng = np.random.default_rng(seed)
-    arrays = {**arrays, **{tensor.name: rng.random(np.shape(arrays[tensor.name])) for tensor in model.noise}}
-    loss, gradients = module.loss_and_grads(params, x, y, seed=seed)
-    modes = (
-        {"": model.program} if model.evaluation is model.program else {"": model.program, " in use": model.evaluation}
-    )
-    values: dict[str, float] = {}
-    stepped = bool(gradients) and math.isfinite(loss)  # otherwise there is no step
-    for mode, program in modes.items():
-        meant = read(program, arrays)
-        found = module.forward(params, x, training=not mode, seed=seed)
-        for tensor in model.outputs:
-            output = found[tensor.name] if len(model.outputs) > 1 else found
-            values[f"{tensor.name}{mode}"] = _error(output, meant[tensor.name])
-        own = module.loss(params, x, y, training=False) if mode else loss
-        values[f"loss{mode}"] = _error(own, meant["loss"])
-        if model.updates and stepped and not mode:
-            after = _after_a_step(module, params, x, y, seed)
-            values |= {
-                f"{buffer} after a step": _error(after[buffer], meant[new]) for buffer, new in model.updates.items()
-            }
-    if not gradients:
-        return Agreement(values, reader=name)
-    slopes = _Slopes(model.program, arrays, read, loss, seed)
-    together = slopes.error(gradients, tuple(gradients))
-    left = affordable - 2 * len(WIDTHS)
-    tried = list(gradients)[: max(left // 2, 0)]
-    directions = DIRECTIONS if left >= 2 * DIRECTIONS * len(tried) else 1
-    errors = {each: max(slopes.error(gradients, (each,)) for _ in range(directions)) for each in tried}
+    with warnings.catch_warnings():
+        # The greatest of no numbers is not finite, nor is an exp far out.
+        warnings.filterwarnings("ignore", message=".*not all numbers are finite")
+        for each, arrays in draws(model, seed, sizes):
+            near = _Point(module, model, each, arrays, read)
+            if math.isfinite(near.loss):
+                break
+        if not near.gradients:
+            return Agreement(near.values(), reader=name)
+        left = affordable - 2 * len(WIDTHS)
+        tried = list(near.gradients)[: max(left // 2, 0)]
+        left -= 2 * len(tried)
+        directions = DIRECTIONS if left >= 2 * (DIRECTIONS - 1) * len(tried) else 1
+        left -= 2 * (directions - 1) * len(tried)
+        far = [drawn(model, each, sizes=sizes, spread=k, true=1.0) for k in FAR[: max(left, 0) // READINGS]]
+        points = [near, *(_Point(module, model, each, arrays, read) for arrays in far)]
+        found = [point.values() for point in points]
+    values = {key: max((each[key] for each in found if key in each), key=_rank) for key in found[0]}
+    slopes = [_Slopes(point) for point in points if point is near or math.isfinite(point.loss)]
+    together = max((each.error(tuple(near.gradients)) for each in slopes), key=_rank)
+    errors = {each: max((slopes[0].error((each,)) for _ in range(directions)), key=_rank) for each in tried}
     return Agreement(values, errors, together, name)
 
 
-def _after_a_step(module: ModuleType, params: Arrays, x: Arrays, y: Any, seed: int) -> Arrays:
-    """Parameters and buffers that a step of training leaves."""
-    with module.make_step(params, batch_size=len(next(iter(x.values()))), seed=seed) as step:
-        step(x, y)
-        left: Arrays = step.params()
-        return left
+def _rank(error: float) -> float:
+    """NaN is the worst of errors."""
+    return math.inf if math.isnan(error) else error
+
+
+class _Point:
+    """A module at one draw of parameters and data: `loss` and `gradients`, and what the equations read."""
+
+    def __init__(self, module: ModuleType, model: Model, seed: int, arrays: Arrays, read: Reader) -> None:
+        self.module, self.model, self.seed, self.read = module, model, seed, read
+        self.params, self.x, self.y = arguments(model, arrays)
+        # The noise is that of the module, which draws it by the seed, all from one generator.
+        rng = np.random.default_rng(seed)
+        self.arrays = {**arrays, **{tensor.name: rng.random(np.shape(arrays[tensor.name])) for tensor in model.noise}}
+        self.loss: float
+        self.gradients: Arrays
+        self.loss, self.gradients = module.loss_and_grads(self.params, self.x, self.y, seed=seed)
+
+    def values(self) -> dict[str, float]:
+        """The errors of outputs, loss and buffers, as in `Agreement.values`."""
+        module, model = self.module, self.model
+        modes = {"": model.program}
+        if model.evaluation is not model.program:
+            modes[" in use"] = model.evaluation
+        values: dict[str, float] = {}
+        for mode, program in modes.items():
+            meant = self.read(program, self.arrays)
+            found = module.forward(self.params, self.x, training=not mode, seed=self.seed)
+            for tensor in model.outputs:
+                output = found[tensor.name] if len(model.outputs) > 1 else found
+                values[f"{tensor.name}{mode}"] = _error(output, meant[tensor.name])
+            own = module.loss(self.params, self.x, self.y, training=False) if mode else self.loss
+            values[f"loss{mode}"] = _error(own, meant["loss"])
+            # Where the loss is not finite, there is no step.
+            if model.updates and self.gradients and math.isfinite(self.loss) and not mode:
+                after = self._after_a_step()
+                values |= {
+                    f"{buffer} after a step": _error(after[buffer], meant[new]) for buffer, new in model.updates.items()
+                }
+        return values
+
+    def _after_a_step(self) -> Arrays:
+        """Parameters and buffers that a step of training leaves."""
+        size = len(next(iter(self.x.values())))
+        with self.module.make_step(self.params, batch_size=size, seed=self.seed) as step:
+            step(self.x, self.y)
+            left: Arrays = step.params()
+            return left
 
 
 class _Slopes:
     """Differences of the declared loss along random directions."""
 
-    def __init__(self, program: Program, arrays: Arrays, read: Reader, loss: float, seed: int) -> None:
-        self.program, self.arrays, self.read = program, arrays, read
-        self.least = 1e-4 * max(1.0, abs(loss))  # differences of a large loss are rounded as it is
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, point: _Point) -> None:
+        self.point = point
+        self.least = 1e-4 * max(1.0, abs(point.loss))  # differences of a large loss are rounded as it is
+        self.rng = np.random.default_rng(point.seed)
 
-    def error(self, gradients: Arrays, names: tuple[str, ...]) -> float:
+    def error(self, names: tuple[str, ...]) -> float:
         """That of the gradients by these parameters along a new direction, relative to a typical slope."""
+        gradients = self.point.gradients
         along = {name: self.rng.normal(size=gradients[name].shape) for name in names}
         length = _norm(along)
         along = {name: array / length for name, array in along.items()}
@@ -163,8 +194,9 @@ class _Slopes:
         return min(errors) if all(map(math.isfinite, errors)) else math.nan
 
     def _loss(self, along: Arrays, step: float) -> float:
-        moved = {name: self.arrays[name] + step * array for name, array in along.items()}
-        return float(self.read(self.program, {**self.arrays, **moved})["loss"])
+        point = self.point
+        moved = {name: point.arrays[name] + step * array for name, array in along.items()}
+        return float(point.read(point.model.program, {**point.arrays, **moved})["loss"])
 
 
 def _norm(arrays: Arrays) -> float:
@@ -172,10 +204,11 @@ def _norm(arrays: Arrays) -> float:
 
 
 def _error(found: Any, meant: Any) -> float:
-    """The largest difference relative to the largest number; the same infinity on both sides is no difference."""
+    """The largest difference relative to the largest number; the same infinity, or NaN, on both sides is none."""
     found, meant = np.asarray(found, float), np.asarray(meant, float)
     if found.shape != meant.shape:
         return math.inf
     with np.errstate(invalid="ignore"):
-        off = np.where(found == meant, 0.0, np.abs(found - meant))
-    return float(off.max(initial=0.0) / max(np.abs(meant).max(initial=0.0), 1e-3))
+        off = np.where((found == meant) | (np.isnan(found) & np.isnan(meant)), 0.0, np.abs(found - meant))
+    largest = np.abs(meant[np.isfinite(meant)]).max(initial=0.0)
+    return float(off.max(initial=0.0) / max(largest, 1e-3))

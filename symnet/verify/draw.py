@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,10 @@ from symnet.graph import Model
 SAMPLES = 4
 LENGTH = 5
 """The extent of every symbolic size but the batch."""
-
+TRUE = 0.7
+"""The share of truth values that are true."""
+DRAWS = 20
+"""So many draws are tried until a loss is finite: the greatest of no numbers is not."""
 
 MOST = 4096
 """No size is made larger than this to give every tensor an element."""
@@ -42,13 +45,19 @@ def small_sizes(model: Model, samples: int = SAMPLES, length: int = LENGTH) -> d
 
 
 def drawn(
-    model: Model, seed: int = 0, samples: int = SAMPLES, sizes: Mapping[str, int] | None = None
+    model: Model,
+    seed: int = 0,
+    samples: int = SAMPLES,
+    sizes: Mapping[str, int] | None = None,
+    spread: float = 1.0,
+    true: float = TRUE,
 ) -> dict[str, Any]:
     """An array for each input, parameter and buffer of `model.program`: normal numbers, integers that fit what they
     select, noise in [0, 1), targets that the losses take.
 
     Parameters are scaled by their fan-in, so that activations stay of the size of 1; buffers are above 0.
     sizes: the value of each symbolic size; by default `small_sizes`.
+    spread: of the numbers, but for parameters: that of their standard deviation.  true: the share of what is true.
     """
     rng = np.random.default_rng(seed)
     sizes = small_sizes(model, samples) if sizes is None else sizes
@@ -66,7 +75,7 @@ def drawn(
         if tensor.dtype == "int":
             arrays[tensor.name] = rng.integers(0, limits.get(tensor.name, 2), shape)
         elif tensor.dtype == "bool":
-            arrays[tensor.name] = rng.random(shape) < 0.7
+            arrays[tensor.name] = rng.random(shape) < true
         elif tensor.name in noise:
             arrays[tensor.name] = rng.random(shape)
         elif decisions.get(tensor.name) == "threshold":
@@ -74,6 +83,22 @@ def drawn(
         elif decisions.get(tensor.name) == "sign":
             arrays[tensor.name] = 2.0 * rng.integers(0, 2, shape) - 1
         else:
-            normal = rng.normal(size=shape) / math.sqrt(max(fans.get(tensor.name) or 1, 1))
+            width = 1 / math.sqrt(max(fans.get(tensor.name) or 1, 1)) if tensor.kind == "parameter" else spread
+            normal = rng.normal(size=shape) * width
             arrays[tensor.name] = abs(normal) + 0.1 if tensor.name in buffers else normal
     return arrays
+
+
+def draws(model: Model, seed: int = 0, sizes: Mapping[str, int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Seeds, from this one on, and what is drawn by them; more and more is true, in the last draw everything."""
+    for k in range(DRAWS):
+        yield seed + k, drawn(model, seed + k, sizes=sizes, true=TRUE + (1 - TRUE) * k / (DRAWS - 1))
+
+
+def arguments(model: Model, arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """What is drawn as a module takes it: parameters with buffers, inputs, and targets."""
+    params = {each.name: arrays[each.name] for each in (*model.parameters, *model.buffers)}
+    x = {each.name: arrays[each.name] for each in model.inputs}
+    if "target" in arrays:
+        return params, x, arrays["target"]
+    return params, x, {each.output.name: arrays[each.target.name] for each in model.objectives}
