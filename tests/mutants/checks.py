@@ -70,14 +70,13 @@ def formula(check: str) -> None:
 
 def family(check: str) -> None:
     _, number, name = check.split(" ", 2)
-    row, program = _programs(name)
-    row.way.used(program[int(number)])
+    for row, programs in _programs(name):
+        row.way.used(programs[int(number)])
 
 
 @cache
-def _programs(name: str) -> tuple[Sabotage, list[Drawn]]:
-    (row,) = (row for row in ROWS if row.of == name)
-    return row, drawn(row.family, PROGRAMS)
+def _programs(name: str) -> list[tuple[Sabotage, list[Drawn]]]:
+    return [(row, drawn(row.family, PROGRAMS)) for row in ROWS if row.of == name]
 
 
 def network(check: str) -> None:
