@@ -32,6 +32,15 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def _group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+    """By its definition: the backward pass of `F.group_norm` ends the process on some shapes (PyTorch 2.13)."""
+    parts = x.reshape(len(x), groups, -1)
+    variance, mean = torch.var_mean(parts, -1, correction=0, keepdim=True)
+    shape = (1, -1, *(1 for _ in x.shape[2:]))
+    y = ((parts - mean) / torch.sqrt(variance + eps)).reshape(x.shape) * weight.reshape(shape)
+    return y if bias is None else y + bias.reshape(shape)
+
+
 def run(network: Network, params: Mapping[str, np.ndarray]) -> tuple[float, np.ndarray, dict[str, np.ndarray]]:
     """(loss, output, gradient by trainable parameter) as PyTorch computes them."""
     model = network.model
@@ -166,7 +175,7 @@ _PICTURED: Mapping[type, Callable[[Any, Tensor, dict[str, Tensor]], Tensor]] = {
     sn.UpSampling2D: _repeated,
     sn.TrainablePool2D: _trainable_pool,
     sn.BatchNorm2D: lambda layer, x, p: F.batch_norm(x, None, None, p["weight"], p.get("bias"), True, eps=layer.eps),
-    sn.GroupNorm: lambda layer, x, p: F.group_norm(x, layer.groups, p["weight"], p.get("bias"), layer.eps),
+    sn.GroupNorm: lambda layer, x, p: _group_norm(x, layer.groups, p["weight"], p.get("bias"), layer.eps),
     sn.GlobalAvgPool2D: lambda layer, x, p: x.mean((2, 3)),
     sn.GlobalMaxPool2D: lambda layer, x, p: F.adaptive_max_pool2d(x, 1).flatten(1),
 }
