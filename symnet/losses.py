@@ -191,6 +191,17 @@ class Huber(Elementwise):
         return f"where({e} > {d}, {d}*({e} - {d}/2), where({e} < -{d}, -{d}*({e} + {d}/2), {e}**2/2))"
 
 
+class LogCosh(Elementwise):
+    """log(cosh(z - target)), the mean over all elements: about e**2/2 near 0 and |e| - log(2) far out.
+
+    Its gradient is tanh(z - target).  The code computes softplus(2*e) - e - log(2), which does not overflow.
+    """
+
+    def term(self, z: str, target: str) -> str:
+        """See the class."""
+        return f"log(cosh({z} - {target}))"
+
+
 class Hinge(Elementwise):
     """max(0, 1 - target*z), the mean over all elements; targets -1 or +1 of the output's shape."""
 
@@ -246,6 +257,7 @@ LOSSES: dict[str, type[Loss]] = {
     "mean_squared_error": MeanSquaredError,
     "squared_error": SquaredError,
     "huber": Huber,
+    "log_cosh": LogCosh,
     "kl_divergence": KLDivergence,
     "hinge": Hinge,
     "perceptron": PerceptronLoss,

@@ -185,7 +185,7 @@ def test_every_layer(kind: str) -> None:
 LOSSES = [sn.CrossEntropy, sn.BinaryCrossEntropy, sn.MeanSquaredError, sn.SquaredError, sn.Huber, sn.KLDivergence]
 
 
-@pytest.mark.parametrize("loss", [*LOSSES, sn.Hinge, sn.PerceptronLoss])
+@pytest.mark.parametrize("loss", [*LOSSES, sn.LogCosh, sn.Hinge, sn.PerceptronLoss])
 def test_every_loss(loss: type[sn.losses.Loss]) -> None:
     x = sn.Input(("T", 2), name="x")
     network = sn.Model(x, sn.Dense(3)(x), loss=loss(), l2=0.1)

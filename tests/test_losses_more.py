@@ -13,6 +13,7 @@ from codegen.interpret import interpret
 from symnet.definition import load
 from symnet.derive.reverse import gradient
 from torch_or_skip import F, Tensor, torch
+from uncompiled import plain, uncompiled
 
 BATCH, STEPS = 3, 4
 
@@ -64,6 +65,7 @@ CASES = {
     "mean squared": (sn.MeanSquaredError, values, F.mse_loss),
     "squared": (sn.SquaredError, values, squared),
     "huber": (lambda **o: sn.Huber(delta=0.7, **o), values, lambda z, y: F.huber_loss(z, y, delta=0.7)),
+    "log-cosh": (sn.LogCosh, values, lambda z, y: torch.log(torch.cosh(z - y)).mean()),
     "divergence": (sn.KLDivergence, shares, divergence),
     "hinge": (sn.Hinge, signs, hinge),
     "perceptron": (sn.PerceptronLoss, signs, lambda z, y: torch.relu(-z * y).mean()),
@@ -106,6 +108,25 @@ def test_sum_over_time_needs_time() -> None:
         sn.CrossEntropy(reduction="sum_over_tim")
     with pytest.raises(sn.DefinitionError, match="delta"):
         sn.Huber(delta=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", ["numpy", "numexpr", "numba"])
+def test_log_cosh_far_out(target: str, dtype: str) -> None:
+    """cosh overflows at 711, in float32 at 90; the loss is |e| - log(2) there, its gradient a sign."""
+    pytest.importorskip(target)
+    x = sn.Input((1,), name="x")
+    model = sn.Model(x, sn.Dense(1, use_bias=False, name="d")(x), loss=sn.LogCosh())
+    with uncompiled(target):
+        module = sn.compile(model, dtype=dtype, target=target).module
+    plain(vars(module), target)
+    one = {"d.weight": np.ones((1, 1), dtype)}
+    for e in (-1e6, -800.0, -3.0, -0.5, 0.0, 0.5, 3.0, 800.0, 1e6):
+        value, grads = module.loss_and_grads(one, np.full((1, 1), e, dtype), np.zeros((1, 1), dtype))
+        size = abs(e)
+        close = {"rel": 1e-6, "abs": 2e-7} if dtype == "float32" else {"rel": 1e-14, "abs": 1e-15}
+        assert value == pytest.approx(size + np.log1p(np.exp(-2 * size)) - np.log(2), **close)
+        assert float(grads["d.weight"][0, 0]) == pytest.approx(e * np.tanh(e), **close)
 
 
 def test_labels_of_a_margin() -> None:

@@ -22,7 +22,7 @@ from soak.networks import KIND
 
 LOSSES = (
     *("CrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "SquaredError", "Huber", "Hinge", "PerceptronLoss"),
-    *("KLDivergence", "none"),
+    *("KLDivergence", "LogCosh", "none"),
 )
 PLAIN = ("numba-python",) if HAS_NUMBA else ()
 FACTORS: Mapping[str, tuple[Any, ...]] = {

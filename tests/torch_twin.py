@@ -236,6 +236,8 @@ def _loss(model: sn.Model, output: Tensor, y: Tensor) -> Tensor:
     y = y.reshape(output.shape)
     if isinstance(model.loss, sn.Huber):
         return _mean(model, F.huber_loss(output, y, reduction="none", delta=model.loss.delta))
+    if isinstance(model.loss, sn.LogCosh):
+        return _mean(model, (output - y).abs() + F.softplus(-2 * (output - y).abs()) - math.log(2))
     squares = (output - y) ** 2
     if isinstance(model.loss, sn.MeanSquaredError):
         return _mean(model, squares)

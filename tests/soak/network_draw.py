@@ -618,7 +618,7 @@ def _finished(d: Drawer, nodes: list[str]) -> Case | None:
 
 def _loss(d: Drawer, node: Node) -> Spec:
     kinds = ["CrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "SquaredError", "Huber", "Hinge"]
-    kinds += ["PerceptronLoss", "KLDivergence", "CrossEntropy"]
+    kinds += ["PerceptronLoss", "KLDivergence", "CrossEntropy", "LogCosh"]
     kind = d.pick(kinds)
     options: dict[str, Any] = {}
     if kind == "Huber" and d.some(0.5):

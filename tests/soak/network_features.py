@@ -52,7 +52,7 @@ INPUTS = (
 )
 LOSSES = (
     *("CrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "SquaredError", "Huber", "Hinge", "PerceptronLoss"),
-    *("KLDivergence", "sum_over_time", "several outputs", "output without loss", "loss weights", "l2"),
+    *("LogCosh", "KLDivergence", "sum_over_time", "several outputs", "output without loss", "loss weights", "l2"),
 )
 NAMES = ("odd names",)
 COMPILED = ("float32", "wrt_inputs", "hvp", "weighted", "recipes")

@@ -14,7 +14,7 @@ except ModuleNotFoundError:
 else:
     HAS_TORCH = True
 
-LOSSES = ("CrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "SquaredError", "Huber")
+LOSSES = ("CrossEntropy", "BinaryCrossEntropy", "MeanSquaredError", "SquaredError", "Huber", "LogCosh")
 PLACES = (
     *("Dense", "Conv1D", "Conv2D", "ConvTranspose2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPool2D", "AvgPool2D"),
     *("TrainablePool2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "UpSampling2D", "Flatten", "Activation", "Embedding"),
