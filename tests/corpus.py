@@ -159,6 +159,14 @@ SIGNALS = {
     "dilated groups": lambda: sn.Conv1D(6, 3, padding=2, dilation=2, groups=2, use_bias=False),
 }
 
+SIGNAL_POOLS = {
+    "max": lambda: sn.MaxPool1D(2),
+    "max overlapping padded": lambda: sn.MaxPool1D(3, stride=2, padding=1),
+    "max holes": lambda: sn.MaxPool1D(2, stride=3),
+    "mean": lambda: sn.AvgPool1D(2),
+    "mean overlapping padded": lambda: sn.AvgPool1D(3, stride=2, padding=1),
+}
+
 POOLS = {
     "max": lambda: sn.MaxPool2D(2),
     "max overlapping": lambda: sn.MaxPool2D(3, stride=1),
@@ -182,6 +190,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     **{f"conv2d {k}": lambda v=v: _picture(v) for k, v in CONVOLUTIONS.items()},
     **{f"conv2d {k} HWC": lambda k=k: _picture(CONVOLUTIONS[k], "HWC") for k in ("plain", "groups", "everything")},
     **{f"conv1d {k}": lambda v=v: _signal(v) for k, v in SIGNALS.items()},
+    **{f"pool1d {k}": lambda v=v: _signal(v) for k, v in SIGNAL_POOLS.items()},
     **{f"pool {k}": lambda v=v: _picture(v) for k, v in POOLS.items()},
     **{f"pool {k} HWC": lambda k=k: _picture(POOLS[k], "HWC") for k in ("max padded", "mean padded")},
     "dense": lambda: _vector(lambda: sn.Dense(3)),

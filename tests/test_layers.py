@@ -256,6 +256,15 @@ def test_pooling_against_pytorch(size: Any, stride: Any, padding: Any) -> None:
     np.testing.assert_allclose(out, torch_value(lambda f, t: f.avg_pool2d(t["x"], size, stride, padding), arrays))
 
 
+@pytest.mark.parametrize(("size", "stride", "padding"), [(2, None, 0), (3, 2, 1), (2, 1, 1), ((3,), (4,), (0,))])
+def test_pooling_of_signals_against_pytorch(size: Any, stride: Any, padding: Any) -> None:
+    x = sn.Input((2, 7), name="x")
+    arrays, out = run(sn.Model(x, sn.MaxPool1D(size, stride, padding)(x)))
+    np.testing.assert_allclose(out, torch_value(lambda f, t: f.max_pool1d(t["x"], size, stride, padding), arrays))
+    arrays, out = run(sn.Model(x, sn.AvgPool1D(size, stride, padding)(x)))
+    np.testing.assert_allclose(out, torch_value(lambda f, t: f.avg_pool1d(t["x"], size, stride, padding), arrays))
+
+
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "silu", "gelu"])
 def test_activations_against_pytorch(name: str) -> None:
     x = sn.Input((4, 5), name="x")

@@ -39,6 +39,7 @@ PARTLY = {
     "GRU",
     "GlobalMaxPool2D",
     "LSTM",
+    "MaxPool1D",
     "MaxPool2D",
     "MultiHeadAttention",
     "SimpleRNN",

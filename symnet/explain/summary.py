@@ -19,7 +19,11 @@ from codegen.equation import Equation, Program, Tensor, all_reads, size_symbol
 from symnet.explain import receptive
 from symnet.explain.flops import total
 
-KINDS: Mapping[str, str] = {"MaxPool2D": "max", "AvgPool2D": "mean", "Conv1D": "conv", "Conv2D": "conv"}
+KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("MaxPool1D", "MaxPool2D"), "max"),
+    **dict.fromkeys(("AvgPool1D", "AvgPool2D"), "mean"),
+    **dict.fromkeys(("Conv1D", "Conv2D"), "conv"),
+}
 """Short names of layer kinds; any other kind is written in lower case."""
 
 DECISIONS: Mapping[str, str] = {"CrossEntropy": "softmax", "BinaryCrossEntropy": "sigmoid"}

@@ -25,7 +25,7 @@ from symnet.layers.embedding import Embedding, PositionalEmbedding, SinusoidalEm
 from symnet.layers.formula import Formula
 from symnet.layers.modes import BatchNorm1D, BatchNorm2D, Dropout
 from symnet.layers.normalization import GroupNorm, LayerNorm, RMSNorm, Softmax
-from symnet.layers.pooling import AvgPool2D, MaxPool2D, TrainablePool2D
+from symnet.layers.pooling import AvgPool1D, AvgPool2D, MaxPool1D, MaxPool2D, TrainablePool2D
 from symnet.layers.recurrent import GRU, LSTM, SimpleRNN
 from symnet.layers.resampling import GlobalAvgPool2D, GlobalMaxPool2D, UpSampling2D
 from symnet.layers.separable import DepthwiseConv2D, SeparableConv2D
@@ -39,6 +39,7 @@ __all__ = [
     "Activation",
     "Add",
     "Attention",
+    "AvgPool1D",
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",
@@ -59,6 +60,7 @@ __all__ = [
     "GroupNorm",
     "Layer",
     "LayerNorm",
+    "MaxPool1D",
     "MaxPool2D",
     "MultiHeadAttention",
     "Multiply",

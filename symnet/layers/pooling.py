@@ -17,13 +17,17 @@ from symnet.options import integers
 
 @dataclass(frozen=True, eq=False)
 class Pooling(Layer, abstract=True):
-    """The layers MaxPool2D and AvgPool2D.  `stride` is the pool size by default; `padding` at most half of it."""
+    """A reduction over a window along each of `rank` spatial axes.
 
-    pool_size: int | tuple[int, int]
-    stride: int | tuple[int, int] | None = None
-    padding: int | tuple[int, int] = 0
+    `stride` is the pool size by default; `padding` at most half of it.
+    """
+
+    pool_size: int | tuple[int, ...]
+    stride: int | tuple[int, ...] | None = None
+    padding: int | tuple[int, ...] = 0
 
     reduction: ClassVar[str]
+    rank: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,22 +40,23 @@ class Pooling(Layer, abstract=True):
 
     def windows(self) -> tuple[Window, ...]:
         """The window along each spatial axis."""
-        sizes = integers(f"{self.where}(pool_size=)", self.pool_size, 2)
-        strides = sizes if self.stride is None else integers(f"{self.where}(stride=)", self.stride, 2)
+        sizes = integers(f"{self.where}(pool_size=)", self.pool_size, self.rank)
+        strides = sizes if self.stride is None else integers(f"{self.where}(stride=)", self.stride, self.rank)
         return tuple(map(Window, sizes, strides))
 
     def zeros(self) -> tuple[int, ...]:
         """The padding along each spatial axis."""
-        return integers(f"{self.where}(padding=)", self.padding, 2, least=0)
+        return integers(f"{self.where}(padding=)", self.padding, self.rank, least=0)
 
     def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
         """See the class; ShapeError when the window does not fit."""
         where = f"{self.kind} '{site.name}'"
-        axes = grid(where, inputs[0], site.layout, 2)
-        parts = list(zip(self.windows(), self.zeros(), axes.spatial(inputs[0]), POSITIONS, TAPS, strict=True))
+        axes = grid(where, inputs[0], site.layout, self.rank)
+        positions, taps = POSITIONS[: self.rank], TAPS[: self.rank]
+        parts = list(zip(self.windows(), self.zeros(), axes.spatial(inputs[0]), positions, taps, strict=True))
         read = axes.arranged("c", tuple(w.subscript(i, u, p) for w, p, _, i, u in parts))
         return Spelling(
-            text=f"y[{axes.arranged('c', POSITIONS)}] = {self.reduction}[{','.join(TAPS)}](x[{read}])",
+            text=f"y[{axes.arranged('c', positions)}] = {self.reduction}[{','.join(taps)}](x[{read}])",
             inputs=("x",),
             sizes={
                 **{i: w.length(where, e, p) for w, p, e, i, _ in parts},
@@ -65,6 +70,17 @@ class Pooling(Layer, abstract=True):
 
 
 @dataclass(frozen=True, eq=False)
+class MaxPool1D(Pooling):
+    """y[n,c,i] = max[u](x[n,c,i*S+u-P]); padding never wins; ties go to the first.
+
+    x: (N, channels, length) -> y: (N, channels, length').
+    """
+
+    reduction: ClassVar[str] = "max"
+    rank: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, eq=False)
 class MaxPool2D(Pooling):
     """y[n,c,i,j] = max[u,v](x[n,c,i*S+u-P,j*S+v-P]); padding never wins; ties go to the first in row-major order.
 
@@ -72,6 +88,17 @@ class MaxPool2D(Pooling):
     """
 
     reduction: ClassVar[str] = "max"
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool1D(Pooling):
+    """y[n,c,i] = mean[u](x[n,c,i*S+u-P]); padding counts as zeros, as in PyTorch.
+
+    x: (N, channels, length) -> y: (N, channels, length').
+    """
+
+    reduction: ClassVar[str] = "mean"
+    rank: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +133,7 @@ class TrainablePool2D(Pooling):
     def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
         """See the class; ShapeError when the window does not fit."""
         pooled = super().spell(inputs, site)
-        at = grid(self.where, inputs[0], site.layout, 2).arranged("c", POSITIONS)
+        at = grid(self.where, inputs[0], site.layout, self.rank).arranged("c", POSITIONS[: self.rank])
         return replace(
             pooled,
             text=f"{pooled.text.replace('y[', 'pooled[', 1)}\n"
