@@ -21,8 +21,8 @@ from benchmarks.machine import described, machine
 from benchmarks.peers import CONTENDERS
 from benchmarks.race import Parser, Result, add_times, check_times, known, lines, offered, race
 from benchmarks.workloads import WORKLOADS, Workload
-from symnet.errors import SymnetError
-from symnet.files import check_output, write_atomic
+from symnet.support.errors import SymnetError
+from symnet.support.files import check_output, write_atomic
 
 RESULTS = Path(__file__).resolve().parent / "results.json"
 BUSY = 0.5

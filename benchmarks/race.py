@@ -30,7 +30,7 @@ from benchmarks.machine import described, machine
 from benchmarks.peers import CONTENDERS, REFERENCE, Contender
 from benchmarks.process import Lost, Process
 from benchmarks.workloads import WORKLOADS, Arrays, Workload, parameters
-from symnet.suggest import did_you_mean
+from symnet.support.suggest import did_you_mean
 
 TOLERANCE = 0.02
 """Of the change of a parameter in three steps: the length of the difference, relative to that of the change.
@@ -172,7 +172,7 @@ def offered(names: Iterable[str], say: Say) -> list[str]:
 
 def able(options: Mapping[str, object]) -> bool:
     """Whether this version of symnet has what a contender asks for."""
-    targets = importlib.import_module("symnet.compile").TARGETS
+    targets = importlib.import_module("symnet.network.compiler").TARGETS
     make_step = importlib.import_module("symnet.runtime.step").make_step
     if "workers" in options and "workers" not in inspect.signature(make_step).parameters:
         return False

@@ -24,7 +24,7 @@ import numpy as np
 import symnet as sn
 from codegen.passes.state import Given
 from codegen.pipeline import generate
-from symnet.derive.network import network
+from symnet.differentiate.programs import network
 
 Shape = tuple[int, int, int, int, int, int, int]
 """Input channels, height, width, output channels, kernel, padding, stride."""

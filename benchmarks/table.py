@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.peers import CONTENDERS, DESCRIBED
 from benchmarks.workloads import WORKLOADS
-from symnet.files import write_atomic
+from symnet.support.files import write_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"

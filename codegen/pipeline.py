@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from codegen.analysis.parts import in_parts
 from codegen.emit.stages import DEFAULT, Emitted, Naming, write
-from codegen.equation import Equation, Program
+from codegen.ir.equation import Equation, Program
 from codegen.notation import show
+from codegen.passes.layout.turned import turned
 from codegen.passes.state import Given, State
 from codegen.passes.table import run
-from codegen.rewrite.turned import turned
 
 NOTHING = Given()
 

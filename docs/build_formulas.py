@@ -11,7 +11,7 @@ from pathlib import Path
 
 import symnet as sn
 from codegen.oracle.whole import evaluate
-from symnet.derive.reverse import gradient
+from symnet.differentiate.reverse import gradient
 from symnet.explain.matrix.prepare import Prepared, prepare
 from symnet.explain.matrix.recognise import Formula
 from symnet.explain.matrix.value import largest_difference

@@ -8,7 +8,7 @@ they read and with a normalization in front of them; as in GPT-2, gelu is the ap
 """
 
 import symnet as sn
-from symnet.layers import Node
+from symnet.model.layers import Node
 
 WINDOW, WIDTH, HEADS, BLOCKS = 64, 96, 4, 3
 

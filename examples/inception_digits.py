@@ -9,7 +9,7 @@ both ways unchanged, and at the branches it is cut into one piece for each.
 """
 
 import symnet as sn
-from symnet.layers import Node
+from symnet.model.layers import Node
 
 
 def wide(h: Node) -> Node:

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import sympy
 
-from codegen.equation import Program, Tensor
+from codegen.ir.equation import Program, Tensor
 from codegen.notation import elaborate, show
 from codegen.oracle.whole import evaluate
-from symnet.derive.forward import jvp
-from symnet.derive.reverse import gradient
+from symnet.differentiate.forward import jvp
+from symnet.differentiate.reverse import gradient
 from symnet.explain.graph import svg, unfolded
 from symnet.verify.plots import plot_ways
 from symnet.verify.ways import Ways, compare, table

@@ -2,6 +2,6 @@
 
 import sys
 
-from symnet.cli import main
+from symnet.cli.main import main
 
 sys.exit(main())

@@ -8,14 +8,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from symnet.errors import DefinitionError, SymnetError
-from symnet.files import existing
-from symnet.graph import Input, Model
-from symnet.layers.base import Layer, Node
-from symnet.losses import LOSSES, Loss
-from symnet.options import identifier, shown, string
-from symnet.placing import automatic_name
-from symnet.suggest import did_you_mean, listing, nearest
+from symnet.model.graph import Input
+from symnet.model.layers.base import Layer, Node
+from symnet.model.losses import LOSSES, Loss
+from symnet.model.placing import automatic_name
+from symnet.network.model import Model
+from symnet.support.errors import DefinitionError, SymnetError
+from symnet.support.files import existing
+from symnet.support.options import identifier, shown, string
+from symnet.support.suggest import did_you_mean, listing, nearest
 
 SUFFIXES = (".toml", ".py")
 LARGEST_FILE = 10_000_000

@@ -11,14 +11,14 @@ import sympy
 from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
 
-from codegen.affine import Affine
-from codegen.equation import Equation, Guard, Program, Read, Reduction, Subscript, Tensor, slot
-from codegen.interpret import interpret
+from codegen.analysis.schedule import in_order
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Guard, Program, Read, Reduction, Subscript, Tensor, slot
+from codegen.ir.plan import Plan
 from codegen.lower import Lowering
 from codegen.lower.legalize import legalize
-from codegen.plan import Plan
-from codegen.quote import quote
-from codegen.schedule import in_order
+from codegen.notation.quote import quote
+from codegen.oracle.interpret import interpret
 
 A = Affine.of
 n, i, j, u, v, c, d, k, o, p = (A(name) for name in "nijuvcdkop")

@@ -1,6 +1,6 @@
 """The interpreter as it is defined, with nothing done ahead: every name is looked up at every point.
 
-`codegen.interpret` turns subscripts, reads, guards and bodies into functions before it loops; this
+`codegen.oracle.interpret` turns subscripts, reads, guards and bodies into functions before it loops; this
 one does not, and judges it.  The two share what they are not about: finding sizes, order, scalar functions, reductions.
 """
 
@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from codegen.affine import Affine
-from codegen.arguments import bind_arrays, bind_sizes
-from codegen.check import check
-from codegen.dependence import components, cycles
-from codegen.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript
-from codegen.errors import FormulaError
-from codegen.evaluate import evaluator
-from codegen.interpret import _REDUCTIONS, STORAGE, Array
+from codegen.analysis.dependence import components, cycles
+from codegen.ir.affine import Affine
+from codegen.ir.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript
+from codegen.ir.errors import FormulaError
+from codegen.oracle.arguments import bind_arrays, bind_sizes
+from codegen.oracle.check import check
+from codegen.oracle.evaluate import evaluator
+from codegen.oracle.interpret import _REDUCTIONS, STORAGE, Array
 
 Point = Mapping[str, int]
 """The value of each index and size."""
@@ -29,7 +29,7 @@ Point = Mapping[str, int]
 def interpret(
     program: Program, arrays: Mapping[str, npt.ArrayLike], sizes: Mapping[str, int] | None = None
 ) -> dict[str, Array]:
-    """Every tensor of `program`, as `codegen.interpret.interpret` gives them."""
+    """Every tensor of `program`, as `codegen.oracle.interpret.interpret` gives them."""
     check(program)
     known = bind_sizes(program, arrays, sizes or {})
     values: dict[str, Array] = dict(bind_arrays(program, arrays, known))

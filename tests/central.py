@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 import symnet as sn
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.ir.equation import Program
+from codegen.oracle.interpret import interpret
 
 STEP = 1e-6
 TOLERANCE = 2e-7

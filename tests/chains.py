@@ -9,8 +9,8 @@ import sympy
 from hypothesis import strategies as st
 
 from building import A, Case, Draw, X, equation, program, read, tensor, with_arrays
-from codegen.affine import Affine
-from codegen.equation import Equation, Tensor, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Tensor, slot
 from equations import ACTIVATIONS
 
 N = A("N")

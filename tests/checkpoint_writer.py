@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.checkpoints.folder import open_folder, write_checkpoint
+from symnet.training.checkpoints.folder import open_folder, write_checkpoint
 
 TEXTS, TABLES, LISTS = ("name", "fingerprint", "dtype"), ("parameters", "inputs"), ("use", "training", "frozen")
 MODEL = dict.fromkeys(TEXTS, "") | {name: {} for name in TABLES} | {name: [] for name in LISTS}

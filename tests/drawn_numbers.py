@@ -9,7 +9,7 @@ from functools import cache
 
 import sympy
 
-from codegen.equation import index_symbol, size_symbol, slot
+from codegen.ir.equation import index_symbol, size_symbol, slot
 
 N, T, PLACE, X = size_symbol("N"), size_symbol("T"), index_symbol("i"), slot(0)
 SIZES = {"N": 3, "T": 5}

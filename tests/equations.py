@@ -17,8 +17,8 @@ import sympy
 from hypothesis import strategies as st
 
 from building import A, Case, Draw, X, c, d, equation, i, j, k, n, o, p, program, read, tensor, u, v, with_arrays
-from codegen.affine import Affine
-from codegen.equation import Guard, Read, Reduction, index_symbol, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Guard, Read, Reduction, index_symbol, slot
 
 N = A("N")
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-import symnet.commands.network as network
-from symnet.errors import errors_of
-from symnet.files import write_arrays
-from symnet.watch.progress import display
+import symnet.cli.network as network
+from symnet.support.errors import errors_of
+from symnet.support.files import write_arrays
+from symnet.training.callbacks.progress import display
 
 SHAPES = {"dense_1.weight": (2, 3), "dense_1.bias": (2,)}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Subscript, Tensor, size_symbol, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Program, Read, Subscript, Tensor, size_symbol, slot
 
 N = size_symbol("N")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import symnet as sn
-from symnet.graph import Model
+from symnet.model.graph import Model
 
 
 def cnn() -> Model:

@@ -12,12 +12,12 @@ import pytest
 import symnet as sn
 from building import Case
 from codegen import pipeline
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.ir.equation import Program
+from codegen.ir.plan import Plan
 from codegen.oracle.execute import execute
+from codegen.oracle.interpret import interpret
 from codegen.passes.state import Given, Phase, State, Traced
 from codegen.passes.table import run
-from codegen.plan import Plan
 
 SIZES = (2, 3, 4, 5)
 """The values of a program's size symbols, in their order."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codegen.emit.stages import Emitted
-from codegen.equation import Program
+from codegen.ir.equation import Program
 from codegen.machine.model import MACHINE, Machine
 from codegen.passes.state import Given, State, Traced
 from codegen.pipeline import generate, rewrite

@@ -11,8 +11,8 @@ from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 
+from symnet.optim.update import emit_optimizers
 from symnet.runtime import fragments, import_block
-from symnet.train.update import emit_optimizers
 
 HEAD = """
 MODEL = "linear"

@@ -13,13 +13,13 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.structure import Structure
-from codegen.equation import Equation, Tensor, slot
-from codegen.functions import Sigmoid
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Tensor, slot
+from codegen.ir.functions import Sigmoid
+from codegen.ir.plan import Compute
 from codegen.machine.model import MACHINE
-from codegen.plan import Compute
-from codegen.rewrite.gates import HALF
+from codegen.passes.recurrence.gates import HALF
 from families import plans as plan
 from families import rewritings as draw
 from families.breaking import Sabotage, always
@@ -44,7 +44,7 @@ def inside_anyway(right: Callable[..., Structure]) -> Callable[..., Structure]:
     return wrong
 
 
-R, L = "codegen.rewrite.", "codegen.lower."
+P, L = "codegen.passes.", "codegen.lower."
 TILED = MACHINE.changed(caches={"second": 64}, calls={"compiled": 0.0})
 """So that small pictures fall into blocks of rows."""
 SHARED = MACHINE.changed(limits={"array": 1})
@@ -55,7 +55,7 @@ PASSES: tuple[Sabotage, ...] = (
     # Before the differentiation.
     Sabotage(
         "pool-first",
-        R + "pool_first",
+        P + "algebra.pool_first",
         "is_monotone",
         always(True),
         draw.pools_of_activations,
@@ -63,7 +63,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "table-first",
-        R + "table_first",
+        P + "algebra.table_first",
         "is_valid",
         always(True),
         draw.products_of_rows,
@@ -72,7 +72,7 @@ PASSES: tuple[Sabotage, ...] = (
     # What is derived.
     Sabotage(
         "gather",
-        R + "gather",
+        P + "canonical.gather",
         "_covered",
         lambda right: (
             lambda equation, name, program: any(
@@ -82,11 +82,18 @@ PASSES: tuple[Sabotage, ...] = (
         draw.left_sides,
         Rewriting("gather"),
     ),
-    Sabotage("merge", R + "merge", "structure", inside_anyway, draw.contributions, Rewriting("merge")),
-    Sabotage("inline", R + "inline", "structure", inside_anyway, draw.single_readers, Rewriting("inline")),
+    Sabotage("merge", P + "canonical.merge", "structure", inside_anyway, draw.contributions, Rewriting("merge")),
+    Sabotage(
+        "inline",
+        P + "canonical.inline",
+        "structure",
+        inside_anyway,
+        draw.single_readers,
+        Rewriting("inline"),
+    ),
     Sabotage(
         "dead",
-        R + "dead",
+        P + "canonical.dead",
         "all_reads",
         lambda right: lambda equation: right(equation)[1:],
         draw.dead_ends,
@@ -94,7 +101,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "share",
-        R + "share",
+        P + "canonical.share",
         "_canonical",
         lambda right: lambda equation: right(equation.with_(guards=())),
         draw.twins,
@@ -102,7 +109,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "simplify",
-        R + "simplify",
+        P + "scalar.simplify",
         "fold_piecewise",
         lambda right: lambda expr: _exchanged(right(expr)),
         draw.bodies,
@@ -110,7 +117,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "stabilise",
-        R + "stabilise",
+        P + "scalar.stabilise",
         "_two_branches",
         lambda right: lambda expr: (lambda found: found and found[::-1])(right(expr)),
         draw.unstable_bodies,
@@ -119,7 +126,7 @@ PASSES: tuple[Sabotage, ...] = (
     # What is computed once.
     Sabotage(
         "softmax",
-        R + "softmax",
+        P + "algebra.softmax",
         "_unguarded",
         lambda right: lambda equation, softmax: equation.with_(guards=()),
         draw.softmaxes_under_guards,
@@ -128,7 +135,7 @@ PASSES: tuple[Sabotage, ...] = (
     # Storage orders.
     Sabotage(
         "batch-last",
-        R + "batch_last",
+        P + "layout.batch_last",
         "_order",
         lambda right: lambda tensor, spatial: (found := right(tensor, spatial)) and found[::-1][1:] + found[:1],
         draw.pictures,
@@ -136,7 +143,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "reduced-first",
-        R + "layout",
+        P + "layout.orders",
         "map_all_reads",
         lambda right: lambda equation, change: equation,
         draw.reduced_products,
@@ -144,7 +151,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "time-major",
-        R + "layout",
+        P + "layout.orders",
         "_tensor",
         lambda right: lambda tensor, orders: tensor,
         draw.recurrences,
@@ -153,7 +160,7 @@ PASSES: tuple[Sabotage, ...] = (
     # What the loops need not compute.
     Sabotage(
         "one-hot",
-        R + "one_hot",
+        P + "algebra.one_hot",
         "_as_product",
         lambda right: (
             lambda equation, *rest: [
@@ -165,7 +172,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "hoist",
-        R + "hoist",
+        P + "recurrence.hoist",
         "_hoist",
         lambda right: lambda *arguments: _doubled(*right(*arguments)),
         draw.recurrences,
@@ -173,7 +180,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "repeated",
-        R + "repeated",
+        P + "recurrence.repeated",
         "_calls",
         lambda right: lambda *arguments: [(a, k, (sympy.tanh, call[1])) for a, k, call in right(*arguments)],
         draw.shared_functions,
@@ -181,7 +188,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "gates",
-        R + "gates",
+        P + "recurrence.gates",
         "INNER",
         lambda right: {Sigmoid(slot(0)): (sympy.Integer(1), HALF + sympy.tanh(slot(0)) / 2)},
         draw.gated,
@@ -189,18 +196,23 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "across",
-        R + "across",
+        P + "canonical.across",
         "inside",
         always(()),
         draw.reads_across_steps,
         Rewriting("across"),
     ),
     Sabotage(
-        "row-copies", R + "row_copies", "_swapped", lambda right: tuple, draw.written_by_parts, Rewriting("row-copies")
+        "row-copies",
+        P + "recurrence.row_copies",
+        "_swapped",
+        lambda right: tuple,
+        draw.written_by_parts,
+        Rewriting("row-copies"),
     ),
     Sabotage(
         "copied-results",
-        R + "share",
+        P + "canonical.share",
         "_canonical",
         lambda right: lambda equation: right(equation.with_(guards=())),
         draw.equal_results,
@@ -217,7 +229,7 @@ PASSES: tuple[Sabotage, ...] = (
     # What equations leave implicit.
     Sabotage(
         "in-order",
-        "codegen.schedule",
+        "codegen.analysis.schedule",
         "_defining_first",
         lambda right: tuple,
         draw.recurrences,
@@ -242,7 +254,7 @@ PASSES: tuple[Sabotage, ...] = (
     # The plan.
     Sabotage(
         "borders",
-        L + "borders",
+        "codegen.plan.borders",
         "rest",
         lambda right: lambda lengths, boxes: (found := right(lengths, boxes)) and found[:-1],
         plan.padded_pictures,
@@ -250,7 +262,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "fuse",
-        L + "fuse",
+        "codegen.plan.fuse",
         "_are_apart",
         always(True),
         plan.points_after_points,
@@ -258,7 +270,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "reuse",
-        L + "reuse",
+        "codegen.plan.reuse",
         "accesses",
         lambda right: lambda step: [(v, wrote) for v, wrote in right(step) if wrote or isinstance(step, Compute)],
         plan.chains,
@@ -266,7 +278,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "row-blocks",
-        L + "row_blocks",
+        "codegen.plan.row_blocks",
         "fit",
         always(True),
         plan.blocks_of_rows,
@@ -274,7 +286,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "regions",
-        L + "region",
+        "codegen.plan.region",
         "_closed",
         lambda right: lambda run: right(run[::-1]),
         plan.small_steps,
@@ -291,13 +303,13 @@ PASSES: tuple[Sabotage, ...] = (
     # The memory.
     Sabotage(
         "arena",
-        "codegen.memory.moments",
+        "codegen.plan.memory.moments",
         "_span",
         lambda right: lambda first, last: right(first, max(first, last - 1)),
         plan.arrays_in_turn,
         Code("codegen.passes.plans", "planned", did=lambda memory, _: bool(memory.places), machine=SHARED),
     ),
-    Sabotage("arena", "codegen.memory.places", "meet", always(False), plan.arrays_in_turn, Remembered(SHARED)),
+    Sabotage("arena", "codegen.plan.memory.places", "meet", always(False), plan.arrays_in_turn, Remembered(SHARED)),
 )
 ROWS = (*PASSES, *RECIPES)
 """Each has a name of its own."""

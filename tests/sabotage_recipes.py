@@ -10,11 +10,11 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import Equation, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, slot
+from codegen.ir.plan import Compute, Gather, Loop, MatMul, ScatterAdd, Step
+from codegen.ir.view import Reshape, Slice, Take, View
 from codegen.lower.storage import Storage
-from codegen.plan import Compute, Gather, Loop, MatMul, ScatterAdd, Step
-from codegen.view import Reshape, Slice, Take, View
 from families import lookups, products, reductions, windows
 from families.breaking import Sabotage, Wrong, always
 from families.planning import Mark, Planned, array, remark, step

@@ -9,9 +9,9 @@ import numpy as np
 import sympy
 from sympy import Expr, Integer, Piecewise, cosh, exp, log, sqrt, tanh
 
-from codegen.equation import slot
-from codegen.functions import apply
-from codegen.scalars import SCALARS
+from codegen.ir.equation import slot
+from codegen.ir.functions import apply
+from codegen.ir.scalars import SCALARS
 
 X, Y = slot(0), slot(1)
 OUT = sympy.Symbol("output", real=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import symnet as sn
-from codegen.interpret import interpret
-from symnet.derive.reverse import gradient
+from codegen.oracle.interpret import interpret
+from symnet.differentiate.reverse import gradient
 from torch_or_skip import torch
 
 Arrays = dict[str, np.ndarray]

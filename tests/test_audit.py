@@ -12,9 +12,9 @@ import pytest
 import sympy
 
 import symnet as sn
-from codegen.equation import slot
-from codegen.functions import FUNCTIONS
-from symnet.cli import main
+from codegen.ir.equation import slot
+from codegen.ir.functions import FUNCTIONS
+from symnet.cli.main import main
 from symnet.explain.audit import audit, bound_text, table
 from symnet.explain.slopes import largest_slope
 from symnet.verify.draw import drawn

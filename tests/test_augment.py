@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet import augment
+from symnet.data import augment
 
 PICTURES = np.random.default_rng(0).uniform(0.2, 0.9, (40, 3, 7, 6)).astype(np.float32)
 

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-import codegen.errors
+import codegen.ir.errors
 import symnet as sn
-from codegen.affine import Affine
-from codegen.equation import Program, Tensor
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Program, Tensor
 from codegen.notation import elaborate
-from symnet.derive.forward import jvp
-from symnet.derive.reverse import gradient
-from symnet.errors import border, located
+from symnet.differentiate.forward import jvp
+from symnet.differentiate.reverse import gradient
 from symnet.explain.audit import audit
 from symnet.explain.report import report
+from symnet.support.errors import border, located
 
 
 def symbolic(reduction: str) -> sn.Model:
@@ -43,7 +43,7 @@ def test_a_derivative_that_codegen_refuses_names_the_layer(entry: Callable[[sn.M
     with pytest.raises(sn.FormulaError, match=r"layer 'two': .*row by row") as found:
         entry(symbolic(reduction))
     assert isinstance(found.value, sn.SymnetError)
-    assert isinstance(found.value.__cause__, codegen.errors.FormulaError)
+    assert isinstance(found.value.__cause__, codegen.ir.errors.FormulaError)
 
 
 def test_programs_of_ones_own_in_both_modes() -> None:
@@ -56,7 +56,7 @@ def test_programs_of_ones_own_in_both_modes() -> None:
 
 
 def test_the_notation_alone_raises_errors_of_its_own() -> None:
-    with pytest.raises(codegen.errors.FormulaError):
+    with pytest.raises(codegen.ir.errors.FormulaError):
         elaborate("y[n] = z[n]", {})
     with pytest.raises(sn.FormulaError, match="Formula 'f'"):
         sn.Formula("y[n] = x[n,0]*z", name="f")(sn.Input((2,), name="x"))
@@ -65,9 +65,9 @@ def test_the_notation_alone_raises_errors_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("raised", "wanted"),
     [
-        (codegen.errors.FormulaError, sn.FormulaError),
-        (codegen.errors.ShapeError, sn.ShapeError),
-        (codegen.errors.CodegenError, sn.DefinitionError),
+        (codegen.ir.errors.FormulaError, sn.FormulaError),
+        (codegen.ir.errors.ShapeError, sn.ShapeError),
+        (codegen.ir.errors.CodegenError, sn.DefinitionError),
     ],
 )
 def test_each_error_has_its_counterpart(raised: type[Exception], wanted: type[Exception]) -> None:
@@ -81,7 +81,7 @@ def test_entries_of_a_model_are_guarded() -> None:
 
     @border
     def entry(model: object) -> None:
-        raise codegen.errors.ShapeError("too small")
+        raise codegen.ir.errors.ShapeError("too small")
 
     with pytest.raises(sn.ShapeError, match="Model 'net': too small"):
         entry(Named())

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen.affine import Affine
-from codegen.equation import Equation
-from codegen.lower import borders
-from codegen.lower.borders import Box
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation
+from codegen.ir.plan import Alias, Block, Buffer, Copy, Fill, Loop, Plan, Step
+from codegen.ir.view import FULL, Op, Slice, Take, View
 from codegen.machine.model import MACHINE
-from codegen.plan import Alias, Block, Buffer, Copy, Fill, Loop, Plan, Step
-from codegen.view import FULL, Op, Slice, Take, View
+from codegen.plan import borders
+from codegen.plan.borders import Box
 
 N = Affine.of("N")
 

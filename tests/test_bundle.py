@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.cli import main
+from symnet.cli.main import main
 from symnet.export.bundle import write_bundle
 
 ALONE = (

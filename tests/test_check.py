@@ -11,11 +11,11 @@ import sympy
 from hypothesis import HealthCheck, given, settings
 
 from building import A, Case, c, equation, i, n, o, program, read, tensor, u
-from codegen.check import check
-from codegen.dependence import components, cycles
-from codegen.equation import Equation, Guard, Program, Quotient, Read, Tensor, index_symbol, slot
-from codegen.errors import FormulaError, ShapeError
-from codegen.quote import quote
+from codegen.analysis.dependence import components, cycles
+from codegen.ir.equation import Equation, Guard, Program, Quotient, Read, Tensor, index_symbol, slot
+from codegen.ir.errors import FormulaError, ShapeError
+from codegen.notation.quote import quote
+from codegen.oracle.check import check
 from equations import cases
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.cli import main
-from symnet.files import write_arrays
+from symnet.cli.main import main
+from symnet.support.files import write_arrays
 
 pytest.importorskip("safetensors")
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.checkpoints import checkpoint as file_layer
-from symnet.checkpoints.checkpoint import DamagedError, decode, encode
-from symnet.checkpoints.identity import difference, identity
+from symnet.training.checkpoints import checkpoint as file_layer
+from symnet.training.checkpoints.checkpoint import DamagedError, decode, encode
+from symnet.training.checkpoints.identity import difference, identity
 
 ROOT = Path(__file__).resolve().parent.parent
 safetensors = pytest.importorskip("safetensors.numpy")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.checkpoints.folder import checkpoints_in
+from symnet.training.checkpoints.folder import checkpoints_in
 
 pytest.importorskip("safetensors")
 
@@ -165,7 +165,7 @@ def test_where_all_are_damaged_it_starts_afresh(
 def test_one_that_a_training_deletes_meanwhile(net: sn.Network, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params, _ = fit(net, checkpoint=folder, keep=1)
     listings = iter([[folder / "checkpoint-000001.safetensors"], checkpoints_in(folder)])
-    monkeypatch.setattr("symnet.checkpoints.folder.checkpoints_in", lambda place: next(listings))
+    monkeypatch.setattr("symnet.training.checkpoints.folder.checkpoints_in", lambda place: next(listings))
     assert_same((net.load(folder), {}), (params, {}))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from checkpoint_writer import numbered, write
-from symnet.checkpoints.folder import newest
+from symnet.training.checkpoints.folder import newest
 
 pytest.importorskip("safetensors")
 

@@ -9,14 +9,14 @@ import pytest
 import corpus
 import symnet as sn
 from codegen.analysis.loops import Recurrence
+from codegen.analysis.schedule import schedule
+from codegen.ir.plan import Buffer
 from codegen.lower.choose import VIEW
 from codegen.lower.copies import Halo
 from codegen.lower.recipes import GROUPS, RECIPES
 from codegen.machine.model import MACHINE, Machine
 from codegen.passes.plans import lowering
 from codegen.passes.state import State
-from codegen.plan import Buffer
-from codegen.schedule import schedule
 from planned import of_network
 
 NETWORKS = (

@@ -18,12 +18,12 @@ import pytest
 
 import symnet as sn
 from runtime_module import module
-from symnet.checkpoints.checkpoint import encode, load_checkpoint
-from symnet.errors import DataError, SymnetError
 from symnet.export.weights import is_state_dict
-from symnet.files import read_arrays
 from symnet.readers.idx import read_idx
 from symnet.stream.npz import npz_headers
+from symnet.support.errors import DataError, SymnetError
+from symnet.support.files import read_arrays
+from symnet.training.checkpoints.checkpoint import encode, load_checkpoint
 
 READERS: dict[str, Callable[[Path], object]] = {
     "symnet": read_arrays,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from handmade import SHAPES, Fake, set_up
-from symnet.cli import COMMANDS, main
+from symnet.cli.main import COMMANDS, main
+from symnet.training.callbacks.progress import Lines
 from symnet.verify.declared import Agreement
-from symnet.watch.progress import Lines
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def test_summary_is_printed(place: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_check_prints_a_table(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     declared = Agreement({"out": 1e-16, "loss": 0.0}, {"dense_1.weight": 3e-10}, 4e-10)
-    monkeypatch.setattr("symnet.commands.check._ways", lambda model, args: 0)
-    monkeypatch.setattr("symnet.commands.check.against_declared", lambda module, model, seed: declared)
-    monkeypatch.setattr("symnet.commands.check.draws", lambda model, seed: [])
+    monkeypatch.setattr("symnet.cli.check._ways", lambda model, args: 0)
+    monkeypatch.setattr("symnet.cli.check.against_declared", lambda module, model, seed: declared)
+    monkeypatch.setattr("symnet.cli.check.draws", lambda model, seed: [])
     assert main(["check", "m.toml"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "parameter       shape  own loss  declared",

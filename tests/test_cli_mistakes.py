@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import symnet.commands.network as network
+import symnet.cli.network as network
 from handmade import SHAPES, set_up
-from symnet.cli import COMMANDS, main
-from symnet.errors import DefinitionError
-from symnet.files import write_arrays
+from symnet.cli.main import COMMANDS, main
+from symnet.support.errors import DefinitionError
+from symnet.support.files import write_arrays
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from symnet.cli import main
-from symnet.files import write_arrays
+from symnet.cli.main import main
+from symnet.support.files import write_arrays
 
 MLP = """
 name = "iris_mlp"

@@ -9,18 +9,18 @@ import pytest
 
 import symnet as sn
 from building import A, equation, n, program, read, tensor
-from codegen.equation import Program, Read, all_reads, slot
-from codegen.interpret import interpret
+from codegen.ir.equation import Program, Read, all_reads, slot
+from codegen.oracle.interpret import interpret
+from codegen.passes.algebra.one_hot import one_hot_products
+from codegen.passes.layout.orders import composed, reordered
+from codegen.passes.layout.reduced_first import reduced_first
+from codegen.passes.layout.time_major import time_major
+from codegen.passes.layout.turned import turned
+from codegen.passes.recurrence.hoist import hoisted
 from codegen.passes.state import Given, State
 from codegen.passes.table import run
-from codegen.rewrite.hoist import hoisted
-from codegen.rewrite.layout import composed, reordered
-from codegen.rewrite.one_hot import one_hot_products
-from codegen.rewrite.reduced_first import reduced_first
-from codegen.rewrite.time_major import time_major
-from codegen.rewrite.turned import turned
-from symnet.derive.network import kept, network
-from symnet.numeric import checked_labels
+from symnet.assembly.numeric import checked_labels
+from symnet.differentiate.programs import kept, network
 
 N = A("N")
 SIZES = {"N": 3}

@@ -14,7 +14,7 @@ import pytest
 
 import symnet as sn
 from symnet.export.weights import save_weights
-from symnet.files import write_arrays
+from symnet.support.files import write_arrays
 
 X = np.random.default_rng(0).normal(size=(6, 3))
 Y = np.arange(6) % 2

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from symnet.data import HELD_OUT, Data, Signature, load_data, split
-from symnet.errors import DataError
-from symnet.files import write_arrays
+from symnet.data.samples import HELD_OUT, Data, Signature, load_data, split
 from symnet.readers.bundled import class_names
+from symnet.support.errors import DataError
+from symnet.support.files import write_arrays
 
 IMAGE = Signature({"image": ((1, 4, 4), "float")}, ((), "int", 3))
 FLAT = Signature({"x": ((2,), "float")}, ((1,), "float", None))

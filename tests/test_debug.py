@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 import symnet as sn
-from codegen.errors import CodegenError
+from codegen.ir.errors import CodegenError
 from codegen.machine.model import MACHINE
 from codegen.passes import table
 from codegen.passes.state import Given, State
-from symnet.cli import main
+from symnet.cli.main import main
 
 
 def _model() -> sn.Model:

@@ -14,12 +14,12 @@ import sympy
 import codegen.emit.scalar as emitted
 import codegen.passes.rewritings as rewriting
 import symnet as sn
-import symnet.derive.network as derivation
+import symnet.differentiate.programs as derivation
 import symnet.verify.declared as declared
 import symnet.verify.ways as ways
-from codegen.equation import Program
+from codegen.ir.equation import Program
 from layer_models import LAYERS, model
-from symnet.cli import main
+from symnet.cli.main import main
 from symnet.definition import from_table
 from symnet.verify.declared import EXACT, against_declared
 from symnet.verify.draw import drawn, small_sizes

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import symnet as sn
-from codegen.check import check
+from codegen.oracle.check import check
 from symnet.definition import load
 
 MLP = """

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 from building import Case, differences, with_loss
-from codegen.check import check
-from codegen.interpret import interpret
+from codegen.oracle.check import check
+from codegen.oracle.interpret import interpret
 from equations import cases
-from symnet.derive.reverse import cotangent_name, gradient
+from symnet.differentiate.reverse import cotangent_name, gradient
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -23,21 +23,21 @@ from typing import Any
 import pytest
 
 import symnet as sn
-from codegen.functions import FUNCTIONS
+from codegen.ir.functions import FUNCTIONS
 from codegen.lower.recipes import GROUPS
 from codegen.notation.words import REDUCTIONS
-from codegen.oracle.watch import LEVELS
 from codegen.passes.table import PASSES
+from codegen.passes.watch import LEVELS
 from markdown import Block, blocks, refreshed, shows
-from symnet.activations import ACTIVATIONS
-from symnet.cli import COMMANDS, main
-from symnet.compile import Network
-from symnet.compile import compile as compile_model
+from symnet.cli.main import COMMANDS, main
 from symnet.definition import load
-from symnet.layers.base import Layer
-from symnet.losses import LOSSES
+from symnet.model.activations import ACTIVATIONS
+from symnet.model.layers.base import Layer
+from symnet.model.losses import LOSSES
+from symnet.network.compiler import Network
+from symnet.network.compiler import compile as compile_model
+from symnet.optim.optimizers import OPTIMIZERS
 from symnet.runtime import fragments
-from symnet.train.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))

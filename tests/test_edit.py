@@ -10,15 +10,15 @@ import pytest
 import sympy
 
 from building import A, equation, i, n, plan_of, program, read, tensor, u
-from codegen.equation import Guard, Program, Read, infinite_slot, slot
-from codegen.interpret import interpret
 from codegen.ir.edit import compact, inserted, joined, map_all_reads, redirected, renamed, without_points
+from codegen.ir.equation import Guard, Program, Read, infinite_slot, slot
 from codegen.ir.names import LETTERS, by_number, indices
+from codegen.ir.plan import Direct, views_of
 from codegen.notation import elaborate
-from codegen.plan import Direct, views_of
-from codegen.rewrite.share import share_equal
+from codegen.oracle.interpret import interpret
+from codegen.passes.canonical.share import share_equal
 from running import load
-from symnet.derive.reverse import zero_equation
+from symnet.differentiate.reverse import zero_equation
 
 N = A("N")
 EVERYWHERE = equation(

@@ -7,8 +7,8 @@ import pytest
 import sympy
 
 from building import X
-from codegen.errors import FormulaError
-from codegen.evaluate import evaluator, power
+from codegen.ir.errors import FormulaError
+from codegen.oracle.evaluate import evaluator, power
 
 
 @pytest.mark.parametrize("text", ["exp", "log", "sin", "tanh", "erf", "atan", "cosh", "sqrt"])

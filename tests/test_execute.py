@@ -15,12 +15,26 @@ from hypothesis import strategies as st
 import symnet as sn
 from building import A, Case, d, equation, i, j, n, program, read, tensor, u, v
 from chains import chains
-from codegen.equation import Equation, slot
-from codegen.lower import borders, fuse, reuse, row_blocks
+from codegen.ir.equation import Equation, slot
+from codegen.ir.plan import (
+    Alias,
+    Block,
+    Buffer,
+    Compute,
+    Copy,
+    Fill,
+    Gather,
+    Loop,
+    MatMul,
+    Plan,
+    Reduce,
+    ScatterAdd,
+    Step,
+)
+from codegen.ir.view import Reshape, Slice, Take, Transpose, View, Windows
 from codegen.oracle.arrays import PlanError
 from codegen.oracle.execute import execute
-from codegen.plan import Alias, Block, Buffer, Compute, Copy, Fill, Gather, Loop, MatMul, Plan, Reduce, ScatterAdd, Step
-from codegen.view import Reshape, Slice, Take, Transpose, View, Windows
+from codegen.plan import borders, fuse, reuse, row_blocks
 from corpus import network
 from equations import cases
 from layer_models import LAYERS

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 import symnet as sn
-from codegen.equation import Program, slot
+from codegen.ir.equation import Program, slot
 from networks import N, cnn, equation, mlp, read, tensor
-from symnet.derive.network import network
-from symnet.derive.reverse import gradient
+from symnet.differentiate.programs import network
+from symnet.differentiate.reverse import gradient
 from symnet.explain.latex import chapters, document, legend, tex
 from symnet.explain.solve import gathered
 

@@ -8,12 +8,12 @@ import pytest
 import sympy
 
 import symnet as sn
-from codegen.affine import Affine
-from codegen.equation import Equation, Guard, Program, Quotient, Read, slot
-from codegen.scalars import Expm1, Log1p, Sigmoid
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Guard, Program, Quotient, Read, slot
+from codegen.ir.scalars import Expm1, Log1p, Sigmoid
 from networks import affine, cnn, mlp, tensor
-from symnet.derive.network import derived
-from symnet.derive.reverse import gradient
+from symnet.differentiate.programs import derived
+from symnet.differentiate.reverse import gradient
 from symnet.explain.formula import equation as latex_of
 from symnet.explain.scalar import decimal, scalar
 from symnet.explain.subscripts import affine as latex_affine

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 
 import symnet as sn
-from codegen.equation import Equation, Program, Tensor, index_symbol, size_symbol, slot
+from codegen.ir.equation import Equation, Program, Tensor, index_symbol, size_symbol, slot
 from codegen.notation import elaborate
 from networks import N, cnn, equation, mlp, read, tensor
-from symnet.explain import flops, receptive
 from symnet.explain.summary import summary
+from symnet.facts import flops, receptive
 
 Golden = Callable[[str, str], None]
 

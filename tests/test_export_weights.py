@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.cli import main
+from symnet.cli.main import main
 from symnet.export.weights import load_weights, save_weights
 from torch_or_skip import torch
 

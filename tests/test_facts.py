@@ -11,7 +11,6 @@ import pytest
 import sympy
 
 from building import read, subscripts, tensor
-from codegen.affine import Affine
 from codegen.analysis.facts import fact
 from codegen.analysis.lookups import lookups
 from codegen.analysis.loops import loops, reaches
@@ -20,7 +19,8 @@ from codegen.analysis.readers import readers
 from codegen.analysis.softmaxes import exponentials, holders, softmaxes
 from codegen.analysis.spatial import spatial
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Guard, Program, Tensor, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Guard, Program, Tensor, slot
 from codegen.notation import elaborate, show
 
 Shapes = Mapping[str, tuple[int | str, ...]]

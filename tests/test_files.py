@@ -18,12 +18,12 @@ import pytest
 
 import symnet as sn
 from runtime_module import module, source
-from symnet.checkpoints import load_checkpoint
-from symnet.data import load_data
-from symnet.errors import CheckpointError, SymnetError
-from symnet.files import check_output, read_arrays, write_arrays, write_atomic
+from symnet.data.samples import load_data
 from symnet.stream.paths import files_of
-from symnet.watch.watching import Watch
+from symnet.support.errors import CheckpointError, SymnetError
+from symnet.support.files import check_output, read_arrays, write_arrays, write_atomic
+from symnet.training.callbacks.watching import Watch
+from symnet.training.checkpoints import load_checkpoint
 
 
 def test_written_arrays_are_the_same_bytes_each_time_and_numpy_reads_them(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_pipe_and_a_link_to_a_device_are_written_to(
 def test_what_is_open_already_is_written_to_where_it_stands(name: str, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/dev/stdout")
     code = (
-        "import sys; from symnet.files import write_atomic; print('first', flush=True); "
+        "import sys; from symnet.support.files import write_atomic; print('first', flush=True); "
         f"write_atomic({name!r}, 'second\\n'); print('third')"
     )
     with open(tmp_path / "out.txt", "w", encoding="utf-8") as out:

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 
 import symnet as sn
 from building import Case, with_loss
-from codegen.check import check
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.ir.equation import Program
+from codegen.oracle.check import check
+from codegen.oracle.interpret import interpret
 from equations import cases
-from symnet.derive.forward import hvp, jvp, tangent_name
-from symnet.derive.reverse import cotangent_name, gradient
-from symnet.errors import FormulaError
+from symnet.differentiate.forward import hvp, jvp, tangent_name
+from symnet.differentiate.reverse import cotangent_name, gradient
+from symnet.support.errors import FormulaError
 
 STEP = 1e-6
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.affine import Affine
-from codegen.equation import Program, Tensor
-from codegen.interpret import interpret
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Program, Tensor
 from codegen.notation import elaborate, show
-from codegen.rewrite.arranged import arranged
-from codegen.rewrite.gates import gates
-from codegen.rewrite.merge import merge_contributions
-from codegen.rewrite.repeated import repeated
-from codegen.rewrite.row_copies import row_copies
-from codegen.rewrite.scalars import stabilise
-from codegen.rewrite.table_first import tables_first
-from symnet.derive.network import network
+from codegen.oracle.interpret import interpret
+from codegen.passes.algebra.table_first import tables_first
+from codegen.passes.canonical.merge import merge_contributions
+from codegen.passes.recurrence.arranged import arranged
+from codegen.passes.recurrence.gates import gates
+from codegen.passes.recurrence.repeated import repeated
+from codegen.passes.recurrence.row_copies import row_copies
+from codegen.passes.scalar.scalars import stabilise
+from symnet.differentiate.programs import network
 
 SIZES = {"N": 3}
 MIXED = """

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 import corpus
 from building import Case, with_loss
 from chains import chains
-from codegen.affine import Affine
-from codegen.equation import Equation, Program, Read, Reduction, Tensor, slot
-from codegen.interpret import interpret
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Program, Read, Reduction, Tensor, slot
+from codegen.oracle.interpret import interpret
 from equations import cases
 from running import load, run
-from symnet.derive.reverse import cotangent_name, gradient
+from symnet.differentiate.reverse import cotangent_name, gradient
 
 EXAMPLES = 20 if "numba" in corpus.TARGETS else 150
 QUIET = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

@@ -12,7 +12,7 @@ import symnet as sn
 from batch import Arrays, Network, parameters
 from corpus import NETWORKS, TARGETS, compiled, network
 from networks_drawn import networks
-from symnet.derive.reverse import cotangent_name
+from symnet.differentiate.reverse import cotangent_name
 
 QUIET = list(HealthCheck)
 WIDTHS = (2e-5, 4e-6)

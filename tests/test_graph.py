@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from pictured import NETWORKS, cnn, deep, mixed, plain
-from symnet.cli import main
-from symnet.derive.network import derived, network
+from symnet.cli.main import main
+from symnet.differentiate.programs import derived, network
 from symnet.explain.graph import Edge, Graph, Node, dot, folded, mermaid, svg, unfolded
 from symnet.explain.graph.layered import arrange
 from symnet.explain.graph.rows import crossings, spread

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import symnet as sn
 from recognisers import GONE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,11 +30,11 @@ ALLOWED_CALLS = {
     ("symnet/definition.py", "exec"),
     ("symnet/definition.py", "compile"),
     # The generated module, whose text comes from the emitter alone, is loaded here.
-    ("symnet/loading.py", "exec"),
+    ("symnet/assembly/loading.py", "exec"),
     ("symnet/verify/nonfinite.py", "exec"),
-    ("symnet/loading.py", "compile"),
+    ("symnet/assembly/loading.py", "compile"),
     # sn.compile itself.
-    ("symnet/compile.py", "compile"),
+    ("symnet/network/compiler.py", "compile"),
 }
 
 ONE_SYSTEM = {
@@ -52,7 +53,7 @@ GUARDED = {
     # Looked at where it exists, for an error instead of a crash.
     ("symnet/runtime/shared.py", "/dev/shm"),
     # The processor's name for a comment; elsewhere the one that the standard library has.
-    ("symnet/tune.py", "/proc/cpuinfo"),
+    ("symnet/network/tune.py", "/proc/cpuinfo"),
 }
 
 PLACE = re.compile(r"/(dev|proc|tmp|etc|usr|home)(/|$)|[A-Z]:\\")
@@ -210,9 +211,86 @@ def test_rules_let_ordinary_code_pass() -> None:
 
 def test_every_import_form_is_seen() -> None:
     tree = ast.parse(
-        "import symnet.layers as l\nfrom symnet import graph\ndef f():\n    import symnet\nfrom . import x"
+        "import symnet.model.layers as l\nfrom symnet import graph\ndef f():\n    import symnet\nfrom . import x"
     )
     assert list(imported(tree)) == ["symnet", "symnet", ".", "symnet"]
+
+
+ROOMS = {
+    "codegen": "ir notation machine analysis oracle lower plan emit passes pipeline",
+    "symnet": "runtime support readers machine model data stream differentiate optim facts assembly verify explain "
+    "export training network definition sklearn cli",
+}
+"""The rooms of each package, from the ground up."""
+LOOSE = 3
+"""So many modules at most stand at the top of a package."""
+
+
+def upward(package: str, path: str, source: str) -> Iterator[str]:
+    """The imports of a file in a room that go to no room below."""
+    rooms = ROOMS[package].split()
+    own = path.split("/")[1].removesuffix(".py")
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            top, _, rest = name.partition(".")
+            room = rest.split(".")[0]
+            if top == package and room != own and not (room in rooms and rooms.index(room) < rooms.index(own)):
+                yield f"{own} imports {room}"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_imports_go_down(package: str) -> None:
+    files = {label(path): path for path in SOURCES if label(path).startswith(f"{package}/")}
+    inner = {name: path for name, path in files.items() if name.split("/")[1] not in ("__init__.py", "__main__.py")}
+    assert {name.split("/")[1].removesuffix(".py") for name in inner} == set(ROOMS[package].split())
+    found = {name: list(upward(package, name, path.read_text(encoding="utf-8"))) for name, path in inner.items()}
+    assert {name: what for name, what in found.items() if what} == {}
+    assert sum(name.count("/") == 1 for name in inner) <= LOOSE
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("codegen/ir/view.py", "from codegen.analysis import structure"),
+        ("codegen/oracle/watch.py", "import codegen.passes.table"),
+        ("symnet/model/graph.py", "from symnet import explain"),
+        ("symnet/cli/train.py", "from symnet.nowhere import thing"),
+    ],
+)
+def test_an_import_upwards_is_noticed(path: str, source: str) -> None:
+    assert len(list(upward(path.split("/")[0], path, source))) == 1
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
+def test_what_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:codegen|symnet|tests|benchmarks|examples)/[\w./]+?)/?`", text))
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_every_public_name_is_loaded_when_it_is_asked_for() -> None:
+    """And not before: what only prints help does not wait for SymPy."""
+    tree = ast.parse((ROOT / "symnet" / "__init__.py").read_text(encoding="utf-8"))
+    typed = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    names = {alias.name for node in ast.walk(typed[0]) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert names == set(sn.__all__) == set(sn.__all__) & set(dir(sn))
+    for name in sn.__all__:
+        assert getattr(sn, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Denze'; did you mean 'Dense'"):
+        sn.__getattr__("Denze")
+    code = "import sys, symnet.cli.main as m; m.main(['--help']); sys.exit('sympy' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_every_room_says_what_lives_there() -> None:
+    for folder in {path.parent for path in SOURCES}:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))), label(folder)
 
 
 def defined(path: Path) -> set[str]:
@@ -247,7 +325,7 @@ for name in sys.argv[1:]:
     elif hasattr(importlib.import_module(module), attribute):
         delattr(sys.modules[module], attribute)
 import symnet as sn
-import symnet.cli
+import symnet.cli.main
 x = sn.Input((3,), name="x")
 net = sn.compile(sn.Model(x, sn.Dense(2)(x), loss=sn.CrossEntropy()))
 params, history = net.fit(np.eye(3), np.arange(3) % 2, epochs=2)
@@ -256,7 +334,7 @@ net.save("written.py")
 assert net.module._cores() >= 1
 import written
 written.save_params("p.npz", params)
-assert symnet.cli.main(["--help"]) == 0
+assert symnet.cli.main.main(["--help"]) == 0
 """
 
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 
 from building import A, Case, c, d, equation, i, k, n, o, program, read, tensor, u
 from by_definition import interpret as defined
-from codegen.affine import Affine
-from codegen.equation import Guard, Program, Quotient, Read, index_symbol, size_symbol, slot
-from codegen.errors import FormulaError, ShapeError
-from codegen.interpret import interpret
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Guard, Program, Quotient, Read, index_symbol, size_symbol, slot
+from codegen.ir.errors import FormulaError, ShapeError
+from codegen.oracle.interpret import interpret
 from equations import cases
 from whole_box import whole_box
 

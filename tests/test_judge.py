@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from building import A, equation, i, n, program, read, tensor
-from codegen.equation import Guard, Program, slot
-from codegen.interpret import interpret
+from codegen.ir.equation import Guard, Program, slot
 from codegen.oracle import judge
+from codegen.oracle.interpret import interpret
 from codegen.oracle.whole import evaluate
 from families.writing import Family
 from sabotage import ROWS

@@ -10,10 +10,10 @@ import pytest
 import symnet as sn
 from building import A, equation, i, n, plan_of, program, read, tensor
 from codegen.emit import blocked
-from codegen.equation import Read
-from codegen.interpret import interpret
+from codegen.ir.equation import Read
+from codegen.ir.plan import Compute, Loop, MatMul, Reduce, Step
 from codegen.machine.model import MACHINE
-from codegen.plan import Compute, Loop, MatMul, Reduce, Step
+from codegen.oracle.interpret import interpret
 from running import run
 from test_compute_less import SIZES, N, arrays, elman, perceptron, transformer
 

@@ -14,13 +14,13 @@ import symnet as sn
 from building import X as ANY
 from building import tensor
 from central import formula, judge
-from codegen.equation import index_symbol, slot
-from codegen.evaluate import evaluator
-from codegen.functions import apply, power
+from codegen.ir.equation import index_symbol, slot
+from codegen.ir.functions import apply, power
 from codegen.notation import elaborate, show
-from codegen.rewrite.stabilise import stabilise_body
-from symnet.derive.network import derived
-from symnet.derive.partial import partial
+from codegen.oracle.evaluate import evaluator
+from codegen.passes.scalar.stabilise import stabilise_body
+from symnet.differentiate.partial import partial
+from symnet.differentiate.programs import derived
 
 x, y = slot(0), slot(1)
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

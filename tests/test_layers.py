@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.check import check
-from codegen.interpret import interpret
+from codegen.oracle.check import check
+from codegen.oracle.interpret import interpret
 
 RNG = np.random.default_rng(7)
 Arrays = dict[str, np.ndarray]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.interpret import interpret
+from codegen.oracle.interpret import interpret
 from sequences import Sequence, interpreted, twin
 
 KINDS = ("SimpleRNN", "GRU", "LSTM")

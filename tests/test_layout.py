@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.ir.equation import Program
 from codegen.notation import elaborate, show
-from codegen.rewrite.batch_last import batch_last, rows_of_inputs
-from codegen.rewrite.layout import composed, reordered
-from codegen.rewrite.time_major import time_major
+from codegen.oracle.interpret import interpret
+from codegen.passes.layout.batch_last import batch_last, rows_of_inputs
+from codegen.passes.layout.orders import composed, reordered
+from codegen.passes.layout.time_major import time_major
 from families.writing import written
-from symnet.derive.network import network
+from symnet.differentiate.programs import network
 
 
 def convolution(**options: object) -> sn.Model:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 
 from building import Case, equation, i, n, program, read, tensor, u
-from codegen.check import check
-from codegen.equation import Program, slot
-from codegen.interpret import interpret
+from codegen.analysis.schedule import in_order, schedule
+from codegen.ir.equation import Program, slot
 from codegen.lower.legalize import legalize
 from codegen.notation import elaborate, show
-from codegen.schedule import in_order, schedule
+from codegen.oracle.check import check
+from codegen.oracle.interpret import interpret
 from equations import cases
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.interpret import interpret
+from codegen.oracle.interpret import interpret
 from symnet.definition import load
-from symnet.derive.reverse import gradient
+from symnet.differentiate.reverse import gradient
 from torch_or_skip import F, Tensor, torch
 from uncompiled import plain, uncompiled
 

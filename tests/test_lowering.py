@@ -9,9 +9,9 @@ import pytest
 import sympy
 
 from building import A, c, d, equation, i, j, n, o, p, plan_of, program, read, tensor, u
-from codegen.equation import Equation, Guard, Program, Tensor, index_symbol, slot
-from codegen.interpret import interpret
-from codegen.plan import Loop, Step
+from codegen.ir.equation import Equation, Guard, Program, Tensor, index_symbol, slot
+from codegen.ir.plan import Loop, Step
+from codegen.oracle.interpret import interpret
 from running import load
 from test_passes import SAMPLES, N, drawn
 

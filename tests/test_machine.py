@@ -11,7 +11,7 @@ import pytest
 
 import symnet as sn
 from codegen.machine.model import MACHINE, Machine
-from symnet.cli import main
+from symnet.cli.main import main
 from symnet.machine import measure
 from symnet.machine.file import PARTS, digest, read_machine, text_of
 from symnet.machine.measure import FOLLOWS, MEASURED
@@ -150,7 +150,7 @@ def test_the_fastest_of_all_turns_counts() -> None:
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"gemm.flop": 0.005, "moves.copied": (0.1, 0.25), "caches.second": 65536}
     made = replace(measure.model(found), name="here")
-    monkeypatch.setattr("symnet.commands.tune.measured", lambda name, seconds: (replace(made, name=name), found))
+    monkeypatch.setattr("symnet.cli.tune.measured", lambda name, seconds: (replace(made, name=name), found))
     path, toml, out = tmp_path / "here.toml", tmp_path / "m.toml", tmp_path / "m.py"
     assert main(["tune", "--machine", "-o", str(path)]) == 0
     printed = capsys.readouterr().out

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.interpret import interpret
+from codegen.oracle.interpret import interpret
 
 KINDS = {"SimpleRNN": sn.SimpleRNN, "GRU": sn.GRU, "LSTM": sn.LSTM}
 STATES = ("none", "computed", "given")

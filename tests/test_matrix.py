@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.equation import Program
+from codegen.ir.equation import Program
 from codegen.oracle.whole import evaluate
 from katex import refused
 from layer_models import LAYERS, model
-from symnet.cli import main
-from symnet.derive.reverse import gradient
-from symnet.errors import DefinitionError
+from symnet.cli.main import main
+from symnet.differentiate.reverse import gradient
 from symnet.explain.gradients import Document, gradients
 from symnet.explain.matrix.nodes import Array, Product
 from symnet.explain.matrix.prepare import LAYOUTS, Prepared, prepare
 from symnet.explain.matrix.recognise import Formula, Unrecognised
 from symnet.explain.matrix.value import Setting, largest_difference, value
-from symnet.layers.base import Layer
+from symnet.model.layers.base import Layer
+from symnet.support.errors import DefinitionError
 from symnet.verify.draw import LENGTH, drawn
 
 Golden = Callable[[str, str], None]

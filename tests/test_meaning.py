@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from codegen.affine import Affine
-from codegen.equation import Program, Tensor, all_reads
-from codegen.interpret import interpret
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Program, Tensor, all_reads
 from codegen.notation import elaborate
+from codegen.oracle.interpret import interpret
 from running import run
 
 RNG = np.random.default_rng(12)

@@ -16,20 +16,31 @@ import layer_models
 import symnet as sn
 from building import Case
 from chains import chains
-from codegen.affine import Affine
 from codegen.emit.stages import Emitted
-from codegen.interpret import interpret
+from codegen.ir.affine import Affine
+from codegen.ir.plan import Buffer
 from codegen.machine.model import MACHINE, Machine
-from codegen.memory import Access, Demand, Memory, Moment, Overwritten, Polynomial, elements, places, planned, verify
+from codegen.oracle.interpret import interpret
 from codegen.passes.state import Given, State, Traced
-from codegen.plan import Buffer
+from codegen.plan.memory import (
+    Access,
+    Demand,
+    Memory,
+    Moment,
+    Overwritten,
+    Polynomial,
+    elements,
+    places,
+    planned,
+    verify,
+)
 from corpus import NETWORKS, network
 from equations import cases
 from nine import WORKLOADS
 from running import load
-from symnet.derive.network import evaluation
-from symnet.derive.network import network as derived
-from symnet.numeric import numeric
+from symnet.assembly.numeric import numeric
+from symnet.differentiate.programs import evaluation
+from symnet.differentiate.programs import network as derived
 from test_generated import differentiated
 
 N, T = Affine.of("N"), Affine.of("T")

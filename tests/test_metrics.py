@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.commands.measure import measure
-from symnet.data import Data
-from symnet.watch import metrics
-from symnet.watch.answers import answers, objectives
-from symnet.watch.metrics import Answers, chosen
+from symnet.cli.measure import measure
+from symnet.data.samples import Data
+from symnet.training.callbacks import metrics
+from symnet.training.callbacks.answers import answers, objectives
+from symnet.training.callbacks.metrics import Answers, chosen
 
 RNG = np.random.default_rng(0)
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symnet as sn
-from symnet.commands.measure import measure
-from symnet.data import Data
-from symnet.watch import metrics
-from symnet.watch.metrics import Answers
+from symnet.cli.measure import measure
+from symnet.data.samples import Data
+from symnet.training.callbacks import metrics
+from symnet.training.callbacks.metrics import Answers
 
 peers = pytest.importorskip("sklearn.metrics")
 

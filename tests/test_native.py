@@ -13,12 +13,12 @@ import corpus
 import symnet as sn
 from building import A, equation, i, n, program, read, tensor
 from codegen.emit import native_point
-from codegen.equation import slot
-from codegen.lower import fuse as fusing
+from codegen.ir.equation import slot
+from codegen.ir.plan import Kernel
 from codegen.passes.state import Given
 from codegen.pipeline import generate
-from codegen.plan import Kernel
-from symnet import extras
+from codegen.plan import fuse as fusing
+from symnet.support import extras
 
 numba = pytest.importorskip("numba")
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from building import A
-from codegen.elements import Arrays
+from codegen.analysis.elements import Arrays
 from codegen.emit.native_function import LETTERS, Function
 from codegen.emit.native_steps import write
-from codegen.equation import slot
-from codegen.plan import ArgMax, Compute, Copy, Fill, Gather, MatMul, Reduce, ScatterAdd, Step
-from codegen.view import Take, Transpose, View
+from codegen.ir.equation import slot
+from codegen.ir.plan import ArgMax, Compute, Copy, Fill, Gather, MatMul, Reduce, ScatterAdd, Step
+from codegen.ir.view import Take, Transpose, View
 
 
 def _run(step: Step, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from building import Case, tensor
-from codegen.affine import Affine
-from codegen.check import check
-from codegen.equation import Equation, Guard, Program, Read, Tensor, index_symbol, size_symbol, slot
-from codegen.errors import CodegenError, FormulaError, ShapeError
-from codegen.interpret import interpret
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Guard, Program, Read, Tensor, index_symbol, size_symbol, slot
+from codegen.ir.errors import CodegenError, FormulaError, ShapeError
 from codegen.notation import Elaborated, elaborate, free_names, parse, show, show_body, variables
+from codegen.oracle.check import check
+from codegen.oracle.interpret import interpret
 from equations import cases
 
 X = tensor("x", "N", 64)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.affine import Affine
 from codegen.emit.numexpr import chosen
 from codegen.emit.optree import Leaf, Node, Tree
 from codegen.emit.ufuncs import Operand
-from codegen.equation import slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import slot
+from codegen.ir.plan import Compute
+from codegen.ir.view import View
 from codegen.machine.model import MACHINE
-from codegen.plan import Compute
-from codegen.view import View
 from judging import judged, module
 
 RNG = np.random.default_rng(13)

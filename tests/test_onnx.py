@@ -15,8 +15,8 @@ import corpus
 import layer_models
 import symnet as sn
 from networks_drawn import networks
-from symnet.cli import main
-from symnet.graph import Model
+from symnet.cli.main import main
+from symnet.model.graph import Model
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")

@@ -12,15 +12,15 @@ import pytest
 import sympy
 from sympy import Expr, Integer, Piecewise, Rational, cosh, exp, log, sqrt, tanh
 
-from codegen.cost import operations
-from codegen.equation import slot
-from codegen.evaluate import evaluator
-from codegen.functions import apply
-from codegen.rewrite.simplify import simplify_body
-from codegen.rewrite.stabilise import stabilise_body
-from codegen.scalars import SCALARS, Scalar
+from codegen.analysis.cost import operations
+from codegen.ir.equation import slot
+from codegen.ir.functions import apply
+from codegen.ir.scalars import SCALARS, Scalar
+from codegen.oracle.evaluate import evaluator
+from codegen.passes.scalar.simplify import simplify_body
+from codegen.passes.scalar.stabilise import stabilise_body
 from scalar_formulas import FORMULAS, OUT, X, Y
-from symnet.derive.partial import partial, through_output
+from symnet.differentiate.partial import partial, through_output
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_the_table_of_scalars_agrees_with_numpy(row: Scalar) -> None:
 def test_results_do_not_depend_on_the_hash_seed() -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from codegen.equation import slot\nfrom codegen.functions import FUNCTIONS\n"
-        "from codegen.rewrite.stabilise import stabilise_body\nfrom symnet.derive.partial import partial\n"
+        "from codegen.ir.equation import slot\nfrom codegen.ir.functions import FUNCTIONS\n"
+        "from codegen.passes.scalar.stabilise import stabilise_body\nfrom symnet.differentiate.partial import partial\n"
         "for name in ('silu', 'gelu_tanh', 'elu', 'sigmoid'):\n"
         "    print(stabilise_body(partial(FUNCTIONS[name](slot(0) + slot(1)**2), 1)))\n"
     )

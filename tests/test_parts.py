@@ -8,8 +8,8 @@ import pytest
 
 import symnet as sn
 from building import A, equation, n, program, read, tensor
-from codegen.affine import Affine
 from codegen.analysis.parts import in_parts
+from codegen.ir.affine import Affine
 
 
 @pytest.mark.parametrize(("places", "apart"), [((0, 1), True), ((1, 0), True), ((0, 1, 1), False), ((0, 0), False)])

@@ -9,25 +9,25 @@ import pytest
 import sympy
 
 from building import A, c, equation, i, n, plan_of, program, read, tensor, u
-from codegen.affine import Affine
-from codegen.equation import Program, Read, all_reads, index_symbol, slot, slots_of
-from codegen.interpret import interpret
+from codegen.ir.affine import Affine
 from codegen.ir.edit import substitute
-from codegen.lower.reuse import reuse
+from codegen.ir.equation import Program, Read, all_reads, index_symbol, slot, slots_of
+from codegen.ir.plan import Alias
 from codegen.machine.model import MACHINE
 from codegen.notation import show
 from codegen.notation.elaborate import free_names
-from codegen.oracle.watch import watch
+from codegen.oracle.interpret import interpret
 from codegen.passes.rewritings import DERIVED
 from codegen.passes.shown import lines
 from codegen.passes.state import Given, Pass, Phase, State, Traced
 from codegen.passes.table import PASSES, run
+from codegen.passes.watch import watch
 from codegen.pipeline import generate
-from codegen.plan import Alias
+from codegen.plan.reuse import reuse
 from families.writing import program_of
 from sabotage import FRAMED, SHARED, TILED
-from symnet.derive.reverse import gradient
-from symnet.errors import FormulaError
+from symnet.differentiate.reverse import gradient
+from symnet.support.errors import FormulaError
 
 Arrays = Mapping[str, np.ndarray]
 PASS = {row.name: row.run for row in DERIVED}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.watch import pictures
+from symnet.training.callbacks import pictures
 
 pytest.importorskip("matplotlib")
 

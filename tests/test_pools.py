@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from building import tensor
-from codegen.equation import Program
+from codegen.ir.equation import Program
 from codegen.lower.pooling import is_maximum, masked
 from codegen.lower.storage import Storage
 from codegen.machine.model import MACHINE

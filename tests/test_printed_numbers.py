@@ -15,7 +15,7 @@ import sympy
 import symnet as sn
 from building import equation, i, n, program, read, tensor
 from codegen.emit.scalar import scalar_text
-from codegen.equation import index_symbol, size_symbol, slot
+from codegen.ir.equation import index_symbol, size_symbol, slot
 from codegen.notation import elaborate, show
 from drawn_numbers import LENGTH, PLACE, SIZES, N, T, expressions, values
 from running import load

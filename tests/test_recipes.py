@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 import symnet as sn
 from building import tensor
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.ir.equation import Program
 from codegen.notation import elaborate
-from codegen.rewrite.pool_first import pool_first
+from codegen.oracle.interpret import interpret
+from codegen.passes.algebra.pool_first import pool_first
 from running import Generated, load
-from symnet.derive.network import derived, network
+from symnet.differentiate.programs import derived, network
 from test_layout import arrays
 
 RECIPES = (

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.affine import Affine
 from codegen.analysis.loops import Recurrence
-from codegen.equation import Program, Tensor
-from codegen.errors import FormulaError
+from codegen.analysis.schedule import schedule
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Program, Tensor
+from codegen.ir.errors import FormulaError
 from codegen.notation import elaborate
-from codegen.schedule import schedule
-from symnet.derive.network import network
+from symnet.differentiate.programs import network
 
 
 def elman() -> sn.Model:

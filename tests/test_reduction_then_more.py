@@ -8,10 +8,10 @@ import pytest
 import symnet as sn
 from building import A, X, c, equation, n, program, read, tensor
 from central import differences, formula, judge
-from codegen.equation import Program, slot
-from codegen.interpret import interpret
-from symnet.derive.forward import jvp
-from symnet.derive.reverse import gradient
+from codegen.ir.equation import Program, slot
+from codegen.oracle.interpret import interpret
+from symnet.differentiate.forward import jvp
+from symnet.differentiate.reverse import gradient
 
 TEXTS = {
     "logsumexp, then +=": "y[n] = logsumexp[c](w[c]*x[n,c])\ny[n] += x[n,0]",

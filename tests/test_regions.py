@@ -16,14 +16,10 @@ from hypothesis import strategies as st
 import corpus
 import symnet as sn
 from building import A, equation, program
-from codegen.affine import Affine
-from codegen.elements import Arrays
-from codegen.equation import slot
-from codegen.lower import Lowering
-from codegen.lower.region import regions
-from codegen.machine.model import MACHINE
-from codegen.passes import plans
-from codegen.plan import (
+from codegen.analysis.elements import Arrays
+from codegen.ir.affine import Affine
+from codegen.ir.equation import slot
+from codegen.ir.plan import (
     Block,
     Buffer,
     Fill,
@@ -35,7 +31,11 @@ from codegen.plan import (
     Step,
     accesses,
 )
-from codegen.view import Reshape, Slice, Take, Transpose, View
+from codegen.ir.view import Reshape, Slice, Take, Transpose, View
+from codegen.lower import Lowering
+from codegen.machine.model import MACHINE
+from codegen.passes import plans
+from codegen.plan.region import regions
 
 numba = pytest.importorskip("numba")
 

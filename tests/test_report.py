@@ -20,18 +20,18 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.equation import all_reads, size_symbol
+from codegen.ir.equation import all_reads, size_symbol
 from codegen.notation import show
 from katex import refused
 from pictured import NETWORKS
-from symnet.cli import main
-from symnet.compile import Network
+from symnet.cli.main import main
 from symnet.explain import katex
 from symnet.explain.report import Report, html, markdown, report, tex
 from symnet.explain.report.costs import costs
 from symnet.explain.report.highlight import highlighted
 from symnet.explain.report.numbers import memory, polynomial, polynomial_tex, short
 from symnet.explain.report.page import formulas, tex_span
+from symnet.network.compiler import Network
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 N, T = size_symbol("N"), size_symbol("T")

@@ -22,15 +22,15 @@ import symnet as sn
 from codegen.emit.native_direct import CONVOLUTION, GRADIENT
 from codegen.emit.native_direct_tiles import TILES
 from codegen.emit.numexpr import WORDS as OF_NUMEXPR
-from codegen.equation import Program
-from codegen.functions import FUNCTIONS
+from codegen.ir.equation import Program
+from codegen.ir.functions import FUNCTIONS
 from codegen.ir.names import BUILTINS, KEYWORDS, SOFT_KEYWORDS, allocate, defined
 from codegen.notation.words import REDUCTIONS, reserved
 from codegen.passes.state import Given
-from symnet.assemble import module_names
-from symnet.graph import WORKSPACE
-from symnet.options import RESERVED, identifier
-from symnet.placing import automatic_name
+from symnet.assembly.assemble import module_names
+from symnet.model.graph import WORKSPACE
+from symnet.model.placing import automatic_name
+from symnet.support.options import RESERVED, identifier
 from uncompiled import plain, uncompiled
 
 OF_TILES = frozenset[str]().union(*map(defined, (TILES, CONVOLUTION, GRADIENT)))
@@ -163,10 +163,10 @@ def _built(build: Build, words: tuple[str, ...]) -> sn.Model:
 @pytest.fixture(autouse=True)
 def _differentiated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The equations of a model are the same for every target."""
-    monkeypatch.setattr(sys.modules["symnet.compile"], "network", _network)
+    monkeypatch.setattr(sys.modules["symnet.network.compiler"], "network", _network)
 
 
-_differentiated = sys.modules["symnet.compile"].network
+_differentiated = sys.modules["symnet.network.compiler"].network
 _programs: dict[tuple[sn.Model, bool], Program] = {}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import symnet as sn
 from codegen.analysis.rows import rows
-from symnet.derive.network import network
+from symnet.differentiate.programs import network
 
 X = sn.Input((6,), name="x")
 PICTURE = sn.Input((1, 8, 8), name="picture")

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from codegen.errors import CodegenError
+from codegen.ir.errors import CodegenError
 from codegen.lower.recipes import RECIPES
 from codegen.passes.table import PASSES
 from families.breaking import Sabotage

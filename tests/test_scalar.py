@@ -14,13 +14,13 @@ import pytest
 import sympy
 from sympy import Expr, Integer, exp, log, sqrt, tanh
 
-from codegen.errors import FormulaError
-from codegen.evaluate import evaluator
-from codegen.functions import ARITY, FUNCTIONS, apply, elementary
-from codegen.rewrite.stabilise import AFTERWARDS, RULES, stabilise_body
-from codegen.scalars import Maximum, Minimum, Sigmoid, Softplus
+from codegen.ir.errors import FormulaError
+from codegen.ir.functions import ARITY, FUNCTIONS, apply, elementary
+from codegen.ir.scalars import Maximum, Minimum, Sigmoid, Softplus
+from codegen.oracle.evaluate import evaluator
+from codegen.passes.scalar.stabilise import AFTERWARDS, RULES, stabilise_body
 from scalar_formulas import EXTREMES, FORMULAS, MEANING, POINTS, POSITIVE, X, Y, reference, single
-from symnet.derive.partial import partial
+from symnet.differentiate.partial import partial
 
 
 @pytest.mark.parametrize("name", MEANING)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codegen.equation import Equation
+from codegen.ir.equation import Equation
 from soak.driver import Report, drawn, failure_text, judged, one, run
 from soak.features import FEATURES, features_of
 from soak.formulas import KIND
@@ -98,8 +98,12 @@ def _doubled(rule: Callable[..., Equation]) -> Callable[..., Equation]:
 
 
 SABOTAGE = {
-    "guards of the adjoint": ("symnet.derive.reverse.contribution", _without_guards, {"guard", "guard int", "mask"}),
-    "the adjoint of a product": ("symnet.derive.reverse.contribution", _doubled, {"prod"}),
+    "guards of the adjoint": (
+        "symnet.differentiate.reverse.contribution",
+        _without_guards,
+        {"guard", "guard int", "mask"},
+    ),
+    "the adjoint of a product": ("symnet.differentiate.reverse.contribution", _doubled, {"prod"}),
 }
 
 

@@ -12,8 +12,8 @@ import pytest
 import sympy
 
 from building import A, equation, i, n, program, read, tensor
-from codegen.equation import Program, Read, slot
 from codegen.ir.edit import map_all_reads
+from codegen.ir.equation import Program, Read, slot
 from codegen.passes import table
 from codegen.passes.state import Given, Pass, State
 from soak import grid, judging, network_judge
@@ -22,8 +22,8 @@ from soak.formulas import KIND as FORMULAS
 from soak.network_case import Case, Place, Source, Spec, spec
 from soak.networks import KIND as NETWORKS
 from soak.rounding import Rounding
-from symnet.derive import network
-from symnet.derive.reverse import gradient
+from symnet.differentiate import programs
+from symnet.differentiate.reverse import gradient
 
 N = A("N")
 X = Source("x", (3,))
@@ -204,13 +204,13 @@ TWICE = case(
 
 
 def test_a_dropped_term_of_a_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "gradient", without_a_term)
+    monkeypatch.setattr(programs, "gradient", without_a_term)
     verdict = NETWORKS.judge(TWICE, "numpy")
     assert (verdict.outcome, verdict.what) == ("failed", "the derivation is wrong"), verdict
 
 
 def test_a_dropped_term_of_a_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "gradient", without_a_term)
+    monkeypatch.setattr(programs, "gradient", without_a_term)
     found = Report("formulas", "numpy", 0, 0)
     for seed in range(40):
         one(FORMULAS, "numpy", seed, found, 0.0, lambda line: None)

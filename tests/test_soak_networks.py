@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.ir.equation import Program
+from codegen.oracle.interpret import interpret
 from codegen.passes import table
 from codegen.passes.state import Given, Pass, State
 from soak import grid
@@ -19,9 +19,9 @@ from soak.network_data import data_for
 from soak.network_features import FEATURES
 from soak.network_judge import slope_of
 from soak.networks import KIND
-from symnet.derive import network
-from symnet.derive.network import derived
-from symnet.derive.reverse import gradient
+from symnet.differentiate import programs
+from symnet.differentiate.programs import derived
+from symnet.differentiate.reverse import gradient
 
 SHARES = {"numpy": range(9000, 9014), "auto": range(9100, 9104), "numexpr": range(9200, 9204)}
 
@@ -107,7 +107,7 @@ def test_a_wrong_derivative_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
             for e in made.equations
         )
 
-    monkeypatch.setattr(network, "gradient", halved)
+    monkeypatch.setattr(programs, "gradient", halved)
     failure = _found()
     assert failure["what"] == "the derivation is wrong"
     assert failure["text"].count("= sn.") <= 6, failure["text"]

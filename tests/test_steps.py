@@ -9,10 +9,10 @@ import pytest
 
 import symnet as sn
 import symnet.explain.steps as steps_module
-from codegen.equation import Equation, Program
+from codegen.ir.equation import Equation, Program
 from layer_models import LAYERS, model
-from symnet.cli import main
-from symnet.derive.reverse import gradient
+from symnet.cli.main import main
+from symnet.differentiate.reverse import gradient
 from symnet.explain.gradients import gradients
 from symnet.explain.local import POINTS, local
 from symnet.explain.steps import Step, derivations, largest, steps

@@ -16,9 +16,9 @@ import pytest
 
 import symnet as sn
 from runtime_module import module
-from symnet.errors import DataError
 from symnet.stream import Batches, Memmap, Shards
 from symnet.stream.block import Block, batched, gathered, joined
+from symnet.support.errors import DataError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(42, 64)).astype(np.float32)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from runtime_module import module
-from symnet.errors import DataError
 from symnet.stream import Arrow
+from symnet.support.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
 feather = pytest.importorskip("pyarrow.feather")

@@ -10,11 +10,11 @@ import pytest
 
 import corpus
 from building import tensor
-from codegen.affine import Affine
 from codegen.analysis.access import Access, axis, plain_indices
 from codegen.analysis.structure import Structure, structure
 from codegen.analysis.window import moving, window_of
-from codegen.equation import Equation, Tensor
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Tensor
 from codegen.lower.storage import Storage
 from codegen.lower.window import window_by_batch, window_product
 from codegen.notation import elaborate

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symnet.cli import main
-from symnet.columns import Columns
-from symnet.data import Data, Signature, load_data
-from symnet.errors import DataError
+from symnet.cli.main import main
+from symnet.data.columns import Columns
+from symnet.data.samples import Data, Signature, load_data
 from symnet.stream import Arrow
+from symnet.support.errors import DataError
 
 TWO = Signature({"x": ((2,), "float")}, ((), "int", 3))
 VALUE = Signature({"x": ((2,), "float")}, ((1,), "float", None))

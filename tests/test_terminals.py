@@ -15,9 +15,9 @@ import pytest
 
 import symnet as sn
 from runtime_module import module, source
-from symnet.cli import main
-from symnet.commands.table import show
-from symnet.terminal import say, visible
+from symnet.cli.main import main
+from symnet.cli.table import show
+from symnet.support.terminal import say, visible
 
 TOML = (
     'name = "m"\ninput = { name = "x", shape = [3] }\nloss = "cross_entropy"\n[[layers]]\nkind = "Dense"\nunits = 2\n'

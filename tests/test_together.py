@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.cli import main
-from symnet.commands.measure import measure
-from symnet.data import Data
-from symnet.watch.answers import answers
+from symnet.cli.main import main
+from symnet.cli.measure import measure
+from symnet.data.samples import Data
+from symnet.training.callbacks.answers import answers
 
 X = np.random.default_rng(0).normal(size=(600, 2))
 Y = np.random.default_rng(1).normal(size=(600, 1))

@@ -11,9 +11,9 @@ import pytest
 import symnet as sn
 from codegen.passes import table
 from codegen.passes.table import PASSES, switched_off
-from symnet.cli import main
-from symnet.commands.trace import changed
-from symnet.compile import Network
+from symnet.cli.main import main
+from symnet.cli.trace import changed
+from symnet.network.compiler import Network
 
 FILE = str(Path(__file__).resolve().parent.parent / "examples" / "digits_mlp.toml")
 

@@ -13,10 +13,10 @@ import pytest
 
 import symnet as sn
 from codegen.lower.recipe import Choice
-from symnet import tune as tuning
-from symnet.cli import main
-from symnet.compile import Network
-from symnet.tune import Decision, Tuned, decisions, tune
+from symnet.cli.main import main
+from symnet.network import tune as tuning
+from symnet.network.compiler import Network
+from symnet.network.tune import Decision, Tuned, decisions, tune
 
 Measured = Callable[[Sequence[Callable[[], object]], float], list[float]]
 NAMES = ("first", "second")

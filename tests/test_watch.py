@@ -11,7 +11,7 @@ import pytest
 
 import symnet as sn
 from event_files import scalars
-from symnet.watch.progress import Lines, Table, best_of, number
+from symnet.training.callbacks.progress import Lines, Table, best_of, number
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))

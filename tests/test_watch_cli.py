@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from event_files import scalars
-from symnet.cli import main
+from symnet.cli.main import main
 
 RNG = np.random.default_rng(0)
 

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, assume, given, settings
 
 import symnet as sn
 from building import Case
-from codegen.errors import FormulaError
-from codegen.interpret import interpret
+from codegen.ir.errors import FormulaError
+from codegen.oracle.interpret import interpret
 from codegen.oracle.whole import evaluate
 from equations import cases
 from layer_models import LAYERS, model
-from symnet.cli import main
+from symnet.cli.main import main
 from symnet.verify.draw import drawn
 from symnet.verify.ways import STEPS, TINY, compare, table
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from codegen.interpret import interpret
 from codegen.notation import show
-from symnet.cli import main
-from symnet.derive.network import derived
+from codegen.oracle.interpret import interpret
+from symnet.cli.main import main
+from symnet.differentiate.programs import derived
 from test_losses_more import BATCH, CASES, LOSSES, STEPS, Twin, per_step, several
 from torch_or_skip import F, torch
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from codegen.equation import Equation, Program
+from codegen.ir.equation import Equation, Program
 from codegen.lower.bands import banded_product
 from codegen.lower.direct import direct_product
 from codegen.lower.pointwise import point_product

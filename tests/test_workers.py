@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.compile import Network
+from symnet.network.compiler import Network
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path("/dev/shm")

@@ -8,8 +8,8 @@ import numpy as np
 import sympy
 
 from building import Case
-from codegen.affine import Affine
-from codegen.equation import SKIPPING, Equation, Quotient, Read, index_symbol, size_symbol, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import SKIPPING, Equation, Quotient, Read, index_symbol, size_symbol, slot
 
 
 def whole_box(case: Case) -> dict[str, np.ndarray]:

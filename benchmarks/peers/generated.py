@@ -24,7 +24,7 @@ from benchmarks.layers import (
     SelfAttention,
 )
 from benchmarks.workloads import Arrays, Workload, batch, parameters
-from symnet.layers import Node
+from symnet.model.layers import Node
 
 RECURRENCE = "h[n,t,k] = tanh(x[n,t,k] + sum[j](weight[k,j]*h[n,t-1,j]) + bias[k])"
 

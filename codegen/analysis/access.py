@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from codegen.affine import Affine
-from codegen.equation import Equation, Quotient, Read, Subscript, Tensor, indices_of
-from codegen.view import split_order
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Quotient, Read, Subscript, Tensor, indices_of
+from codegen.ir.view import split_order
 
 Form = Literal["point", "whole", "slice", "tile", "window", "lookup", "quotient"]
 Extents = Mapping[str, Affine]

@@ -13,7 +13,7 @@ import sympy
 from sympy.core.relational import Relational
 
 from codegen.analysis.facts import fact
-from codegen.equation import Dtype, Equation, Guard, Program, index_symbol, size_symbol, slot
+from codegen.ir.equation import Dtype, Equation, Guard, Program, index_symbol, size_symbol, slot
 
 LAST = 2**63 - 1
 """The largest integer of an array."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
 
-from codegen.equation import Program
+from codegen.ir.equation import Program
 
 T = TypeVar("T")
 KEY = "facts"

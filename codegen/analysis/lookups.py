@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import Access, plain_indices
 from codegen.analysis.facts import fact
-from codegen.equation import Equation, Program, Read, all_reads, indices_of, reads_of, slots_of
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Program, Read, all_reads, indices_of, reads_of, slots_of
 
 
 @dataclass(frozen=True)

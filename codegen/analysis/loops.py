@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from codegen.affine import Affine
+from codegen.analysis.dependence import components, sources
 from codegen.analysis.facts import fact
-from codegen.dependence import components, sources
-from codegen.equation import Equation, Program, Read, Subscript, all_reads
-from codegen.errors import FormulaError
+from codegen.ir.affine import Affine
 from codegen.ir.edit import map_all_reads, map_read
+from codegen.ir.equation import Equation, Program, Read, Subscript, all_reads
+from codegen.ir.errors import FormulaError
 from codegen.notation import show
 
 Step = Callable[[str, int, Affine], str | None]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from codegen.affine import Affine
 from codegen.analysis.facts import fact
 from codegen.analysis.loops import loops
 from codegen.analysis.readers import readers
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, Subscript, all_reads, reads_of
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Program, Subscript, all_reads, reads_of
 
 
 @fact

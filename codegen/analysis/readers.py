@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codegen.analysis.facts import fact
-from codegen.equation import Equation, Program, all_reads
+from codegen.ir.equation import Equation, Program, all_reads
 
 
 @fact

@@ -19,7 +19,7 @@ from typing import Literal
 import sympy
 
 from codegen.analysis.facts import fact
-from codegen.equation import (
+from codegen.ir.equation import (
     Equation,
     Program,
     Read,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
 from codegen.analysis.facts import fact
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, Read, slot, slots_of
+from codegen.ir.affine import Affine
 from codegen.ir.edit import substitute_guard, substitute_read
+from codegen.ir.equation import Equation, Program, Read, slot, slots_of
 
 
 @dataclass(frozen=True)

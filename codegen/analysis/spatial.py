@@ -7,10 +7,10 @@ z[n,g,i,j] = sum[u,v](W[g,u,v]*x[n,g,i+u-1,j+v-1])          axes 1, 2 and 3: eac
 
 from __future__ import annotations
 
-from codegen.affine import Affine
 from codegen.analysis.facts import fact
 from codegen.analysis.structure import Structure, structure
-from codegen.equation import Program
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Program
 
 Place = tuple[str, int]
 """An axis of a tensor."""

@@ -19,13 +19,13 @@ from functools import cached_property
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import Access, access, plain_indices
 from codegen.analysis.contraction import Contraction, contraction
 from codegen.analysis.lookups import OneHot, Row, one_hots, row
 from codegen.analysis.window import Window, window
-from codegen.equation import Equation, Read, Tensor, all_reads, index_symbol, indices_of, slots_of
+from codegen.ir.affine import Affine
 from codegen.ir.edit import points, without_points
+from codegen.ir.equation import Equation, Read, Tensor, all_reads, index_symbol, indices_of, slots_of
 
 KEY = "structure"
 """Where an equation keeps its reading: in its `__dict__`, which comparisons, copies and pickles leave out."""

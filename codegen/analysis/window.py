@@ -17,9 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from codegen.affine import Affine
-from codegen.equation import Read
+from codegen.ir.affine import Affine
 from codegen.ir.edit import points
+from codegen.ir.equation import Read
 
 if TYPE_CHECKING:
     from codegen.analysis.access import Access, Axis

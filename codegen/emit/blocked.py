@@ -14,15 +14,15 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from codegen.affine import Affine
 from codegen.emit.layout import assigned
 from codegen.emit.optree import Leaf, Node, Tree
 from codegen.emit.ufuncs import Operand
-from codegen.equation import Dtype
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype
 from codegen.ir.names import allocate
+from codegen.ir.plan import Compute
+from codegen.ir.view import View
 from codegen.machine.model import Machine
-from codegen.plan import Compute
-from codegen.view import View
 
 BLOCKS = '''\
 def blocks(count, rows):

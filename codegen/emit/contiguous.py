@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.affine import Affine
 from codegen.emit.layout import WIDTH, call
 from codegen.emit.scope import Scope
-from codegen.plan import Alias, Compute, Kernel, Loop, MatMul, Plan, Region, views_of
-from codegen.view import FULL, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed, names_of
+from codegen.ir.affine import Affine
+from codegen.ir.plan import Alias, Compute, Kernel, Loop, MatMul, Plan, Region, views_of
+from codegen.ir.view import FULL, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed, names_of
 
 
 @dataclass(frozen=True)

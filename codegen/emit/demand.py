@@ -8,10 +8,10 @@ from functools import cached_property
 
 from codegen.emit.scope import Scope
 from codegen.emit.workspace import named, workspace
-from codegen.equation import Equation
-from codegen.memory import Access, Demand, Memory, Moment
-from codegen.memory.moments import first_seen
-from codegen.plan import Buffer, Step, accesses
+from codegen.ir.equation import Equation
+from codegen.ir.plan import Buffer, Step, accesses
+from codegen.plan.memory import Access, Demand, Memory, Moment
+from codegen.plan.memory.moments import first_seen
 
 Lines = tuple[Equation, int, int]
 """An equation with the first and last line of its code."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from codegen.equation import Equation
+from codegen.ir.equation import Equation
 
 WIDTH = 88
 

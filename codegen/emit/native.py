@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from codegen.elements import Arrays
+from codegen.analysis.elements import Arrays
 from codegen.emit import native_direct
 from codegen.emit.layout import Headline, call, headed
 from codegen.emit.native_function import LETTERS, Function
@@ -25,10 +25,10 @@ from codegen.emit.native_operations import KNOWN, WHOLE
 from codegen.emit.native_point import operations, stem
 from codegen.emit.native_steps import write
 from codegen.emit.optree import Tree, tree_of
-from codegen.equation import Dtype, Equation
+from codegen.ir.equation import Dtype, Equation
 from codegen.ir.names import allocate
-from codegen.plan import Compute, Direct, Kernel, Note, Region, Step, accesses, views_of
-from codegen.view import View
+from codegen.ir.plan import Compute, Direct, Kernel, Note, Region, Step, accesses, views_of
+from codegen.ir.view import View
 
 
 def expressible(step: Compute) -> bool:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 
 from codegen.emit.layout import call
 from codegen.emit.native_direct_tiles import TILES
+from codegen.ir.plan import Direct
+from codegen.ir.view import View
 from codegen.machine.model import Machine
-from codegen.plan import Direct
-from codegen.view import View
 
 CONVOLUTION = '''\
 def convolution(rows, vectors):

@@ -7,16 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from itertools import islice
 
-from codegen.affine import Affine
-from codegen.elements import Arrays
+from codegen.analysis.elements import Arrays
 from codegen.emit.breaking import broken
 from codegen.emit.native_point import stem
 from codegen.emit.scalar import scalar_text
 from codegen.emit.scope import dim_text, size_text
 from codegen.emit.words import kernel_words
-from codegen.equation import Dtype
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype
 from codegen.ir.names import allocate, indices
-from codegen.view import Dim, Transpose, View, Windows
+from codegen.ir.view import Dim, Transpose, View, Windows
 
 Element = tuple[View, Sequence[Affine]]
 """A view and the subscripts of a point in it."""

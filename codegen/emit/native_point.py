@@ -14,7 +14,7 @@ from codegen.emit.native_operations import FUNCTIONS, INFIX, RELATIONS, STEMS, W
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
 from codegen.emit.scalar import ADDED, ATOM, MULTIPLIED, NEGATED, RAISED
 from codegen.emit.ufuncs import Operand
-from codegen.equation import Dtype
+from codegen.ir.equation import Dtype
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
     a reduction     into a number where the last axis is reduced; else row by row into the result
     all others      a loop over each axis
 
-A new kind of step gets a function here and its place in `WRITERS`, and a price in `codegen/lower/region.py`.
+A new kind of step gets a function here and its place in `WRITERS`, and a price in `codegen/plan/region.py`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from itertools import islice
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.elements import Dims
+from codegen.analysis.elements import Dims
 from codegen.emit.layout import call
 from codegen.emit.native_function import Element, Function
 from codegen.emit.native_point import Part, PointWriter, leaves
 from codegen.emit.optree import Scalar, tree_of
 from codegen.emit.scope import number_text
 from codegen.emit.ufuncs import Operand
-from codegen.equation import Dtype, slot, with_slots
-from codegen.plan import ArgMax, Compute, Copy, Fill, Gather, Kernel, MatMul, Reduce, ScatterAdd, Step
-from codegen.view import Reshape, View
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype, slot, with_slots
+from codegen.ir.plan import ArgMax, Compute, Copy, Fill, Gather, Kernel, MatMul, Reduce, ScatterAdd, Step
+from codegen.ir.view import Reshape, View
 
 
 def write(step: Step, function: Function) -> None:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from codegen.emit.layout import Braced, call
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
 from codegen.emit.ufuncs import Operand
-from codegen.equation import Dtype
+from codegen.ir.equation import Dtype
 from codegen.ir.names import KEYWORDS, allocate
+from codegen.ir.plan import Compute
 from codegen.machine.model import Machine
-from codegen.plan import Compute
 
 _LITERAL = re.compile(r"-?\d{1,9}")
 """The integers that are written as they are."""

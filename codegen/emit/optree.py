@@ -17,8 +17,8 @@ import sympy
 
 from codegen.analysis.exact import cleared
 from codegen.emit.scalar import COMPARISONS, dtype_of, otherwise, scalar_text
-from codegen.equation import Dtype
-from codegen.functions import SCALARS, Maximum, Minimum
+from codegen.ir.equation import Dtype
+from codegen.ir.functions import SCALARS, Maximum, Minimum
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 import sympy
 from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
 
-from codegen.equation import Dtype
-from codegen.evaluate import evaluator
-from codegen.functions import SCALARS
+from codegen.ir.equation import Dtype
+from codegen.ir.functions import SCALARS
+from codegen.oracle.evaluate import evaluator
 
 COMPARISONS: Mapping[type[sympy.Basic], tuple[str, str]] = {
     sympy.StrictGreaterThan: ("greater", ">"),

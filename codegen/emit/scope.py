@@ -13,12 +13,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from codegen.affine import Affine
 from codegen.emit.layout import assigned
-from codegen.equation import Dtype, Program
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype, Program
 from codegen.ir.names import KEYWORDS, allocate, identifier
-from codegen.plan import Alias, Buffer
-from codegen.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed
+from codegen.ir.plan import Alias, Buffer
+from codegen.ir.view import Dim, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed
 
 DTYPES = {"float": "dtype", "int": "np.int64", "bool": "bool"}
 ATTRIBUTES = KEYWORDS | {"dtype", "scalar"}

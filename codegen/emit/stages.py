@@ -14,13 +14,13 @@ from codegen.emit.scope import Scope
 from codegen.emit.steps import StepWriter
 from codegen.emit.support import helpers, imports
 from codegen.emit.words import words
-from codegen.equation import Equation, Program
+from codegen.ir.equation import Equation, Program
 from codegen.ir.names import identifier
+from codegen.ir.plan import Block, Plan, Region, Step
+from codegen.ir.renamed import Renaming
 from codegen.machine.model import Machine
-from codegen.memory import Demand, Memory
 from codegen.notation import show
-from codegen.plan import Block, Plan, Region, Step
-from codegen.rewrite.renamed import Renaming
+from codegen.plan.memory import Demand, Memory
 
 
 @dataclass(frozen=True)

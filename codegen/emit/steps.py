@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.elements import Arrays
+from codegen.analysis.elements import Arrays
 from codegen.emit import native, numexpr
 from codegen.emit.blocked import Block, rows_of
 from codegen.emit.contiguous import Layouts, listed, part, slices_of
@@ -19,10 +18,10 @@ from codegen.emit.optree import OUT, Scalar, compared, leaves, tree_of, ufuncs
 from codegen.emit.scope import Scope, number_text, op_text, size_text
 from codegen.emit.ufuncs import Operand, UfuncWriter
 from codegen.emit.words import stage_words
-from codegen.equation import Dtype, Equation
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype, Equation
 from codegen.ir.names import allocate
-from codegen.machine.model import MACHINE, Machine
-from codegen.plan import (
+from codegen.ir.plan import (
     Alias,
     ArgMax,
     Buffer,
@@ -41,7 +40,8 @@ from codegen.plan import (
     ScatterAdd,
     Step,
 )
-from codegen.view import Reshape, View, aligned
+from codegen.ir.view import Reshape, View, aligned
+from codegen.machine.model import MACHINE, Machine
 
 
 @dataclass

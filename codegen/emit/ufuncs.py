@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
-from codegen.equation import Dtype
+from codegen.ir.equation import Dtype
 
 Axes = tuple[str, ...]
 

@@ -9,7 +9,7 @@ from codegen.emit import native_direct, native_direct_tiles, native_functions
 from codegen.emit.blocked import BLOCKS
 from codegen.emit.error_function import ERF
 from codegen.emit.workspace import PLACES, WINDOWS
-from codegen.equation import Program
+from codegen.ir.equation import Program
 from codegen.ir.names import WORDS, defined
 from codegen.machine.model import MACHINE
 

@@ -11,10 +11,10 @@ from codegen.emit.layout import call
 from codegen.emit.legend import legend
 from codegen.emit.scalar import scalar_text
 from codegen.emit.scope import DTYPES, Scope, number_text, shape_text
-from codegen.equation import Program
-from codegen.memory import Memory, Moment, Place, Polynomial
-from codegen.memory.moments import first_seen
-from codegen.plan import Buffer
+from codegen.ir.equation import Program
+from codegen.ir.plan import Buffer
+from codegen.plan.memory import Memory, Moment, Place, Polynomial
+from codegen.plan.memory.moments import first_seen
 
 WINDOWS = '''\
 def windows(array, shape, steps):

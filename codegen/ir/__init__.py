@@ -1,1 +1,4 @@
-"""What every other room builds on: the names in a program, and edits of its equations."""
+"""The intermediate representation: affine expressions, tensors, equations, programs, plans, and edits of them.
+
+Here is what every other room builds on; nothing here decides anything.  What an equation is, is read in `analysis`.
+"""

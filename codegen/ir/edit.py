@@ -19,8 +19,8 @@ from dataclasses import replace
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import (
+from codegen.ir.affine import Affine
+from codegen.ir.equation import (
     Equation,
     Guard,
     Quotient,

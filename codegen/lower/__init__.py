@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from codegen.analysis.bounds import NOTHING, Checked
 from codegen.analysis.loops import Recurrence, reaches
 from codegen.analysis.parts import in_parts
-from codegen.equation import Equation, Program
+from codegen.analysis.schedule import Item, schedule
+from codegen.ir.equation import Equation, Program
+from codegen.ir.plan import Alias, Block, Plan, Step
 from codegen.lower.choose import VIEW, Choices, built, choose, decided, halos
 from codegen.lower.elementwise import reshaped
 from codegen.lower.frames import torn
@@ -22,9 +25,6 @@ from codegen.lower.recipe import Site
 from codegen.lower.recurrence import recurrence
 from codegen.lower.storage import Storage
 from codegen.machine.model import MACHINE, Machine
-from codegen.plan import Alias, Block, Plan, Step
-from codegen.rewrite.shape import NOTHING, Checked
-from codegen.schedule import Item, schedule
 
 
 @dataclass(frozen=True)

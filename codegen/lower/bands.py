@@ -22,18 +22,18 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.structure import Structure
 from codegen.analysis.window import Window
-from codegen.equation import Equation
+from codegen.ir.affine import Affine
 from codegen.ir.edit import without_points
+from codegen.ir.equation import Equation
+from codegen.ir.plan import Copy, MatMul, Reduce, Step
+from codegen.ir.view import FULL, Reshape, Take, View, Windows, transposed
 from codegen.lower.columns import Pattern, columns_of, height_of, pattern_of
 from codegen.lower.storage import Storage, extents_of
 from codegen.lower.targets import finished, whole_result
 from codegen.lower.window import window_by_batch
 from codegen.machine.model import Machine
-from codegen.plan import Copy, MatMul, Reduce, Step
-from codegen.view import FULL, Reshape, Take, View, Windows, transposed
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from codegen.equation import Equation, Program, all_reads
 from codegen.ir.edit import redirected, renamed
+from codegen.ir.equation import Equation, Program, all_reads
+from codegen.ir.plan import Step
 from codegen.lower.copies import Halo
 from codegen.lower.elementwise import reshaped
 from codegen.lower.recipe import Choice, Recipe, Site
 from codegen.lower.recipes import GROUPS, RECIPES
 from codegen.lower.storage import Storage
 from codegen.notation import show
-from codegen.plan import Step
 
 VIEW = "view"
 """The choice of what is no step at all: a copy or a reshape in storage order."""

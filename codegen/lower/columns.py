@@ -16,17 +16,17 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.affine import Affine
 from codegen.analysis.access import Access
 from codegen.analysis.structure import Structure
 from codegen.analysis.window import Window
-from codegen.equation import Equation, Read
+from codegen.ir.affine import Affine
 from codegen.ir.edit import points
+from codegen.ir.equation import Equation, Read
 from codegen.ir.names import allocate
+from codegen.ir.plan import Copy
+from codegen.ir.view import FULL, Reshape, Slice, Take, View, Windows, transposed
 from codegen.lower.copies import Columns
 from codegen.lower.storage import Storage, affine, extents_of, product
-from codegen.plan import Copy
-from codegen.view import FULL, Reshape, Slice, Take, View, Windows, transposed
 
 ONE = Affine.of(1)
 

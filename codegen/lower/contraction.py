@@ -21,11 +21,11 @@ import sympy
 
 from codegen.analysis.contraction import Contraction
 from codegen.analysis.structure import Structure
-from codegen.equation import Equation, Read, indices_of
+from codegen.ir.equation import Equation, Read, indices_of
+from codegen.ir.plan import Step
 from codegen.lower.operands import Group, column_key, in_place, operand_of, product_steps
 from codegen.lower.storage import Storage
 from codegen.machine.model import Machine
-from codegen.plan import Step
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codegen.affine import Affine
+from codegen.ir.affine import Affine
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,19 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import Access, Axis
 from codegen.analysis.structure import Structure
 from codegen.analysis.window import Span, Window, window_of
-from codegen.equation import Equation, Read
+from codegen.ir.affine import Affine
 from codegen.ir.edit import substitute_read, without_points
+from codegen.ir.equation import Equation, Read
 from codegen.ir.names import allocate
+from codegen.ir.plan import Alias, Copy, Direct, Step
+from codegen.ir.view import FULL, Reshape, Slice, Take, Transpose, View, natural, transposed
 from codegen.lower.copies import Halo
 from codegen.lower.direct_price import Sizes, cost, tile_of
 from codegen.lower.storage import Storage, affine
 from codegen.lower.targets import finished
-from codegen.plan import Alias, Copy, Direct, Step
-from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, natural, transposed
 
 ONE = Affine.of(1)
 

@@ -13,14 +13,14 @@ from itertools import pairwise
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.loops import distance
-from codegen.equation import Equation, slot, slots_of
+from codegen.ir.affine import Affine
 from codegen.ir.edit import compact, substitute
+from codegen.ir.equation import Equation, slot, slots_of
+from codegen.ir.plan import Compute, Fill, Step
+from codegen.ir.view import Reshape, View, aligned
 from codegen.lower.outside import fill_outside, guarded
 from codegen.lower.storage import Storage
-from codegen.plan import Compute, Fill, Step
-from codegen.view import Reshape, View, aligned
 
 ZERO = sympy.Integer(0)
 

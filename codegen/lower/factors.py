@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.structure import Factor
-from codegen.equation import Equation, Read, Tensor, indices_of, slot
+from codegen.ir.affine import Affine
 from codegen.ir.edit import compact
+from codegen.ir.equation import Equation, Read, Tensor, indices_of, slot
+from codegen.ir.plan import Step
+from codegen.ir.view import View
 from codegen.lower.contraction import matrix_product
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, extents_of
-from codegen.plan import Step
-from codegen.view import View
 
 Spread = tuple[Factor, frozenset[str]]
 """A factor and the indices that it depends on."""

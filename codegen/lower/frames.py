@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codegen.affine import Affine
+from codegen.ir.affine import Affine
+from codegen.ir.plan import Alias, Gather, Loop, Note, Plan, ScatterAdd, Step, views_of
+from codegen.ir.view import Reshape, Slice, Take, Transpose, View
 from codegen.lower.storage import Storage
-from codegen.plan import Alias, Gather, Loop, Note, Plan, ScatterAdd, Step, views_of
-from codegen.view import Reshape, Slice, Take, Transpose, View
 
 SAMPLES = 2
 """A size to try reshapes with."""

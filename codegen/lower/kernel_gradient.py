@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.affine import Affine
-from codegen.equation import Equation
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation
+from codegen.ir.plan import Copy, MatMul, Reduce, Step
+from codegen.ir.view import Reshape, Take, View, natural, transposed
 from codegen.lower.columns import columns_factor
 from codegen.lower.convolution import blocks_of
 from codegen.lower.operands import Group, operand_of
@@ -25,8 +27,6 @@ from codegen.lower.shifted import shifted_factor
 from codegen.lower.storage import Storage, extents_of, product
 from codegen.lower.targets import finished
 from codegen.lower.window import WindowProduct
-from codegen.plan import Copy, MatMul, Reduce, Step
-from codegen.view import Reshape, Take, View, natural, transposed
 
 
 def gradient_by_columns(

@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping
 
 import sympy
 
+from codegen.analysis.bounds import Checked
 from codegen.analysis.loops import loops
-from codegen.equation import (
+from codegen.ir.edit import without_points
+from codegen.ir.equation import (
     SKIPPING,
     Equation,
     Program,
@@ -29,10 +31,8 @@ from codegen.equation import (
     reads_of,
     slot,
 )
-from codegen.ir.edit import without_points
 from codegen.lower.outside import NEUTRAL, escapes, fill_outside, guarded
 from codegen.lower.storage import Storage
-from codegen.rewrite.shape import Checked
 
 
 def legalize(program: Program, checked: Checked | None = None) -> Program:

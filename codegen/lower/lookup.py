@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
+from codegen.analysis.bounds import inside, is_valid
 from codegen.analysis.lookups import OneHot, Row, row
-from codegen.equation import (
+from codegen.ir.affine import Affine
+from codegen.ir.edit import compact, map_reads
+from codegen.ir.equation import (
     Equation,
     Quotient,
     Read,
@@ -25,13 +27,11 @@ from codegen.equation import (
     slot,
     slots_of,
 )
-from codegen.ir.edit import compact, map_reads
+from codegen.ir.plan import Fill, Gather, ScatterAdd, Step
+from codegen.ir.view import Reshape, View
 from codegen.lower.elementwise import kernel
 from codegen.lower.outside import escapes
 from codegen.lower.storage import Storage, extents_of
-from codegen.plan import Fill, Gather, ScatterAdd, Step
-from codegen.rewrite.shape import inside, is_valid
-from codegen.view import Reshape, View
 
 
 def irregular(equation: Equation, storage: Storage) -> bool | None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import sympy
 
-from codegen.affine import Affine
+from codegen.ir.affine import Affine
 from codegen.ir.edit import renamed_body
 from codegen.ir.names import allocate
-from codegen.plan import Compute, Kernel, Loop, Plan, Region, ScatterAdd, Step, mapped
-from codegen.view import Op, Reshape, Slice, Take, View, Windows
+from codegen.ir.plan import Compute, Kernel, Loop, Plan, Region, ScatterAdd, Step, mapped
+from codegen.ir.view import Op, Reshape, Slice, Take, View, Windows
 
 
 def loops_apart(plan: Plan, taken: Collection[str]) -> Plan:

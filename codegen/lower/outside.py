@@ -7,7 +7,8 @@ from collections.abc import Collection
 
 import sympy
 
-from codegen.equation import (
+from codegen.analysis.bounds import inside
+from codegen.ir.equation import (
     SKIPPING,
     Dtype,
     Equation,
@@ -20,7 +21,6 @@ from codegen.equation import (
     slots_of,
 )
 from codegen.lower.storage import Storage
-from codegen.rewrite.shape import inside
 
 NEUTRAL: dict[Reduction, sympy.Expr] = {
     "sum": sympy.Integer(0),

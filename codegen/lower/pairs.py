@@ -28,16 +28,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.affine import Affine
-from codegen.equation import Equation, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, slot
+from codegen.ir.plan import Compute, Copy, MatMul, Reduce, Step
+from codegen.ir.view import FULL, Reshape, Slice, Take, Transpose, View, Windows, transposed
 from codegen.lower.columns import Pattern
 from codegen.lower.copies import RowSums
 from codegen.lower.shifted import Band
 from codegen.lower.storage import Storage, extents_of
 from codegen.lower.targets import finished, result_of
 from codegen.lower.window import WindowProduct
-from codegen.plan import Compute, Copy, MatMul, Reduce, Step
-from codegen.view import FULL, Reshape, Slice, Take, Transpose, View, Windows, transposed
 
 ROWS, TAPS, PRODUCTS = 2, 3, 4
 

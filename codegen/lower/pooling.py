@@ -18,20 +18,20 @@ from collections.abc import Sequence
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
 from codegen.analysis.readers import readers
 from codegen.analysis.structure import Structure, structure
 from codegen.analysis.window import Span, Window
-from codegen.equation import Equation, Program, Read, slot
-from codegen.functions import Maximum
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Program, Read, slot
+from codegen.ir.functions import Maximum
 from codegen.ir.names import by_number
+from codegen.ir.plan import Compute, Fill, Step
+from codegen.ir.view import Slice, Take, View, aligned, natural
 from codegen.lower.outside import fill_outside
 from codegen.lower.scatter import frame_of
 from codegen.lower.storage import Storage, affine, extents_of, interior
 from codegen.machine.model import Machine
-from codegen.plan import Compute, Fill, Step
-from codegen.view import Slice, Take, View, aligned, natural
 
 
 def is_maximum(equation: Equation, storage: Storage) -> bool | None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from codegen.equation import Equation
+from codegen.ir.equation import Equation
+from codegen.ir.plan import Step
 from codegen.lower.copies import Copied
 from codegen.lower.storage import Storage
-from codegen.plan import Step
 
 M = TypeVar("M")
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from codegen.equation import Equation
+from codegen.ir.equation import Equation
+from codegen.ir.plan import Step
 from codegen.lower.contraction import contraction, product_of
 from codegen.lower.elementwise import elementwise
 from codegen.lower.factors import from_operands, two_operands
@@ -46,7 +47,6 @@ from codegen.lower.storage import Storage
 from codegen.lower.sums import in_runs, runs
 from codegen.lower.weighted import weighted, weighted_sum
 from codegen.lower.window_recipes import WINDOWS
-from codegen.plan import Step
 
 
 def _true(wanted: bool) -> bool | None:

@@ -16,9 +16,10 @@ from dataclasses import replace
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.loops import Recurrence
-from codegen.equation import (
+from codegen.ir.affine import Affine
+from codegen.ir.edit import renamed
+from codegen.ir.equation import (
     Equation,
     Guard,
     Program,
@@ -29,12 +30,11 @@ from codegen.equation import (
     indices_of,
     size_symbol,
 )
-from codegen.errors import CodegenError
-from codegen.ir.edit import renamed
+from codegen.ir.errors import CodegenError
+from codegen.ir.plan import Block, Compute, Loop, Note, Region, Step, accesses, mapped, views_of
+from codegen.ir.view import FULL, Slice, Take, View, names_of, taken
 from codegen.lower.storage import Storage
-from codegen.plan import Block, Compute, Loop, Note, Region, Step, accesses, mapped, views_of
-from codegen.quote import quote
-from codegen.view import FULL, Slice, Take, View, names_of, taken
+from codegen.notation.quote import quote
 
 
 def recurrence(loop: Recurrence, legal: Sequence[Equation], storage: Storage) -> Block:

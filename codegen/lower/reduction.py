@@ -12,15 +12,15 @@ from typing import Literal
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
-from codegen.equation import Dtype, Equation, infinite_slot, number, slot, slots_of, with_slots
-from codegen.functions import Maximum
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype, Equation, infinite_slot, number, slot, slots_of, with_slots
+from codegen.ir.functions import Maximum
+from codegen.ir.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
+from codegen.ir.view import Reshape, View, aligned
 from codegen.lower.elementwise import kernel, values
 from codegen.lower.outside import escapes, fill_outside, may_be_empty, neutral
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
-from codegen.view import Reshape, View, aligned
 
 SMALLEST = sympy.Rational(1, 10**30)
 """Less than any sum of exponentials one of which is 1, and a normal number in float32."""

@@ -11,15 +11,15 @@ from math import prod
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import Axis
 from codegen.analysis.structure import Structure
-from codegen.equation import Equation, Read, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Read, slot
 from codegen.ir.names import by_number
+from codegen.ir.plan import Compute, Fill, Loop, Step
+from codegen.ir.view import View, natural
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, affine, extents_of, interior
-from codegen.plan import Compute, Fill, Loop, Step
-from codegen.view import View, natural
 
 
 def scatter(equation: Equation, storage: Storage, found: object = None, variant: int = 0) -> list[Step]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from codegen.affine import Affine
 from codegen.analysis.structure import Structure
 from codegen.analysis.window import Window
-from codegen.equation import Equation
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation
+from codegen.ir.view import FULL, Slice, Take, View, Windows
 from codegen.lower.columns import Pattern, merged
 from codegen.lower.storage import Storage
-from codegen.view import FULL, Slice, Take, View, Windows
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,19 @@ from functools import cached_property
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import Access, Axis, access, axis
+from codegen.analysis.bounds import NOTHING, Checked
 from codegen.analysis.loops import distance
 from codegen.analysis.structure import Structure, structure
-from codegen.equation import Dtype, Equation, Program, Read, Tensor, all_reads
-from codegen.errors import CodegenError
+from codegen.analysis.unbounded import minus_infinite
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype, Equation, Program, Read, Tensor, all_reads
+from codegen.ir.errors import CodegenError
 from codegen.ir.names import allocate
+from codegen.ir.plan import Alias, Buffer, Copy, Step
+from codegen.ir.view import FULL, Slice, Take, View, natural
 from codegen.lower.copies import Copied, Halo
 from codegen.machine.model import MACHINE, Machine
-from codegen.plan import Alias, Buffer, Copy, Step
-from codegen.rewrite.shape import NOTHING, Checked
-from codegen.rewrite.unbounded import minus_infinite
-from codegen.view import FULL, Slice, Take, View, natural
 
 
 @dataclass

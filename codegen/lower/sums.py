@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.equation import Equation
+from codegen.ir.equation import Equation
+from codegen.ir.plan import MatMul, Reduce, Step
+from codegen.ir.view import Reshape, View
 from codegen.lower.storage import Storage, extents_of
 from codegen.lower.targets import finished
-from codegen.plan import MatMul, Reduce, Step
-from codegen.view import Reshape, View
 
 
 @dataclass(frozen=True)

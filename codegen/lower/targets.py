@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sympy
 
-from codegen.equation import Equation, slot
+from codegen.ir.equation import Equation, slot
+from codegen.ir.plan import Compute, Step
+from codegen.ir.view import View
 from codegen.lower.storage import Storage, extents_of
-from codegen.plan import Compute, Step
-from codegen.view import View
 
 
 def result_of(equation: Equation, storage: Storage) -> View:

@@ -16,16 +16,16 @@ from math import prod
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.structure import Factor, Structure
-from codegen.equation import Equation, Read
-from codegen.evaluate import evaluator
+from codegen.ir.affine import Affine
 from codegen.ir.edit import compact
+from codegen.ir.equation import Equation, Read
+from codegen.ir.plan import MatMul, Step
+from codegen.ir.view import Reshape, View, aligned
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, extents_of, product, shaped
 from codegen.lower.targets import finished
-from codegen.plan import MatMul, Step
-from codegen.view import Reshape, View, aligned
+from codegen.oracle.evaluate import evaluator
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from math import prod
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.structure import Structure
 from codegen.analysis.window import Window, window_of
-from codegen.equation import Equation
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation
 from codegen.lower.columns import ONE, Pattern, height_of, pattern_of
 from codegen.lower.contraction import matrix_product
 from codegen.lower.shifted import Band, band_of

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from codegen.equation import Equation
+from codegen.ir.equation import Equation
+from codegen.ir.plan import Step
 from codegen.lower.bands import BandedProduct, banded_product, depthwise
 from codegen.lower.columns import ONE, columns_fit, copied_columns
 from codegen.lower.convolution import by_columns, by_shifts, by_stacks, columns_apply, shifts_apply, stacks_apply
@@ -23,7 +24,6 @@ from codegen.lower.price import Cost, columns_cost, mean_cost, pairs_cost, rows_
 from codegen.lower.recipe import Recipe, Site
 from codegen.lower.storage import Storage
 from codegen.lower.window import WindowProduct, window_product
-from codegen.plan import Step
 
 Build = Callable[[Equation, Storage, WindowProduct, int], list[Step]]
 Applies = Callable[[Equation, Storage, WindowProduct], bool]

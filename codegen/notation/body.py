@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import Read, index_symbol, size_symbol, slot
-from codegen.errors import CodegenError, FormulaError
-from codegen.functions import apply, power
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Read, index_symbol, size_symbol, slot
+from codegen.ir.errors import CodegenError, FormulaError
+from codegen.ir.functions import apply, power
 from codegen.notation.linear import Linear, as_number, linear, resolved
 from codegen.notation.scope import Scope
 from codegen.notation.source import Source

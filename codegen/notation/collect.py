@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from codegen.affine import Affine
-from codegen.errors import ShapeError
+from codegen.ir.affine import Affine
+from codegen.ir.errors import ShapeError
 from codegen.notation.extents import Alone, Axis, Divided, Grouped, Inside, System
 from codegen.notation.linear import linear
 from codegen.notation.scope import Context, Scope

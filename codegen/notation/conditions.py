@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codegen.affine import Affine
-from codegen.equation import Guard, Read
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Guard, Read
 from codegen.notation.body import truth
 from codegen.notation.extents import Unknown
 from codegen.notation.linear import GUARD, Linear, linear, resolved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codegen.errors import CodegenError
+from codegen.ir.errors import CodegenError
 from codegen.notation.lexer import Token, tokens
 from codegen.notation.source import Source
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.affine import Affine
-from codegen.equation import Dtype, Equation, Tensor
-from codegen.errors import FormulaError, ShapeError
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype, Equation, Tensor
+from codegen.ir.errors import FormulaError, ShapeError
 from codegen.ir.names import allocate
 from codegen.notation.collect import divisions, left_scope, system
 from codegen.notation.extents import System

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from codegen.affine import Affine
-from codegen.errors import CodegenError, ShapeError
+from codegen.ir.affine import Affine
+from codegen.ir.errors import CodegenError, ShapeError
 from codegen.notation.scope import Variable
 from codegen.notation.source import Source, nearest
 

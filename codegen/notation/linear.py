@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.errors import CodegenError
+from codegen.ir.affine import Affine
+from codegen.ir.errors import CodegenError
 from codegen.notation.scope import Scope
 from codegen.notation.syntax import (
     Access,

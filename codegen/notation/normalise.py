@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, Subscript, Tensor, indices_of, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, Subscript, Tensor, indices_of, slot
 from codegen.ir.names import allocate
 from codegen.notation.body import Draft
 from codegen.notation.conditions import guards_of, range_guards

@@ -25,7 +25,7 @@ from functools import lru_cache
 
 import sympy
 
-from codegen.functions import FUNCTIONS
+from codegen.ir.functions import FUNCTIONS
 from codegen.notation.cursor import Cursor
 from codegen.notation.lexer import Token
 from codegen.notation.source import Source, listed, nearest

@@ -7,9 +7,9 @@ from itertools import product
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import SKIPPING, Equation, Read, Subscript, slots_of
-from codegen.errors import ShapeError
+from codegen.ir.affine import Affine
+from codegen.ir.equation import SKIPPING, Equation, Read, Subscript, slots_of
+from codegen.ir.errors import ShapeError
 from codegen.notation.source import Source
 from codegen.notation.syntax import Definition
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from codegen.affine import Affine
-from codegen.equation import Dtype
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype
 from codegen.notation.source import Source, listed, nearest
 from codegen.notation.syntax import Access, Name, Node
 

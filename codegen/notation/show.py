@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import sympy
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
-from codegen.affine import Affine
-from codegen.equation import Equation, Guard, Program, Quotient, Read, Subscript
-from codegen.functions import SCALARS
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Guard, Program, Quotient, Read, Subscript
+from codegen.ir.functions import SCALARS
 
 ADDED, MULTIPLIED, NEGATED, RAISED, ATOM = range(5)
 """How tightly a piece of text holds together, loosest first."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from codegen.errors import CodegenError, FormulaError
+from codegen.ir.errors import CodegenError, FormulaError
 
 SHOWN = 100
 """The longest piece of a line that a message quotes."""

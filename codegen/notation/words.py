@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from codegen.functions import FUNCTIONS
+from codegen.ir.functions import FUNCTIONS
 from codegen.notation.syntax import Operator
 
 REDUCTIONS = ("sum", "max", "argmax", "logsumexp", "prod", "mean")

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import sympy
 from numpy.lib.stride_tricks import as_strided
 
-from codegen.affine import Affine
-from codegen.equation import Dtype, Program
-from codegen.errors import CodegenError
-from codegen.evaluate import evaluator
-from codegen.plan import Buffer, Plan
-from codegen.view import Reshape, Slice, Take, Transpose, View, Windows
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype, Program
+from codegen.ir.errors import CodegenError
+from codegen.ir.plan import Buffer, Plan
+from codegen.ir.view import Reshape, Slice, Take, Transpose, View, Windows
+from codegen.oracle.evaluate import evaluator
 
 Array = npt.NDArray[Any]
 Orders = Mapping[str, tuple[int, ...]]

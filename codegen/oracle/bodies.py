@@ -16,8 +16,8 @@ import sympy
 from sympy.core.numbers import NumberSymbol
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
-from codegen.errors import FormulaError
-from codegen.scalars import SCALARS
+from codegen.ir.errors import FormulaError
+from codegen.ir.scalars import SCALARS
 
 Array = Any
 """A NumPy array of whatever type is computed in."""

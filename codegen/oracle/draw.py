@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codegen.analysis.lookups import lookups
-from codegen.equation import Program, Tensor
+from codegen.ir.equation import Program, Tensor
 from codegen.oracle.arrays import Array
 
 MOST = 64

@@ -13,12 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from codegen.arguments import bind_arrays, bind_sizes
-from codegen.equation import Program
-from codegen.oracle import points
-from codegen.oracle.arrays import Array, Arrays, Orders, PlanError, given, handed_out, reshaped
-from codegen.oracle.windows import window_product
-from codegen.plan import (
+from codegen.ir.equation import Program
+from codegen.ir.plan import (
     Alias,
     ArgMax,
     Compute,
@@ -37,7 +33,11 @@ from codegen.plan import (
     Step,
     accesses,
 )
-from codegen.view import View
+from codegen.ir.view import View
+from codegen.oracle import points
+from codegen.oracle.arguments import bind_arrays, bind_sizes
+from codegen.oracle.arrays import Array, Arrays, Orders, PlanError, given, handed_out, reshaped
+from codegen.oracle.windows import window_product
 
 UFUNCS = {"add": np.add, "maximum": np.maximum, "multiply": np.multiply}
 
@@ -60,7 +60,7 @@ def execute(
 
     Returns float64, int64 or bool by name; without the tensors that the plan never stores whole.  Raises PlanError
     for a plan that cannot be run: a view beyond its array, shapes that disagree, positions that are not there; what
-    `codegen.arguments` raises for arrays that do not fit the program.
+    `codegen.oracle.arguments` raises for arrays that do not fit the program.
     """
     orders = orders or {}
     stored = {name: given(name, array, orders) for name, array in arrays.items()}

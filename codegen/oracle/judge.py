@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from codegen.dependence import cycles
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.analysis.dependence import cycles
+from codegen.ir.equation import Program
 from codegen.oracle.arrays import Array
+from codegen.oracle.interpret import interpret
 from codegen.oracle.whole import evaluate, points
 
 Judge = Literal["interpreter", "whole arrays", "nobody"]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from codegen.equation import Dtype
-from codegen.evaluate import condition, evaluator
+from codegen.ir.equation import Dtype
+from codegen.ir.plan import Compute
+from codegen.ir.view import View
 from codegen.oracle.arrays import Array, Arrays, PlanError, crosses
-from codegen.plan import Compute
-from codegen.view import View
+from codegen.oracle.evaluate import condition, evaluator
 
 Fetch = Callable[[int, tuple[int, ...]], float]
 """The value of an operand at a point: its number in row-major order, and its place in the box."""

@@ -1,6 +1,6 @@
 """The equations of a program over whole arrays, in any floating-point type of NumPy, complex ones included.
 
-Faster than `codegen.interpret` and slower than generated code, it computes what neither
+Faster than `codegen.oracle.interpret` and slower than generated code, it computes what neither
 does: a loss in complex numbers (for the complex step) or in extended precision (for a
 reference).  A branch, a maximum and a sign go by the real part, so that every function
 is continued analytically from where the real argument is.
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from codegen.affine import Affine
-from codegen.arguments import bind_sizes
-from codegen.dependence import components, cycles
-from codegen.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript, slot
-from codegen.errors import FormulaError
+from codegen.analysis.dependence import components, cycles
+from codegen.ir.affine import Affine
+from codegen.ir.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript, slot
+from codegen.ir.errors import FormulaError
+from codegen.oracle.arguments import bind_sizes
 from codegen.oracle.bodies import Array, scalar
 
 ROUNDS = 10_000
@@ -31,7 +31,7 @@ def evaluate(
     """Every tensor of `program`, the float ones in `dtype`.
 
     arrays: an array for each input and parameter.  sizes: of the symbols that no shape tells.  Raises FormulaError
-    for a function that has no form in `dtype` (erf in complex numbers), and what `codegen.arguments` raises for
+    for a function that has no form in `dtype` (erf in complex numbers), and what `codegen.oracle.arguments` raises for
     missing or misshapen arrays.
     """
     sizes = bind_sizes(program, arrays, sizes)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from codegen.ir.plan import Direct
 from codegen.oracle.arrays import Array, PlanError
-from codegen.plan import Direct
 
 
 def window_product(step: Direct, shape: tuple[int, ...], factor: Array, picture: Array) -> Array:

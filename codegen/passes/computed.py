@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from codegen.analysis.schedule import in_order
 from codegen.emit.scope import ATTRIBUTES
 from codegen.emit.words import words_among
-from codegen.equation import Program, all_reads
+from codegen.ir.equation import Program, all_reads
+from codegen.ir.renamed import without_words
 from codegen.lower.legalize import legalize
+from codegen.passes.algebra.one_hot import one_hot_products
+from codegen.passes.algebra.softmax import share_exponentials
+from codegen.passes.canonical.across import across
+from codegen.passes.canonical.dead import remove_dead
+from codegen.passes.canonical.inline import inline
+from codegen.passes.canonical.merge import merge_contributions
+from codegen.passes.canonical.share import copied_results, share_equal
+from codegen.passes.layout.batch_last import batch_last, rows_of_inputs
+from codegen.passes.layout.orders import Orders, composed, reordered
+from codegen.passes.layout.reduced_first import reduced_first
+from codegen.passes.layout.time_major import time_major
+from codegen.passes.recurrence.gates import gates
+from codegen.passes.recurrence.hoist import hoisted
+from codegen.passes.recurrence.repeated import repeated
+from codegen.passes.recurrence.row_copies import row_copies
+from codegen.passes.scalar.scalars import simplify
 from codegen.passes.state import Given, Pass, State, on_program
-from codegen.rewrite.across import across
-from codegen.rewrite.batch_last import batch_last, rows_of_inputs
-from codegen.rewrite.dead import remove_dead
-from codegen.rewrite.gates import gates
-from codegen.rewrite.hoist import hoisted
-from codegen.rewrite.inline import inline
-from codegen.rewrite.layout import Orders, composed, reordered
-from codegen.rewrite.merge import merge_contributions
-from codegen.rewrite.one_hot import one_hot_products
-from codegen.rewrite.reduced_first import reduced_first
-from codegen.rewrite.renamed import without_words
-from codegen.rewrite.repeated import repeated
-from codegen.rewrite.row_copies import row_copies
-from codegen.rewrite.scalars import simplify
-from codegen.rewrite.share import copied_results, share_equal
-from codegen.rewrite.softmax import share_exponentials
-from codegen.rewrite.time_major import time_major
-from codegen.schedule import in_order
 
 
 def _layout(chosen: Callable[[Program], Orders]) -> Callable[[State, Given], State]:

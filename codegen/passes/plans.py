@@ -7,14 +7,14 @@ from dataclasses import replace
 from codegen.emit.native import expressible
 from codegen.emit.words import ARGUMENTS
 from codegen.lower import Lowering
-from codegen.lower.borders import borders
-from codegen.lower.fuse import fuse
 from codegen.lower.loop_names import loops_apart
-from codegen.lower.region import regions
-from codegen.lower.reuse import reuse
-from codegen.lower.row_blocks import row_blocks
-from codegen.memory import planned
 from codegen.passes.state import Given, Pass, State, on_plan
+from codegen.plan.borders import borders
+from codegen.plan.fuse import fuse
+from codegen.plan.memory import planned
+from codegen.plan.region import regions
+from codegen.plan.reuse import reuse
+from codegen.plan.row_blocks import row_blocks
 
 COMPILED = frozenset({"numba"})
 

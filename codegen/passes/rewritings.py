@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program
+from codegen.ir.equation import Equation, Program
+from codegen.passes.algebra.pool_first import pool_first
+from codegen.passes.algebra.table_first import tables_first
+from codegen.passes.canonical.dead import remove_dead
+from codegen.passes.canonical.gather import gather
+from codegen.passes.canonical.inline import inline
+from codegen.passes.canonical.merge import merge_contributions
+from codegen.passes.canonical.share import share_equal
+from codegen.passes.scalar.scalars import simplify, stabilise
 from codegen.passes.state import Given, Pass, on_program
-from codegen.rewrite.dead import remove_dead
-from codegen.rewrite.gather import gather
-from codegen.rewrite.inline import inline
-from codegen.rewrite.merge import merge_contributions
-from codegen.rewrite.pool_first import pool_first
-from codegen.rewrite.scalars import simplify, stabilise
-from codegen.rewrite.share import share_equal
-from codegen.rewrite.table_first import tables_first
 
 
 def _without_scatters(program: Program, given: Given) -> Program:

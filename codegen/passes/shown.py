@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from codegen.memory import Memory, elements
+from codegen.ir.plan import Alias, Kernel, Loop, Note, Plan, Region, Step, accesses
 from codegen.notation import show
 from codegen.passes.state import Phase, State
-from codegen.plan import Alias, Kernel, Loop, Note, Plan, Region, Step, accesses
+from codegen.plan.memory import Memory, elements
 
 
 def lines(state: State, phase: Phase) -> list[str]:

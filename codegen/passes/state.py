@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from codegen.equation import Program
+from codegen.analysis.bounds import Checked
+from codegen.ir.equation import Program
+from codegen.ir.plan import Plan
+from codegen.ir.renamed import Renaming
 from codegen.lower.recipe import Choice
 from codegen.machine.model import MACHINE, Machine
-from codegen.memory import Demand, Memory
-from codegen.plan import Plan
-from codegen.rewrite.layout import Orders
-from codegen.rewrite.renamed import Renaming
-from codegen.rewrite.shape import Checked
+from codegen.passes.layout.orders import Orders
+from codegen.plan.memory import Demand, Memory
 
 Phase = Literal["declared", "derived", "named", "layout", "computed", "legal", "choice", "plan", "memory"]
 """declared: before the differentiation.  derived: the program that people read.  named: what its code computes once.

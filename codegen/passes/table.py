@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from time import perf_counter
 
-from codegen.oracle.watch import watch
 from codegen.passes.computed import COMPUTED, LAYOUT, LEGAL, NAMED
 from codegen.passes.plans import CHOICE, MEMORY, PLAN
 from codegen.passes.rewritings import DECLARED, DERIVED
 from codegen.passes.state import Given, Pass, Phase, State, Traced
+from codegen.passes.watch import watch
 
 PASSES: tuple[Pass, ...] = (*DECLARED, *DERIVED, *NAMED, *LAYOUT, *COMPUTED, *LEGAL, *CHOICE, *PLAN, *MEMORY)
 OPTIONAL = tuple(row.name for row in PASSES if row.optional)

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from codegen.dependence import cycles
-from codegen.equation import Program
+from codegen.analysis.dependence import cycles
+from codegen.ir.equation import Program
 from codegen.oracle.whole import evaluate
-from symnet.derive.reverse import cotangent_name, gradient
-from symnet.errors import border
+from symnet.differentiate.reverse import cotangent_name, gradient
 from symnet.explain.matrix.primes import Primes, primes
 from symnet.explain.slopes import Slope, largest_slope
-from symnet.graph import Model
+from symnet.model.graph import Model
+from symnet.support.errors import border
 
 CHUNK = 4
 """Samples measured at a time: the boxes of convolutions are held in memory whole."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import sympy
 
 from codegen.analysis.access import plain_indices
-from codegen.equation import Equation, Guard, Read, Tensor, index_symbol, indices_of, slot
+from codegen.ir.equation import Equation, Guard, Read, Tensor, index_symbol, indices_of, slot
 from symnet.explain.scalar import Bracket, scalar, with_brackets, with_sigmoids
 from symnet.explain.statements import Statement
 from symnet.explain.subscripts import Exact, Glyphs, guard, name, read, subscript

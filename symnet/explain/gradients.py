@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codegen.equation import Program
-from symnet.derive.network import derived
-from symnet.derive.reverse import cotangent_name, gradient
-from symnet.errors import DefinitionError
+from codegen.ir.equation import Program
+from symnet.differentiate.programs import derived
+from symnet.differentiate.reverse import cotangent_name, gradient
 from symnet.explain.latex import Chapter, Legend, Section, chapters, legend, written, written_tex
 from symnet.explain.matrix.page import matrix_chapters, matrix_legend
 from symnet.explain.matrix.prepare import LAYOUTS, prepare
 from symnet.explain.steps import Step, derivations, largest, with_layout
 from symnet.explain.symbols import glyphs
-from symnet.graph import Model
-from symnet.options import choice
-from symnet.suggest import did_you_mean, listing
+from symnet.model.graph import Model
+from symnet.support.errors import DefinitionError
+from symnet.support.options import choice
+from symnet.support.suggest import did_you_mean, listing
 
 NOTATIONS = ("index", "matrix")
 

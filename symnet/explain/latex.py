@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from codegen.equation import Program, Tensor
-from codegen.scalars import Sigmoid
+from codegen.ir.equation import Program, Tensor
+from codegen.ir.scalars import Sigmoid
 from symnet.explain.formula import DERIVED, statement
 from symnet.explain.scalar import with_sigmoids
 from symnet.explain.solve import gathered

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from codegen.affine import Affine
 from codegen.analysis.lookups import lookups
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Kind, Program, Read, Tensor, all_reads, slot
-from codegen.interpret import interpret
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Kind, Program, Read, Tensor, all_reads, slot
+from codegen.oracle.interpret import interpret
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 

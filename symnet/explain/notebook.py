@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Protocol
 
-from codegen.equation import Program
+from codegen.ir.equation import Program
 from symnet.explain import latex, summary
 from symnet.explain.graph import folded, svg
 from symnet.explain.graph.folded import Network as Drawn

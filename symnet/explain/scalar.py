@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import sympy
 from sympy.printing.latex import LatexPrinter
 
-from codegen.scalars import Maximum, Sigmoid
+from codegen.ir.scalars import Maximum, Sigmoid
 
 UPRIGHT: Mapping[str, str] = {
     "sigmoid": r"\sigma",

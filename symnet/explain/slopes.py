@@ -15,9 +15,9 @@ from functools import lru_cache
 
 import sympy
 
-from codegen.equation import slot
-from codegen.evaluate import evaluator
-from symnet.derive.partial import partial, through_output
+from codegen.ir.equation import slot
+from codegen.oracle.evaluate import evaluator
+from symnet.differentiate.partial import partial, through_output
 
 FAR = 60.0
 """The search runs over -FAR..FAR; beyond, activations are straight or flat."""

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import structure
-from codegen.equation import (
+from codegen.ir.affine import Affine
+from codegen.ir.edit import map_reads, reboxed, without_points
+from codegen.ir.equation import (
     Equation,
     Guard,
     Program,
@@ -28,9 +29,8 @@ from codegen.equation import (
     index_symbol,
     indices_of,
 )
-from codegen.ir.edit import map_reads, reboxed, without_points
 from codegen.ir.names import indices
-from codegen.rewrite.gather import gather
+from codegen.passes.canonical.gather import gather
 
 POSITIONS = "hwrstqklmabcdefgijopuvxyz"
 """Letters for positions, in the order in which they are taken."""

@@ -13,9 +13,10 @@ from itertools import chain
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
-from codegen.equation import (
+from codegen.ir.affine import Affine
+from codegen.ir.edit import renamed, substitute_read
+from codegen.ir.equation import (
     Equation,
     Program,
     Read,
@@ -23,7 +24,6 @@ from codegen.equation import (
     index_symbol,
     slot,
 )
-from codegen.ir.edit import renamed, substitute_read
 from codegen.ir.names import indices
 from symnet.explain.symbols import COTANGENT, LOSS, primal
 

@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from codegen.equation import Equation, Program
-from codegen.interpret import interpret
-from codegen.rewrite.merge import merge_contributions
-from codegen.rewrite.scalars import simplify
-from symnet.derive.adjoint import contribution, weight_of
-from symnet.derive.reverse import cotangent_name, gradient
+from codegen.ir.equation import Equation, Program
+from codegen.oracle.interpret import interpret
+from codegen.passes.canonical.merge import merge_contributions
+from codegen.passes.scalar.scalars import simplify
+from symnet.differentiate.adjoint import contribution, weight_of
+from symnet.differentiate.reverse import cotangent_name, gradient
 from symnet.explain.formula import statement
 from symnet.explain.local import SCALAR, Local, local
 from symnet.explain.matrix.operands import Axes, NotMatrixError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from codegen.affine import Affine
-from codegen.equation import Guard, Quotient, Read, Subscript
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Guard, Quotient, Read, Subscript
 from symnet.explain.symbols import Glyph, upright
 
 Glyphs = Mapping[str, Glyph]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, Tensor, all_reads, size_symbol
-from symnet.explain import receptive
-from symnet.explain.flops import total
+from codegen.ir.equation import Equation, Program, Tensor, all_reads, size_symbol
+from symnet.facts import receptive
+from symnet.facts.flops import total
 
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("MaxPool1D", "MaxPool2D"), "max"),

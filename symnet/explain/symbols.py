@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from codegen.equation import Equation, Program, Tensor
+from codegen.ir.equation import Equation, Program, Tensor
 
 COTANGENT = "d_"
 """The prefix of a cotangent's name: `d_x` belongs to `x`."""

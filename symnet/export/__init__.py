@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from symnet.errors import DefinitionError, border
-from symnet.extras import extra
-from symnet.graph import Model
+from symnet.model.graph import Model
+from symnet.support.errors import DefinitionError, border
+from symnet.support.extras import extra
 
 
 @border

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from symnet.compile import compile as compile_model
-from symnet.errors import border
-from symnet.files import write_atomic
-from symnet.graph import Model
+from codegen.passes.state import Given
+from symnet.assembly.built import Built, precision
+from symnet.model.graph import Model
 from symnet.readers import numbered
+from symnet.support.errors import border
+from symnet.support.files import write_atomic
 
 MAIN = '''"""Runs the bundle."""
 
@@ -42,7 +43,7 @@ def write_bundle(path: str | Path, model: Model, params: Mapping[str, np.ndarray
     `python FILE.pyz predict --data x.npz`.  It needs Python 3.11 and NumPy.  Raises SymnetError where the file
     cannot be written, DataError (of the module) for parameters that do not fit.
     """
-    net = compile_model(model, dtype=dtype, target="numpy")
+    net = Built.of(model, Given(target="numpy"), precision("write_bundle(dtype=)", dtype))
     module, name = net.module, _module_name(model.name)
     x = _samples(module)
     with np.errstate(all="ignore"):

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from symnet.arrays import plain
-from symnet.errors import CheckpointError
 from symnet.export.torch_names import COUNTER, kinds, own_name
 from symnet.export.torch_names import torch_names as renamed
-from symnet.extras import extra
-from symnet.files import write_atomic
-from symnet.graph import Model
-from symnet.suggest import did_you_mean
+from symnet.model.graph import Model
+from symnet.support.arrays import plain
+from symnet.support.errors import CheckpointError
+from symnet.support.extras import extra
+from symnet.support.files import write_atomic
+from symnet.support.suggest import did_you_mean
 
 HEADER = 100_000_000
 """The most bytes that a header may have, as the format says."""

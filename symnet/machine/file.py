@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from codegen.machine.model import MACHINE, Machine
-from symnet.errors import DefinitionError
-from symnet.files import existing
-from symnet.suggest import did_you_mean, listing
+from symnet.support.errors import DefinitionError
+from symnet.support.files import existing
+from symnet.support.suggest import did_you_mean, listing
 
 LARGEST = 100_000
 """Bytes of a machine file."""

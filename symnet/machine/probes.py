@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.extras import installed
+from symnet.support.extras import installed
 
 ROUNDS = 5
 NEAR, FAR = 1 << 15, 1 << 22

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from symnet.errors import DataError
-from symnet.extras import extra, installed
-from symnet.suggest import did_you_mean, listing
+from symnet.support.errors import DataError
+from symnet.support.extras import extra, installed
+from symnet.support.suggest import did_you_mean, listing
 
 SCALES = {
     "digits": "unit",
@@ -17,7 +17,7 @@ SCALES = {
     "breast_cancer": "standard",
     "diabetes": "none",  # scikit-learn scales these itself
 }
-"""Name of a data set -> how its features are scaled: "unit", "standard" (see `symnet.data`) or not at all."""
+"""Name of a data set -> how its features are scaled: "unit", "standard" (see `symnet.data.samples`) or not at all."""
 
 
 def class_names(spec: str) -> list[str] | None:

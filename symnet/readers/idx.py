@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from symnet.errors import DataError
-from symnet.files import existing
+from symnet.support.errors import DataError
+from symnet.support.files import existing
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """Element type by the third byte of the magic number."""

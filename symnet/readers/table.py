@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from symnet.errors import DataError
-from symnet.files import existing
 from symnet.readers.numbered import READ, may_be_names
-from symnet.suggest import did_you_mean
+from symnet.support.errors import DataError
+from symnet.support.files import existing
+from symnet.support.suggest import did_you_mean
 
 
 @dataclass(frozen=True)

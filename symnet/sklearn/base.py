@@ -8,12 +8,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, validation
 
-from symnet.arrays import unmasked
-from symnet.errors import DataError, errors_of
-from symnet.loading import loaded
-from symnet.losses import Loss
+from symnet.assembly.loading import loaded
+from symnet.model.losses import Loss
 from symnet.sklearn.networks import Definition, Layers, network
 from symnet.sklearn.training import BATCH, Samples, Scale, Settings, merged, one_pass, outputs, trained
+from symnet.support.arrays import unmasked
+from symnet.support.errors import DataError, errors_of
 
 _validate_data = getattr(validation, "validate_data", None) or BaseEstimator._validate_data
 """A function since scikit-learn 1.6, a method before."""

@@ -11,13 +11,13 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from symnet.arrays import unmasked
-from symnet.errors import DataError
-from symnet.graph import Model
-from symnet.losses import CrossEntropy
+from symnet.model.graph import Model
+from symnet.model.losses import CrossEntropy
 from symnet.sklearn.base import NetworkEstimator
 from symnet.sklearn.networks import Definition, is_cross_entropy
 from symnet.sklearn.training import Samples
+from symnet.support.arrays import unmasked
+from symnet.support.errors import DataError
 
 
 def _has_probabilities(estimator: SymNetClassifier) -> bool:

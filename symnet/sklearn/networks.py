@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from symnet.checkpoints.identity import identity
-from symnet.compile import Network
-from symnet.compile import compile as compile_model
 from symnet.definition import load
-from symnet.errors import DataError, DefinitionError
-from symnet.graph import Input, Model
-from symnet.layers import Dense
-from symnet.losses import Loss
-from symnet.options import integers, shown
+from symnet.model.graph import Input, Model
+from symnet.model.layers import Dense
+from symnet.model.losses import Loss
+from symnet.network.compiler import Network
+from symnet.network.compiler import compile as compile_model
+from symnet.support.errors import DataError, DefinitionError
+from symnet.support.options import integers, shown
+from symnet.training.checkpoints.identity import identity
 
 KEPT = 64
 """How many compiled networks are kept for the next fit."""

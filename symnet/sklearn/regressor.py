@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from symnet.arrays import unmasked
-from symnet.errors import DataError
-from symnet.losses import MeanSquaredError
+from symnet.model.losses import MeanSquaredError
 from symnet.sklearn.base import NetworkEstimator
 from symnet.sklearn.networks import Definition
 from symnet.sklearn.training import Samples
+from symnet.support.arrays import unmasked
+from symnet.support.errors import DataError
 
 
 class SymNetRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from symnet.errors import DataError, errors_of
 from symnet.sklearn.networks import as_input
-from symnet.watch.answers import at_once
+from symnet.support.errors import DataError, errors_of
+from symnet.training.callbacks.answers import at_once
 
 FULL, FULL_BYTES = 2000, 2**29
 """Up to so many rows, in a workspace of at most so many bytes, batch_size="auto" takes all of them in every step."""

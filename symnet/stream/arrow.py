@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from symnet.errors import DataError
-from symnet.options import integer
 from symnet.stream.block import Block, Tree
 from symnet.stream.columns import numbers, require_numbers, width
 from symnet.stream.paths import Paths, described, files_of
 from symnet.stream.pieces import Pieces
 from symnet.stream.tables import SUFFIXES, is_index, pyarrow, read_group, read_header
-from symnet.suggest import did_you_mean
+from symnet.support.errors import DataError
+from symnet.support.options import integer
+from symnet.support.suggest import did_you_mean
 
 Columns = str | Sequence[str]
 Shape = Sequence[int]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.errors import DataError
+from symnet.support.errors import DataError
 
 Tree = np.ndarray | dict[str, np.ndarray]
 """One array, or arrays by the names of inputs or outputs, with a sample for each entry of the first axis."""

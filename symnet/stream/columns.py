@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from symnet.errors import DataError
 from symnet.stream.tables import pyarrow
+from symnet.support.errors import DataError
 
 
 def _types() -> Any:

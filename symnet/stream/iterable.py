@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from symnet.arrays import numbers
-from symnet.errors import DataError
-from symnet.options import integer
 from symnet.stream.block import Block, Tree, batched
+from symnet.support.arrays import numbers
+from symnet.support.errors import DataError
+from symnet.support.options import integer
 
 
 class Batches:

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from symnet.errors import DataError
-from symnet.files import UNREADABLE, existing
 from symnet.stream.block import Block, Tree, combined, require_finite
+from symnet.support.errors import DataError
+from symnet.support.files import UNREADABLE, existing
 
 Files = str | Path | Mapping[str, str | Path]
 

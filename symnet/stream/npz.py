@@ -9,14 +9,14 @@ from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from symnet.errors import DataError
-from symnet.files import UNREADABLE, existing, read_arrays, unreadable
-from symnet.options import integer
 from symnet.runtime.files import _claimed
 from symnet.stream.block import Block, Tree
 from symnet.stream.paths import Paths, described, files_of
 from symnet.stream.pieces import Pieces
-from symnet.suggest import did_you_mean
+from symnet.support.errors import DataError
+from symnet.support.files import UNREADABLE, existing, read_arrays, unreadable
+from symnet.support.options import integer
+from symnet.support.suggest import did_you_mean
 
 WEIGHT = "sample_weight"
 

@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from symnet.errors import DataError
-from symnet.files import existing
-from symnet.suggest import did_you_mean, listing
+from symnet.support.errors import DataError
+from symnet.support.files import existing
+from symnet.support.suggest import did_you_mean, listing
 
 Paths = str | Path | Sequence[str | Path]
 

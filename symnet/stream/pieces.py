@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from symnet.errors import DataError
 from symnet.stream.block import Block, batched, gathered, require_finite
+from symnet.support.errors import DataError
 
 
 class Pieces(ABC):

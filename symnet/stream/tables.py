@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from symnet.errors import DataError
-from symnet.extras import extra
-from symnet.files import existing
-from symnet.suggest import did_you_mean, listing
+from symnet.support.errors import DataError
+from symnet.support.extras import extra
+from symnet.support.files import existing
+from symnet.support.suggest import did_you_mean, listing
 
 PARQUET = (".parquet", ".pq")
 IPC = (".arrow", ".feather", ".ipc")

@@ -1,1 +1,4 @@
-"""Derivatives compared: differences, the complex step, forward and reverse mode."""
+"""Modules and derivatives compared with what is meant: `symnet check`, `sn.interpret`, what is not finite.
+
+Nothing here is part of generated code.
+"""

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.ir.equation import Program
+from codegen.oracle.interpret import interpret
 from codegen.oracle.judge import work
 from codegen.oracle.whole import evaluate, points
-from symnet.derive.network import trainable
-from symnet.graph import Model
+from symnet.differentiate.programs import trainable
+from symnet.model.graph import Model
 from symnet.verify.draw import arguments, drawn, draws, small_sizes
 
 Arrays = dict[str, Any]

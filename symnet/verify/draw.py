@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codegen.analysis.lookups import lookups
-from symnet.graph import Model
+from symnet.model.graph import Model
 
 SAMPLES = 4
 LENGTH = 5

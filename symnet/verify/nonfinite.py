@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import sympy
 
-from codegen.arguments import bind_sizes
-from codegen.dependence import cycles
-from codegen.equation import Equation, Program, all_reads
+from codegen.analysis.dependence import cycles
+from codegen.ir.equation import Equation, Program, all_reads
 from codegen.ir.names import allocate
 from codegen.notation import show
+from codegen.oracle.arguments import bind_sizes
 from codegen.passes.state import Given
 from codegen.pipeline import generate
-from symnet.errors import DataError
-from symnet.graph import Model
-from symnet.numeric import STAGES, attributes, checked_labels
+from symnet.assembly.numeric import STAGES, attributes, checked_labels
+from symnet.model.graph import Model
+from symnet.support.errors import DataError
 
 Arrays = Mapping[str, np.ndarray]
 

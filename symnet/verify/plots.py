@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from symnet.errors import DataError
-from symnet.extras import extra
+from symnet.support.errors import DataError
+from symnet.support.extras import extra
 from symnet.verify.ways import TINY, Ways
 
 FLOOR = 1e-18

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codegen.equation import Program
-from codegen.errors import FormulaError
+from codegen.ir.equation import Program
+from codegen.ir.errors import FormulaError
 from codegen.oracle.whole import evaluate
-from symnet.derive.forward import jvp, tangent_name
-from symnet.derive.reverse import cotangent_name, gradient
+from symnet.differentiate.forward import jvp, tangent_name
+from symnet.differentiate.reverse import cotangent_name, gradient
 
 Floats = npt.NDArray[np.float64]
 

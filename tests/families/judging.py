@@ -13,15 +13,15 @@ from unittest import mock
 
 import numpy as np
 
-from codegen.interpret import interpret
 from codegen.machine.model import MACHINE, Machine
-from codegen.oracle.watch import VARIABLE
+from codegen.oracle.interpret import interpret
+from codegen.passes.layout.orders import Orders
 from codegen.passes.state import Given, State
 from codegen.passes.table import PASSES
-from codegen.rewrite.layout import Orders
+from codegen.passes.watch import VARIABLE
 from families.writing import Drawn
 from running import load
-from symnet.derive.reverse import gradient
+from symnet.differentiate.reverse import gradient
 from uncompiled import plain, uncompiled
 
 TOLERANCE = 1e-9

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from codegen.interpret import interpret
+from codegen.ir.plan import Buffer, Kernel, Loop, Plan, Region, Step
 from codegen.oracle.execute import execute
+from codegen.oracle.interpret import interpret
 from codegen.passes.state import Given, State, Traced
 from codegen.passes.table import run
-from codegen.plan import Buffer, Kernel, Loop, Plan, Region, Step
 from families.judging import agree
 from families.writing import Drawn
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from codegen.rewrite.gather import gather
-from codegen.rewrite.scalars import stabilise
+from codegen.passes.canonical.gather import gather
+from codegen.passes.scalar.scalars import stabilise
 from families.writing import SMOOTH, Drawn, activated, rewritten, written
 
 MONOTONE = ("relu({})", "tanh({})", "exp({}/4)", "sigmoid({})")

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from codegen.affine import Affine
-from codegen.equation import Program, Tensor
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Program, Tensor
 from codegen.notation import elaborate, show
 from codegen.passes.state import Given
 from codegen.pipeline import rewrite
-from symnet.derive.reverse import gradient
+from symnet.differentiate.reverse import gradient
 
 GIVEN = re.compile(r"([\w.]+)\(([^)]*)\)(?::(\w+))?")
 ACTIVATIONS = ("tanh({})", "relu({})", "sigmoid({})", "exp({}/4)", "{}**2/2")

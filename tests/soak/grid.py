@@ -1,8 +1,8 @@
 """Equations computed on the whole box at once: a judge that is fast enough to take differences of.
 
-It knows the meaning of an equation as `codegen/equation.py` states it, and nothing of rewriting, lowering and
+It knows the meaning of an equation as `codegen/ir/equation.py` states it, and nothing of rewriting, lowering and
 emitting: every read is fetched at every point of the box, every branch is computed, and a recurrence is repeated
-until nothing changes.  `codegen.interpret` says the same, point by point; the soak compares the two.
+until nothing changes.  `codegen.oracle.interpret` says the same, point by point; the soak compares the two.
 
 With a `Blur` every read and every result of a function is off by a little, as rounding would have it.
 """
@@ -20,10 +20,10 @@ import sympy
 from sympy.core.numbers import NumberSymbol
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
-from codegen.affine import Affine
-from codegen.dependence import components, cycles
-from codegen.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript
-from codegen.scalars import SCALARS
+from codegen.analysis.dependence import components, cycles
+from codegen.ir.affine import Affine
+from codegen.ir.equation import SKIPPING, Equation, Guard, Program, Quotient, Read, Subscript
+from codegen.ir.scalars import SCALARS
 
 Array = np.ndarray
 STORAGE = {"float": np.float64, "int": np.int64, "bool": np.bool_}

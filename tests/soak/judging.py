@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import symnet as sn
-from codegen.interpret import interpret
+from codegen.oracle.interpret import interpret
 from soak import grid
 from soak.kinds import Verdict, refusal
 from soak.loading import load
@@ -21,8 +21,8 @@ from soak.numbers import arrays_of
 from soak.rounding import LIMITS, Rounding
 from soak.tree import Formula
 from soak.value import Value
-from symnet.derive.network import derived
-from symnet.derive.reverse import cotangent_name
+from symnet.differentiate.programs import derived
+from symnet.differentiate.reverse import cotangent_name
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-5}
 LEAST = {"float64": 1e-3, "float32": 1.0}

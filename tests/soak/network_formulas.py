@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from symnet.layers import Node
+from symnet.model.layers import Node
 
 
 @dataclass(frozen=True)

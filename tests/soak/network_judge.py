@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 import symnet as sn
-from codegen.equation import Program
-from codegen.interpret import interpret
+from codegen.ir.equation import Program
+from codegen.oracle.interpret import interpret
 from soak import grid
 from soak.kinds import Verdict, refusal
 from soak.network_case import Case
@@ -34,7 +34,7 @@ from soak.network_module import loaded
 from soak.network_optimizers import PROPORTIONAL, RATES, stepped
 from soak.network_torch import HAS_TORCH, computed, has_twin
 from soak.rounding import LIMITS, Rounding
-from symnet.derive.network import derived
+from symnet.differentiate.programs import derived
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-5}
 """Of an array: the largest error over its scale; beyond it, what rounding may do is looked up."""

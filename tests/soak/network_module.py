@@ -7,8 +7,8 @@ import importlib.util
 from types import ModuleType
 from typing import Any
 
-from symnet.compile import Network
-from symnet.loading import loaded as load
+from symnet.assembly.loading import loaded as load
+from symnet.network.compiler import Network
 
 
 def loaded(net: Network, plain: bool) -> ModuleType:

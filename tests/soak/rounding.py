@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from codegen.equation import Program
+from codegen.ir.equation import Program
 from soak import grid
 
 Arrays = dict[str, np.ndarray]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from codegen.equation import Equation, Program, Tensor, all_reads
+from codegen.ir.equation import Equation, Program, Tensor, all_reads
 from symnet.explain.graph.parts import TONES, Edge, Graph, Node, is_cotangent, shape_text
 from symnet.explain.graph.ranks import longest_path, packed
 from symnet.explain.summary import Parameter, Placed, elements, windows

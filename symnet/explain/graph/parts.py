@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from codegen.equation import Tensor
+from codegen.ir.equation import Tensor
 from symnet.explain.symbols import COTANGENT
 
 Form = Literal["layer", "tensor", "equation"]

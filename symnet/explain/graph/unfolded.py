@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from codegen.equation import Equation, Program, Tensor, all_reads
+from codegen.ir.equation import Equation, Program, Tensor, all_reads
 from codegen.notation import show
 from symnet.explain.graph.parts import Edge, Flow, Graph, Node, is_cotangent, shape_text
 from symnet.explain.graph.ranks import longest_path, packed

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
+from codegen.ir.affine import Affine
 
 Window = tuple[int, int, int]
 """Stride S, dilation D and padding P of one axis: position `S*i + D*u - P`."""

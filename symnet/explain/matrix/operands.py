@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import Axis
 from codegen.analysis.structure import structure
 from codegen.analysis.window import moving
-from codegen.equation import (
+from codegen.ir.affine import Affine
+from codegen.ir.edit import without_points
+from codegen.ir.equation import (
     Equation,
     Program,
     Quotient,
@@ -28,7 +29,6 @@ from codegen.equation import (
     slot,
     slots_of,
 )
-from codegen.ir.edit import without_points
 from codegen.ir.names import indices
 from symnet.explain.matrix.nodes import Array, Elementwise, Node, OneHot
 from symnet.explain.symbols import COTANGENT

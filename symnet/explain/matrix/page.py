@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from codegen.equation import Program
 from symnet.explain.formula import statement as index_statement
 from symnet.explain.latex import Chapter, Legend, Network, Section, legend, section_title, stages
 from symnet.explain.matrix.nodes import (
@@ -23,7 +22,7 @@ from symnet.explain.matrix.nodes import (
     Vec,
     Wide,
 )
-from symnet.explain.matrix.prepare import Prepared, prepare
+from symnet.explain.matrix.prepare import Prepared
 from symnet.explain.matrix.recognise import Formula, Statement, Unrecognised
 from symnet.explain.matrix.walk import arrays_of, has
 from symnet.explain.solve import gathered
@@ -69,18 +68,6 @@ LAYOUT_TEXT = {
     "matrix: every derivative is the transpose of the one in denominator layout. Maps of pictures are matrices and are "
     "transposed too; an array with more than two axes keeps its order.",
 }
-
-
-def matrix_page(
-    program: Program, model: Network | None = None, layout: str = "denominator"
-) -> tuple[Legend, tuple[Chapter, ...]]:
-    """Legend and chapters of `program` (with cotangents as derived) in matrix notation.
-
-    layout: "denominator" or "numerator".  A statement that has no form as a matrix stands in index notation,
-    with a note that says so.
-    """
-    ready = prepare(program, layout)
-    return matrix_legend(ready), matrix_chapters(ready, model)
 
 
 def matrix_chapters(ready: Prepared, model: Network | None = None) -> tuple[Chapter, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from codegen.equation import Program
-from symnet.derive.reverse import cotangent_name
+from codegen.ir.equation import Program
+from symnet.differentiate.reverse import cotangent_name
 from symnet.explain.matrix.layout import numerator
 from symnet.explain.matrix.primes import Primes, primes
 from symnet.explain.matrix.recognise import Formula, Statement, inlined, recognised

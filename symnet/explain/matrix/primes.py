@@ -8,13 +8,13 @@ from functools import cache
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.access import plain_indices
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, Read, slot
-from codegen.functions import FUNCTIONS
-from symnet.derive.adjoint import contribution, derivative_of, weight_of
-from symnet.derive.reverse import cotangent_name
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Program, Read, slot
+from codegen.ir.functions import FUNCTIONS
+from symnet.differentiate.adjoint import contribution, derivative_of, weight_of
+from symnet.differentiate.reverse import cotangent_name
 from symnet.explain.matrix.nodes import Array, Call, Elementwise, Node
 from symnet.explain.matrix.operands import Parts
 from symnet.explain.matrix.product import hadamard

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from codegen.affine import Affine
+from codegen.ir.affine import Affine
 from symnet.explain.matrix.nodes import (
     Array,
     Diagonal,

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.softmaxes import exponentials, softmaxes
 from codegen.analysis.structure import structure
-from codegen.equation import Equation, Program, Read
+from codegen.ir.affine import Affine
 from codegen.ir.edit import compact
-from symnet.derive.reverse import cotangent_name
+from codegen.ir.equation import Equation, Program, Read
+from symnet.differentiate.reverse import cotangent_name
 from symnet.explain.matrix.nodes import Array, Call, LogSumExp, Node, Plus, Scaled, Softmax, Total
 from symnet.explain.matrix.operands import (
     Axes,

@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.dependence import cycles
-from codegen.equation import Equation, Program
-from codegen.rewrite.gather import gather
-from symnet.derive.reverse import cotangent_name
+from codegen.analysis.dependence import cycles
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Program
+from codegen.passes.canonical.gather import gather
+from symnet.differentiate.reverse import cotangent_name
 from symnet.explain.matrix.layout import transposed
 from symnet.explain.matrix.nodes import (
     Array,

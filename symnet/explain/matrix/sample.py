@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sympy
 
-from codegen.equation import Equation, Program, size_symbol, slots_of
+from codegen.ir.equation import Equation, Program, size_symbol, slots_of
 from symnet.explain.symbols import primal
 
 BATCH = "N"

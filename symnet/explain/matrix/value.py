@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import slot
-from codegen.evaluate import evaluator
+from codegen.ir.affine import Affine
+from codegen.ir.equation import slot
+from codegen.oracle.evaluate import evaluator
 from symnet.explain.matrix.nodes import (
     Array,
     Call,

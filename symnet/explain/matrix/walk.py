@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from codegen.affine import Affine
+from codegen.ir.affine import Affine
 from codegen.ir.names import indices
 from symnet.explain.matrix.nodes import Array, Node, Total
 

@@ -9,9 +9,9 @@ y[(c,i,j)] = x[c,i,j]                                 vec(x)
 
 from __future__ import annotations
 
-from codegen.affine import Affine
 from codegen.analysis.structure import structure
-from codegen.equation import Program
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Program
 from symnet.explain.matrix.nodes import (
     WHOLE,
     Array,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from codegen.affine import Affine
-from codegen.equation import Tensor, slot
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Tensor, slot
 from symnet.explain.matrix.nodes import (
     WHOLE,
     Array,

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symnet.compile import Network
-from symnet.derive.network import derived
-from symnet.errors import border
+from symnet.assembly.built import Built
+from symnet.differentiate.programs import derived
 from symnet.explain.graph import Graph, folded
 from symnet.explain.graph.folded import targets_of
 from symnet.explain.latex import Legend, legend
@@ -20,7 +19,8 @@ from symnet.explain.report.derivation import beyond, checked
 from symnet.explain.report.layers import LayerRow, layer_rows
 from symnet.explain.report.numbered import Chapter, chapters
 from symnet.explain.summary import elements
-from symnet.layers.spelling import described
+from symnet.model.layers.spelling import described
+from symnet.support.errors import border
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Report:
 
 
 @border
-def report(net: Network, steps: bool = True) -> Report:
+def report(net: Built, steps: bool = True) -> Report:
     """The report on a compiled network; the same network gives the same report.
 
     steps: with the derivation of each gradient, step by step; this takes the longest for deep networks.
@@ -81,14 +81,14 @@ def report(net: Network, steps: bool = True) -> Report:
     )
 
 
-def _lead(net: Network) -> str:
+def _lead(net: Built) -> str:
     model = net.model
     inputs = ", ".join(f"{t.name} {described(t)}" for t in model.inputs)
     loss = f", trained with {model.loss.kind}" if model.loss else ", without a loss"
     return f"From {inputs} to {model.output.name} {described(model.output)}{loss}. Computed in {net.dtype}."
 
 
-def _facts(net: Network) -> tuple[tuple[str, str], ...]:
+def _facts(net: Built) -> tuple[tuple[str, str], ...]:
     model = net.model
     parameters = sum(elements(p.tensor) for p in model.parameters)
     equations = sum(1 for e in net.program.equations if e.stage == "backward")
@@ -101,7 +101,7 @@ def _facts(net: Network) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _listings(net: Network, found: tuple[Chapter, ...]) -> tuple[Listing, ...]:
+def _listings(net: Built, found: tuple[Chapter, ...]) -> tuple[Listing, ...]:
     """The stage functions of the module; each ends where the next top-level line begins."""
     lines = net.source.splitlines()
     marks: dict[int, list[int]] = {}

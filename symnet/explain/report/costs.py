@@ -1,6 +1,6 @@
 """What a network costs, as polynomials in its symbolic sizes: operations, bytes moved, memory.
 
-Operations are those of `symnet.explain.flops`.  The bytes of a stage count each array
+Operations are those of `symnet.facts.flops`.  The bytes of a stage count each array
 once for every equation that reads it, and once where it is written (twice for `+=`): what a
 machine without caches would move.  Memory is what the workspace of the generated module
 allocates; beside it stands what must be alive at once, whichever way it is allocated.
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.affine import Affine
 from codegen.analysis.structure import structure
-from codegen.equation import Dtype, Equation, Program, Tensor, all_reads, size_symbol
-from codegen.memory import Polynomial
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Dtype, Equation, Program, Tensor, all_reads, size_symbol
 from codegen.passes.state import Traced
-from symnet.compile import Network
-from symnet.derive.network import derived
-from symnet.explain.flops import extent, total
-from symnet.explain.memory import bytes_of
+from codegen.plan.memory import Polynomial
+from symnet.assembly.built import Built
+from symnet.differentiate.programs import derived
+from symnet.facts.flops import extent, total
+from symnet.facts.memory import bytes_of
 
 TYPICAL = 1024
 """The batch size at which the most demanding moment is looked for."""
@@ -72,7 +72,7 @@ class Costs:
     memory: Memory
 
 
-def costs(net: Network) -> Costs:
+def costs(net: Built) -> Costs:
     """The costs of a compiled network."""
     before = derived(net.model)
     widths = bytes_of(net.dtype)

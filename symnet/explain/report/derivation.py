@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from codegen.equation import Program
+from codegen.ir.equation import Program
 from symnet.explain.matrix.page import formula_lines, matrix_legend
 from symnet.explain.matrix.prepare import prepare
 from symnet.explain.matrix.recognise import Formula

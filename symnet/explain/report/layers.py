@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import sympy
 
-from codegen.equation import Equation, size_symbol
-from symnet.compile import Network
-from symnet.explain import receptive
-from symnet.explain.flops import total
+from codegen.ir.equation import Equation, size_symbol
+from symnet.assembly.built import Built
 from symnet.explain.graph.parts import TONES
-from symnet.explain.memory import bytes_of
 from symnet.explain.report.costs import size
 from symnet.explain.summary import elements, windows
-from symnet.layers.spelling import described
+from symnet.facts import receptive
+from symnet.facts.flops import total
+from symnet.facts.memory import bytes_of
+from symnet.model.layers.spelling import described
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LayerRow:
     field: str
 
 
-def layer_rows(net: Network) -> tuple[LayerRow, ...]:
+def layer_rows(net: Built) -> tuple[LayerRow, ...]:
     """A row for each layer, in order."""
     program = net.model.program
     table = receptive.spans(program)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from codegen.equation import Program, all_reads
-from symnet.compile import Network
+from codegen.ir.equation import Program, all_reads
+from symnet.assembly.built import Built
 from symnet.explain.formula import statement
 from symnet.explain.latex import CHAPTERS
 from symnet.explain.report.derivation import Beyond
@@ -14,7 +14,7 @@ from symnet.explain.solve import gathered
 from symnet.explain.statements import Statement, readable, statements
 from symnet.explain.steps import Step
 from symnet.explain.symbols import LOSS, glyphs, owner, primal
-from symnet.layers.spelling import described
+from symnet.model.layers.spelling import described
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ Drawn = tuple[str, str, Statement]
 """A statement with its stage and the layer it belongs to."""
 
 
-def chapters(net: Network, program: Program, more: Beyond) -> tuple[Chapter, ...]:
+def chapters(net: Built, program: Program, more: Beyond) -> tuple[Chapter, ...]:
     """The equations of `program` (as derived), stage by stage and layer by layer, with the code of `net`."""
     drawn = list(_drawn(net, program))
     signs = glyphs(program)
@@ -111,7 +111,7 @@ def _other(row: Row, more: Beyond) -> tuple[str, ...]:
     return () if lines == (f"{row.left} & {row.right}",) else lines
 
 
-def _drawn(net: Network, program: Program) -> Iterable[Drawn]:
+def _drawn(net: Built, program: Program) -> Iterable[Drawn]:
     """The statements to be shown, in the order of the page; what only the code computes comes last in its stage."""
     shown = readable(gathered(program))
     owners = sorted({e.origin for e in program.equations if e.origin})
@@ -149,7 +149,7 @@ def _used(rows: list[Row], items: list[Statement]) -> list[Row]:
     return found
 
 
-def _coded(rows: list[Row], drawn: list[Drawn], net: Network, program: Program) -> list[Row]:
+def _coded(rows: list[Row], drawn: list[Drawn], net: Built, program: Program) -> list[Row]:
     """Each row with the code of the blocks that define its target; of several rows for one target, the first."""
     text = net.source.splitlines()
     blocks: dict[tuple[str, str], list[Code]] = {}
@@ -200,7 +200,7 @@ def _without_indent(lines: list[str]) -> tuple[str, ...]:
     return tuple(line[margin:] for line in lines)
 
 
-def _grouped(rows: list[Row], drawn: list[Drawn], net: Network) -> tuple[Chapter, ...]:
+def _grouped(rows: list[Row], drawn: list[Drawn], net: Built) -> tuple[Chapter, ...]:
     kinds = {p.name: p.kind for p in net.model.layers}
     titles = dict(CHAPTERS)
     found: dict[str, dict[str, list[Row]]] = {}

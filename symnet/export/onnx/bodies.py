@@ -8,10 +8,10 @@ from functools import reduce
 
 import sympy
 
-from codegen.evaluate import evaluator
-from codegen.functions import Expm1, Log1p, Maximum, Minimum, Sigmoid, Softplus
-from symnet.errors import DefinitionError
+from codegen.ir.functions import Expm1, Log1p, Maximum, Minimum, Sigmoid, Softplus
+from codegen.oracle.evaluate import evaluator
 from symnet.export.onnx.graph import Graph
+from symnet.support.errors import DefinitionError
 
 UNARY: Mapping[type[sympy.Expr], str] = {
     sympy.exp: "Exp",

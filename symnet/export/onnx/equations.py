@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from codegen.analysis.structure import structure
-from codegen.equation import SKIPPING, Equation
+from codegen.ir.equation import SKIPPING, Equation
 from symnet.export.onnx.bodies import BodyWriter
 from symnet.export.onnx.graph import ONNX_TYPES, Array, Graph
 from symnet.export.onnx.reads import Reader

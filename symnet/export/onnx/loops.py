@@ -8,9 +8,9 @@ from dataclasses import replace
 import onnx
 from onnx import helper
 
-from codegen.affine import Affine
 from codegen.analysis.loops import Recurrence
-from codegen.equation import Equation, Tensor
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation, Tensor
 from symnet.export.onnx.equations import write
 from symnet.export.onnx.graph import ONNX_TYPES, Graph
 from symnet.export.onnx.reads import Reader

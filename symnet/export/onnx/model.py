@@ -15,18 +15,18 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from codegen.affine import Affine
 from codegen.analysis.loops import Recurrence
-from codegen.equation import Program, Tensor, all_reads
+from codegen.analysis.schedule import schedule
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Program, Tensor, all_reads
 from codegen.passes.state import Given
 from codegen.pipeline import rewrite
-from codegen.schedule import schedule
-from symnet.errors import DefinitionError
 from symnet.export.onnx.equations import write
 from symnet.export.onnx.graph import ONNX_TYPES, OPSET, Graph
 from symnet.export.onnx.loops import write_loop
 from symnet.export.onnx.reads import Reader
-from symnet.graph import Model
+from symnet.model.graph import Model
+from symnet.support.errors import DefinitionError
 
 IR_VERSION = 9
 """The file format's version that goes with the operator set."""

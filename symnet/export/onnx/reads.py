@@ -13,9 +13,9 @@ from functools import reduce
 
 import numpy as np
 
-from codegen.affine import Affine
 from codegen.analysis.access import Axis, access
-from codegen.equation import SKIPPING, Equation, Guard, Quotient, Read, Subscript, Tensor, indices_of
+from codegen.ir.affine import Affine
+from codegen.ir.equation import SKIPPING, Equation, Guard, Quotient, Read, Subscript, Tensor, indices_of
 from symnet.export.onnx.graph import ONNX_TYPES, Array, Graph
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from codegen.affine import Affine
 from codegen.analysis.access import Axis
 from codegen.analysis.structure import Structure, structure
 from codegen.analysis.window import Span, Window
-from codegen.equation import Equation
+from codegen.ir.affine import Affine
+from codegen.ir.equation import Equation
 from symnet.export.onnx.graph import Array
 from symnet.export.onnx.reads import Reader
 

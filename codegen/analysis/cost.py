@@ -1,0 +1,93 @@
+"""The price of computing a scalar expression, in additions.
+
+A subexpression that occurs twice is counted once, because the emitted code shares it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sympy import Expr, Piecewise, S, preorder_traversal
+from sympy.core.basic import Basic
+from sympy.core.relational import Relational
+from sympy.functions.elementary.piecewise import ExprCondPair
+from sympy.logic.boolalg import BooleanFunction
+
+from codegen.ir.scalars import SCALARS
+
+DIVIDE = 4
+ROOT = 4
+POWER = 20
+UNKNOWN = 50
+"""For a function that is not in the table: dearer than any that is."""
+
+
+@lru_cache(maxsize=20000)
+def operations(expr: Expr) -> int:
+    """The weighted number of operations in `expr`: 1 an addition, multiplication,
+    comparison or selection, 4 a division or root, and the table's price for a function."""
+    return sum(_own(node) for node in _distinct(expr))
+
+
+def _distinct(expr: Basic) -> list[Basic]:
+    """Every different subexpression that costs a step of its own, in a fixed order."""
+    seen: dict[Basic, None] = {}
+    walk = preorder_traversal(expr)
+    for node in walk:
+        if node in seen or _is_scalar_constant(node):
+            walk.skip()
+        else:
+            seen[node] = None
+    return list(seen)
+
+
+def _is_scalar_constant(node: Basic) -> bool:
+    # sqrt(2)/2 and the like are printed as one number.
+    return isinstance(node, Expr) and not node.free_symbols
+
+
+def _own(node: Basic) -> int:
+    """The price of the node itself, its arguments given."""
+    if node.is_Add:
+        return len(node.args) - 1
+    if node.is_Mul:
+        return _product(node)
+    if node.is_Pow:
+        return _power(node)
+    if type(node) in SCALARS:
+        return SCALARS[type(node)].cost
+    if isinstance(node, Piecewise):
+        return len(node.args) - 1
+    if isinstance(node, Relational):
+        return 1
+    if isinstance(node, BooleanFunction):
+        return max(1, len(node.args) - 1)
+    return 0 if node.is_Atom or isinstance(node, ExprCondPair) else UNKNOWN
+
+
+def _product(node: Expr) -> int:
+    """Multiplications; a division was already paid for at its negative power, a sign costs nothing inside a sum."""
+    constant = 0 if node.args[0] is S.NegativeOne else 1
+    factors = [factor for factor in node.args if factor.free_symbols]
+    has_constant = len(factors) < len(node.args)
+    steps = len(factors) - 1 + (constant if has_constant else 0)
+    # a / b is one division, not a reciprocal and a product.
+    return steps - 1 if steps and any(_is_reciprocal(factor) for factor in factors) else steps
+
+
+def _is_reciprocal(node: Basic) -> bool:
+    return bool(node.is_Pow and node.exp.is_number and node.exp.is_negative)
+
+
+def _power(node: Expr) -> int:
+    """Integer powers by repeated squaring; roots; general powers."""
+    exponent = node.exp
+    if not exponent.is_Rational:
+        return POWER
+    size, division = abs(exponent), DIVIDE if exponent < 0 else 0
+    if size.is_integer:
+        return division + (0 if size == 1 else int(size).bit_length() - 2 + bin(int(size)).count("1"))
+    if (2 * size).is_integer:
+        whole = int(size)
+        return division + ROOT + (0 if whole == 0 else whole.bit_length() + bin(whole).count("1") - 1)
+    return POWER

@@ -1,0 +1,103 @@
+"""A model with its module: what compiling makes, for those who read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+
+from codegen.emit.demand import Lines
+from codegen.ir.equation import Program
+from codegen.passes.state import Given, Traced
+from codegen.plan.memory import Memory
+from symnet.assembly.assemble import assemble
+from symnet.assembly.loading import loaded
+from symnet.differentiate.programs import evaluation, network
+from symnet.machine.file import remark_of
+from symnet.model.graph import Model
+from symnet.support.errors import DefinitionError
+from symnet.support.extras import extra
+from symnet.support.files import write_atomic
+from symnet.support.options import choice, shown
+
+DTYPES = ("float32", "float64")
+
+
+def precision(where: str, dtype: object) -> str:
+    """The name of a dtype, given by name or as NumPy has it.  Raises DefinitionError for what is none of `DTYPES`."""
+    for name in DTYPES:
+        if dtype is getattr(np, name) or (isinstance(dtype, np.dtype) and dtype == np.dtype(name)):
+            return name
+    return choice(where, dtype, DTYPES)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compiled model.
+
+    model: its declaration.  program: forward, loss and backward equations after rewriting.
+    source: the text of the generated module.  blocks: the lines of it that compute each equation.
+    workspace, evaluation: what a workspace of the module allocates for training, and for use.
+    dtype: of every float array.
+    wrt_inputs: whether there are gradients by the inputs.
+    trace: what each pass of the compiler did.
+    """
+
+    model: Model
+    program: Program
+    source: str
+    blocks: tuple[Lines, ...]
+    workspace: Memory
+    evaluation: Memory
+    dtype: str
+    wrt_inputs: bool = False
+    trace: tuple[Traced, ...] = field(default=(), repr=False, compare=False)
+
+    @classmethod
+    def of(cls, model: Model, given: Given, dtype: str, *, wrt_inputs: bool = False, **options: Any) -> Self:
+        """Derive, rewrite and generate.  options: those of `written`."""
+        programs = network(model, wrt_inputs, given), evaluation(model, given)
+        return cls.written(model, programs, given, dtype, wrt_inputs=wrt_inputs, **options)
+
+    @classmethod
+    def written(
+        cls,
+        model: Model,
+        programs: tuple[Program, Program | None],
+        given: Given,
+        dtype: str,
+        *,
+        wrt_inputs: bool = False,
+        hvp: bool = False,
+        remarks: tuple[str, ...] = (),
+    ) -> Self:
+        """Of programs that are derived and rewritten: for training, and for use where that is another."""
+        remarks = (*remarks, *remark_of(given.machine))
+        for remark in remarks:  # they become part of the source, which is run
+            if not remark.isprintable() or '"""' in remark or "\\" in remark:
+                raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
+        made = assemble(model, *programs, given, dtype=dtype, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
+        plans, trace = (made.memory, made.evaluation), tuple(given.trace or ())
+        return cls(model, programs[0], made.source, made.blocks, *plans, dtype, wrt_inputs, trace)
+
+    @cached_property
+    def module(self) -> ModuleType:
+        """The generated module, loaded; tracebacks and debuggers show its source.
+
+        Raises DefinitionError where the target is "numba" and numba is not installed.
+        """
+        if "\n    import numba\n" in self.source:
+            extra("numba", "target='numba'", "numba", DefinitionError)
+        return loaded(self.model.name, self.source)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields, for copies and pickles; what is computed of them is computed anew where it is wanted."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def save(self, path: str | Path) -> None:
+        """Write the module; the file is written whole or not at all."""
+        write_atomic(path, self.source)

@@ -1,0 +1,1 @@
+"""The update formulas of the optimizers, and the code that comes of them."""
