@@ -82,11 +82,11 @@ if TYPE_CHECKING:
 _ROOMS = {
     "symnet.model.graph": "Input",
     "symnet.model.layers": (
-        "GRU LSTM Activation Add Attention AvgPool1D AvgPool2D BatchNorm1D BatchNorm2D Concat Conv1D Conv2D ConvTranspose1D "
-        "ConvTranspose2D Dense DepthwiseConv2D Divide Dropout Embedding Flatten Formula GlobalAvgPool2D "
-        "GlobalMaxPool2D GroupNorm LayerNorm MaxPool1D MaxPool2D MultiHeadAttention Multiply PositionalEmbedding RMSNorm "
-        "SeparableConv2D SimpleRNN SinusoidalEmbedding Softmax Subtract TrainablePool2D UpSampling2D concat elu gelu "
-        "gelu_tanh inception leaky_relu relu residual sigmoid silu softplus tanh"
+        "GRU LSTM Activation Add Attention AvgPool1D AvgPool2D BatchNorm1D BatchNorm2D Concat Conv1D Conv2D "
+        "ConvTranspose1D ConvTranspose2D Dense DepthwiseConv2D Divide Dropout Embedding Flatten Formula "
+        "GlobalAvgPool2D GlobalMaxPool2D GroupNorm LayerNorm MaxPool1D MaxPool2D MultiHeadAttention Multiply "
+        "PositionalEmbedding RMSNorm SeparableConv2D SimpleRNN SinusoidalEmbedding Softmax Subtract TrainablePool2D "
+        "UpSampling2D concat elu gelu gelu_tanh inception leaky_relu relu residual sigmoid silu softplus tanh"
     ),
     "symnet.model.losses": (
         "BinaryCrossEntropy CrossEntropy Hinge Huber KLDivergence LogCosh MeanSquaredError PerceptronLoss SquaredError"
@@ -148,8 +148,8 @@ __all__ = [
     "Huber",
     "Input",
     "KLDivergence",
-    "LogCosh",
     "LayerNorm",
+    "LogCosh",
     "MaxPool1D",
     "MaxPool2D",
     "MeanSquaredError",
