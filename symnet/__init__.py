@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Concat,
         Conv1D,
         Conv2D,
+        Conv3D,
         ConvTranspose1D,
         ConvTranspose2D,
         Dense,
@@ -83,7 +84,7 @@ _ROOMS = {
     "symnet.model.graph": "Input",
     "symnet.model.layers": (
         "GRU LSTM Activation Add Attention AvgPool1D AvgPool2D BatchNorm1D BatchNorm2D Concat Conv1D Conv2D "
-        "ConvTranspose1D ConvTranspose2D Dense DepthwiseConv2D Divide Dropout Embedding Flatten Formula "
+        "Conv3D ConvTranspose1D ConvTranspose2D Dense DepthwiseConv2D Divide Dropout Embedding Flatten Formula "
         "GlobalAvgPool2D GlobalMaxPool2D GroupNorm LayerNorm MaxPool1D MaxPool2D MultiHeadAttention Multiply "
         "PositionalEmbedding RMSNorm SeparableConv2D SimpleRNN SinusoidalEmbedding Softmax Subtract TrainablePool2D "
         "UpSampling2D concat elu gelu gelu_tanh inception leaky_relu relu residual sigmoid silu softplus tanh"
@@ -127,6 +128,7 @@ __all__ = [
     "Concat",
     "Conv1D",
     "Conv2D",
+    "Conv3D",
     "ConvTranspose1D",
     "ConvTranspose2D",
     "CrossEntropy",

@@ -43,6 +43,13 @@ def _signal(layer: Callable[[], Any]) -> Network:
     return with_data(sn.Model(signal, output, loss=sn.MeanSquaredError()))
 
 
+def _volume(layer: Callable[[], Any], layout: str = "CHW") -> Network:
+    shape = (2, 5, 4, 6) if layout == "CHW" else (5, 4, 6, 2)
+    volume = sn.Input(shape, name="volume", layout=layout)
+    output = layer()(sn.Conv3D(4, (2, 1, 2), activation="tanh")(volume))
+    return with_data(sn.Model(volume, output, loss=sn.SquaredError()), layout=layout)
+
+
 def _vector(layer: Callable[[], Any], shape: tuple[int, ...] = (5,)) -> Network:
     vector = sn.Input(shape, name="vector")
     output = layer()(sn.Dense(4)(vector))
@@ -159,6 +166,16 @@ SIGNALS = {
     "dilated groups": lambda: sn.Conv1D(6, 3, padding=2, dilation=2, groups=2, use_bias=False),
 }
 
+VOLUMES = {
+    "plain": lambda: sn.Conv3D(3, 2),
+    "padding": lambda: sn.Conv3D(3, 3, padding=1, activation="relu"),
+    "same stride": lambda: sn.Conv3D(3, 3, padding="same", stride=2),
+    "everything": lambda: sn.Conv3D(
+        4, (3, 2, 1), stride=(2, 1, 1), padding=(1, 1, 0), dilation=(1, 2, 1), groups=2, activation="sigmoid"
+    ),
+    "depthwise": lambda: sn.Conv3D(4, 2, groups=4, use_bias=False),
+}
+
 SIGNAL_POOLS = {
     "max": lambda: sn.MaxPool1D(2),
     "max overlapping padded": lambda: sn.MaxPool1D(3, stride=2, padding=1),
@@ -190,6 +207,8 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     **{f"conv2d {k}": lambda v=v: _picture(v) for k, v in CONVOLUTIONS.items()},
     **{f"conv2d {k} HWC": lambda k=k: _picture(CONVOLUTIONS[k], "HWC") for k in ("plain", "groups", "everything")},
     **{f"conv1d {k}": lambda v=v: _signal(v) for k, v in SIGNALS.items()},
+    **{f"conv3d {k}": lambda v=v: _volume(v) for k, v in VOLUMES.items()},
+    "conv3d padding HWC": lambda: _volume(VOLUMES["padding"], "HWC"),
     **{f"pool1d {k}": lambda v=v: _signal(v) for k, v in SIGNAL_POOLS.items()},
     **{f"pool {k}": lambda v=v: _picture(v) for k, v in POOLS.items()},
     **{f"pool {k} HWC": lambda k=k: _picture(POOLS[k], "HWC") for k in ("max padded", "mean padded")},

@@ -31,6 +31,10 @@ def _picture() -> Node:
     return sn.Input((2, 6, 6), name="x")
 
 
+def _volume() -> Node:
+    return sn.Input((2, 3, 4, 3), name="x")
+
+
 def _sequence() -> Node:
     return sn.Input((4, 6), name="x")
 
@@ -49,6 +53,7 @@ LAYERS: dict[str, tuple[Callable[[], Node], Callable[[Node], Node]]] = {
     "Dense": (_vector, sn.Dense(4, activation="sigmoid", name="layer")),
     "Conv1D": (_signal, sn.Conv1D(3, 3, padding="same", activation="tanh", name="layer")),
     "Conv2D": (_picture, sn.Conv2D(3, 3, stride=2, padding=1, activation="relu", name="layer")),
+    "Conv3D": (_volume, sn.Conv3D(2, 2, stride=2, padding=1, activation="tanh", name="layer")),
     "DepthwiseConv2D": (_picture, sn.DepthwiseConv2D(3, name="layer")),
     "SeparableConv2D": (_picture, sn.SeparableConv2D(3, 3, name="layer")),
     "ConvTranspose1D": (_signal, sn.ConvTranspose1D(3, 3, stride=2, padding=1, name="layer")),

@@ -35,6 +35,7 @@ import build_formulas  # noqa: E402
 PARTLY = {
     "Attention",
     "Concat",
+    "Conv3D",
     "Formula",
     "GRU",
     "GlobalMaxPool2D",

@@ -74,7 +74,7 @@ def _layer(network: Network, name: str, layer: Any, inputs: list[Tensor], p: dic
     match layer:
         case sn.Dense():
             return _activated(layer, F.linear(x, p["weight"], p.get("bias")))
-        case sn.Conv1D() | sn.Conv2D():
+        case sn.Conv1D() | sn.Conv2D() | sn.Conv3D():
             return _activated(layer, _last(_convolution(layer, _first(x, last), p), last))
         case sn.MaxPool1D() | sn.MaxPool2D() | sn.AvgPool1D() | sn.AvgPool2D():
             pool = getattr(F, f"{layer.reduction.replace('mean', 'avg')}_pool{layer.rank}d")
@@ -210,7 +210,7 @@ def _convolution(layer: Any, x: Tensor, p: dict[str, Tensor], groups: int | None
             ends += [total // 2, total - total // 2]
         else:
             ends += [0 if layer.padding == "valid" else _pair(layer.padding, rank)[axis]] * 2
-    convolve = F.conv1d if rank == 1 else F.conv2d
+    convolve = getattr(F, f"conv{rank}d")
     groups = groups or layer.groups
     return convolve(F.pad(x, ends), p["weight"], p.get("bias"), stride=stride, dilation=dilation, groups=groups)
 

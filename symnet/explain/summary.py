@@ -22,7 +22,7 @@ from symnet.facts.flops import total
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("MaxPool1D", "MaxPool2D"), "max"),
     **dict.fromkeys(("AvgPool1D", "AvgPool2D"), "mean"),
-    **dict.fromkeys(("Conv1D", "Conv2D"), "conv"),
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D"), "conv"),
 }
 """Short names of layer kinds; any other kind is written in lower case."""
 

@@ -22,6 +22,7 @@ TONES = {
     "Input": "input",
     "Conv1D": "conv",
     "Conv2D": "conv",
+    "Conv3D": "conv",
     "ConvTranspose1D": "conv",
     "ConvTranspose2D": "conv",
     "MaxPool1D": "pool",

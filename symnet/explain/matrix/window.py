@@ -114,7 +114,8 @@ def _aligned(
     places: tuple[Affine, ...], first: tuple[Affine, ...], second: tuple[Affine, ...]
 ) -> list[tuple[Affine, str, str]]:
     """For each axis its subscript with the index of the one and of the other operand in it."""
-    if not len(places) == len(first) == len(second) <= 2:
+    _few(places)
+    if not len(places) == len(first) == len(second):
         raise NotMatrixError("a window over other axes than its kernel's")
     rows = [(s, position(a), position(b)) for s, a, b in zip(places, first, second, strict=True)]
     if any(set(s.names) != {a, b} for s, a, b in rows):
@@ -126,7 +127,8 @@ def _pool_windows(
     places: tuple[Affine, ...], outer: tuple[Affine, ...], parts: Parts
 ) -> tuple[tuple[Window, ...], tuple[int, ...]]:
     """Windows and their sizes, where the offsets occur in the window alone."""
-    if len(places) != len(outer) or len(places) > 2:
+    _few(places)
+    if len(places) != len(outer):
         raise NotMatrixError("a window over other axes than the result's")
     windows, spans = [], []
     for subscript, name in zip(places, map(position, outer), strict=True):
@@ -140,6 +142,12 @@ def _pool_windows(
         windows.append((subscript.coefficient(name), dilation, -subscript.const))
         spans.append(parts.extents[step].evaluate({}) if step else 1)
     return _windows(tuple(windows)), (*spans, *(1,) * (2 - len(spans)))
+
+
+def _few(places: tuple[Affine, ...]) -> None:
+    """Pictures and signals are matrices and vectors; what has more axes stays in index notation."""
+    if len(places) > 2:
+        raise NotMatrixError(f"a window over {len(places)} axes, which are no matrix")
 
 
 def _window(subscript: Affine, position: str, offset: str) -> Window:

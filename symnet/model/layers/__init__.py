@@ -3,7 +3,7 @@
 from symnet.model.layers.attention import Attention, MultiHeadAttention
 from symnet.model.layers.base import Layer, Node
 from symnet.model.layers.blocks import inception, residual
-from symnet.model.layers.convolution import Conv1D, Conv2D
+from symnet.model.layers.convolution import Conv1D, Conv2D, Conv3D
 from symnet.model.layers.dense import Dense
 from symnet.model.layers.elementwise import (
     Activation,
@@ -46,6 +46,7 @@ __all__ = [
     "Concat",
     "Conv1D",
     "Conv2D",
+    "Conv3D",
     "ConvTranspose1D",
     "ConvTranspose2D",
     "Dense",

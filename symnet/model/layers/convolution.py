@@ -17,7 +17,7 @@ from symnet.support.options import choice, integer, integers
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Weighted, abstract=True):
-    """The layers Conv1D and Conv2D; `rank` is their number of spatial axes.
+    """The layers Conv1D, Conv2D and Conv3D; `rank` is their number of spatial axes.
 
     padding: "valid" (none), "same" (length ceil(length/stride), the extra zero at the end), or zeros at both ends.
     flip_kernel: turn the kernel round, as the convolution of mathematics and signal processing does.
@@ -138,3 +138,14 @@ class Conv2D(Convolution):
     """
 
     rank: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Conv3D(Convolution):
+    """y[n,p,i,j,k] = activation(bias[p] + sum[d,u,v,w](weight[p,d,u,v,w]*x[n,d,i*S+u*D-P,j*S+v*D-P,k*S+w*D-P])).
+
+    x: (N, channels, depth, height, width) -> y: (N, filters, depth', height', width'), or channels last with
+    `layout="HWC"`.  Parameters: weight (filters, channels/groups, kernel depth, height, width), bias (filters).
+    """
+
+    rank: ClassVar[int] = 3

@@ -29,10 +29,10 @@ class UpSampling2D(Layer):
         """See the class; ShapeError for an input of another rank."""
         axes = grid(f"{self.kind} '{site.name}'", inputs[0], site.layout, 2)
         factors = integers(f"{self.where}(size=)", self.size, 2)
-        parts = list(zip(POSITIONS, factors, axes.spatial(inputs[0]), strict=True))
+        parts = list(zip(POSITIONS[:2], factors, axes.spatial(inputs[0]), strict=True))
         read = axes.arranged("c", tuple(i if f == 1 else f"{i}//{f}" for i, f, _ in parts))
         return Spelling(
-            text=f"y[{axes.arranged('c', POSITIONS)}] = x[{read}]",
+            text=f"y[{axes.arranged('c', POSITIONS[:2])}] = x[{read}]",
             inputs=("x",),
             sizes={i: extent * f for i, f, extent in parts},
         )
@@ -51,7 +51,7 @@ class GlobalPooling(Layer, abstract=True):
     def spell(self, inputs: tuple[Tensor, ...], site: Site) -> Spelling:
         """See the class; ShapeError for an input of another rank."""
         axes = grid(f"{self.kind} '{site.name}'", inputs[0], site.layout, 2)
-        return Spelling(f"y[n,c] = {self.reduction}[i,j](x[{axes.arranged('c', POSITIONS)}])", ("x",))
+        return Spelling(f"y[n,c] = {self.reduction}[i,j](x[{axes.arranged('c', POSITIONS[:2])}])", ("x",))
 
 
 @dataclass(frozen=True, eq=False)

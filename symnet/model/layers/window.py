@@ -9,9 +9,10 @@ from codegen.ir.equation import Tensor
 from symnet.model.layers.spelling import Layout, described
 from symnet.support.errors import ShapeError
 
-POSITIONS = ("i", "j")
-TAPS = ("u", "v")
-LONG = ("length", "height", "width")
+POSITIONS = ("i", "j", "k")
+TAPS = ("u", "v", "w")
+SPATIAL = (("length",), ("height", "width"), ("depth", "height", "width"))
+"""What the spatial axes of an input are called: of a signal, a picture, a volume."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Grid:
-    """A picture's axes by role, for one of the two layouts."""
+    """The axes by role of a signal, picture or volume, for one of the two layouts: channels first ("CHW") or last."""
 
     layout: Layout
     rank: int
@@ -96,7 +97,7 @@ class Grid:
 def grid(where: str, tensor: Tensor, layout: Layout | None, rank: int) -> Grid:
     """The axes of an input with `rank` spatial axes; ShapeError when it has another number of axes."""
     if len(tensor.shape) != rank + 2:
-        spatial = ("length",) if rank == 1 else ("height", "width")
+        spatial = SPATIAL[rank - 1]
         order = ("channels", *spatial) if layout != "HWC" else (*spatial, "channels")
         raise ShapeError(
             f"{where}: expected an input of {rank + 2} axes (N, {', '.join(order)}), got {described(tensor)}"
