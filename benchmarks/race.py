@@ -172,7 +172,7 @@ def offered(names: Iterable[str], say: Say) -> list[str]:
 
 def able(options: Mapping[str, object]) -> bool:
     """Whether this version of symnet has what a contender asks for."""
-    targets = importlib.import_module("symnet.network.compiler").TARGETS
+    targets = importlib.import_module("codegen.machine.target").TARGETS
     make_step = importlib.import_module("symnet.runtime.step").make_step
     if "workers" in options and "workers" not in inspect.signature(make_step).parameters:
         return False

@@ -61,7 +61,7 @@ def generate(
     written = write(
         state.program,
         state.steps,
-        target=given.target,
+        target=given.on,
         machine=given.machine,
         results=given.results,
         attributes=attributes,

@@ -25,7 +25,9 @@ import pytest
 import symnet as sn
 from codegen.ir.functions import FUNCTIONS
 from codegen.lower.recipes import GROUPS
+from codegen.machine.target import TARGETS
 from codegen.notation.words import REDUCTIONS
+from codegen.passes.state import Pass
 from codegen.passes.table import PASSES
 from codegen.passes.watch import LEVELS
 from markdown import Block, blocks, refreshed, shows
@@ -249,11 +251,17 @@ def test_lists_are_complete(name: str, what: str) -> None:
     assert [item for item in LISTED[name][what] if f"`{item}`" not in text] == []
 
 
+def targets(row: Pass) -> str:
+    """Those that a pass is for."""
+    suited = sorted(name for name, target in TARGETS.items() if row.suits(target))
+    return "all" if len(suited) == len(TARGETS) else ", ".join(suited)
+
+
 def pass_table() -> str:
     """The table of passes as the page on the architecture shows it."""
     rows = [
         f"| {row.phase} | `{row.name}` | {row.what} | {_example(*row.example)} "
-        f"| {', '.join(sorted(row.targets or {'all'}))} | {row.proves} | {'yes' if row.optional else 'no'} |"
+        f"| {targets(row)} | {row.proves} | {'yes' if row.optional else 'no'} |"
         for row in PASSES
     ]
     return "\n".join(

@@ -14,6 +14,7 @@ from codegen.ir.edit import substitute
 from codegen.ir.equation import Program, Read, all_reads, index_symbol, slot, slots_of
 from codegen.ir.plan import Alias
 from codegen.machine.model import MACHINE
+from codegen.machine.target import TARGETS
 from codegen.notation import show
 from codegen.notation.elaborate import free_names
 from codegen.oracle.interpret import interpret
@@ -57,7 +58,7 @@ def example(row: Pass) -> tuple[State, State, Given]:
     given = " ".join(entry for entry in GIVEN.split() if entry.partition("(")[0] in read)
     made = program_of(given, text, RESULTS.get(row.name, ""), SIZES, shapes)
     results = frozenset(t.name for t in made.tensors if t.kind == "result")
-    target = "numba" if row.targets == {"numba"} else "numpy"
+    target = "numpy" if row.suits(TARGETS["numpy"]) else "numba"
     trace: list[Traced] = []
     way = Given(results, {"token": 5}, target=target, machine=MACHINES.get(row.name, MACHINE), trace=trace)
     if row.phase not in (*LOWERING, "memory"):

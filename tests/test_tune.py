@@ -39,7 +39,7 @@ def default() -> Network:
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """No numba, whose kernels take seconds to compile, and few ways of each choice."""
-    monkeypatch.setattr(tuning, "TARGETS", ("numpy", "numexpr"))
+    monkeypatch.setattr(tuning, "MEASURED", ("numpy", "numexpr"))
     monkeypatch.setattr(tuning, "WITHIN", 1.2)
 
 

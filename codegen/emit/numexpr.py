@@ -19,6 +19,7 @@ from codegen.ir.equation import Dtype
 from codegen.ir.names import KEYWORDS, allocate
 from codegen.ir.plan import Compute
 from codegen.machine.model import Machine
+from codegen.machine.target import Target
 
 _LITERAL = re.compile(r"-?\d{1,9}")
 """The integers that are written as they are."""
@@ -59,15 +60,15 @@ MOST_OPERATIONS = 180
 byte; and `maximum` writes its arguments twice."""
 
 
-def chosen(tree: Tree, known: Mapping[str, Operand], step: Compute, target: str, machine: Machine) -> bool:
+def chosen(tree: Tree, known: Mapping[str, Operand], step: Compute, target: Target, machine: Machine) -> bool:
     """True when this kernel is to be a numexpr expression."""
-    if target == "numpy" or step.dtype != "float" or not isinstance(tree, Node) or not _expressible(tree):
+    if target.numexpr == "never" or step.dtype != "float" or not isinstance(tree, Node) or not _expressible(tree):
         return False
     if any(known[leaf].dtype == "int" for leaf in _leaf_order(tree)):
         return False  # numexpr takes an integer beside a float32 for a reason to compute in float64
     if _operands(tree) > MOST_OPERANDS or _operations(tree) > MOST_OPERATIONS:
         return False
-    return target == "numexpr" or _pays(tree, step, machine)
+    return target.numexpr == "always" or _pays(tree, step, machine)
 
 
 def _operands(tree: Tree) -> int:

@@ -19,6 +19,7 @@ from codegen.ir.names import identifier
 from codegen.ir.plan import Block, Plan, Region, Step
 from codegen.ir.renamed import Renaming
 from codegen.machine.model import Machine
+from codegen.machine.target import Target
 from codegen.notation import show
 from codegen.plan.memory import Demand, Memory
 
@@ -138,7 +139,7 @@ def write(
     program: Program,
     plan: Plan,
     *,
-    target: str,
+    target: Target,
     machine: Machine,
     results: Mapping[str, str],
     attributes: Mapping[str, str],

@@ -42,18 +42,19 @@ from codegen.ir.plan import (
 )
 from codegen.ir.view import Reshape, View, aligned
 from codegen.machine.model import MACHINE, Machine
+from codegen.machine.target import Target
 
 
 @dataclass
 class StepWriter:
-    """Writes steps inside a stage function; `target` is "numpy", "numexpr" or "auto".
+    """Writes steps inside a stage function; `target` says which kernels numexpr evaluates.
 
     short: whether the longest kernel is so short that the time of converting a number shows.
     buffered: whether NumPy takes numbers through buffers of its own in some call written so far.
     """
 
     scope: Scope
-    target: str
+    target: Target
     note: Callable[[Equation], str]
     dtypes: Mapping[str, Dtype]
     layouts: Layouts
@@ -69,7 +70,7 @@ class StepWriter:
     def for_plan(
         plan: Plan,
         scope: Scope,
-        target: str,
+        target: Target,
         note: Callable[[Equation], str],
         turned: Iterable[str] = (),
         machine: Machine = MACHINE,

@@ -179,7 +179,7 @@ COMPUTED = (
         ),
         proves="kept",
         # Numba joins the equations of a step in one loop, whatever they compute.
-        targets=frozenset({"auto", "numpy", "numexpr"}),
+        only=lambda target: not target.compiled,
     ),
     Pass(
         "row-copies",

@@ -16,8 +16,6 @@ from codegen.plan.region import regions
 from codegen.plan.reuse import reuse
 from codegen.plan.row_blocks import row_blocks
 
-COMPILED = frozenset({"numba"})
-
 
 def lowering(state: State, given: Given) -> Lowering:
     """A legal program that is to be lowered for the target."""
@@ -29,7 +27,7 @@ def lowering(state: State, given: Given) -> Lowering:
         keep=given.keep,
         recipes=given.recipes,
         prefer=given.prefer,
-        compiled=given.target in COMPILED,
+        compiled=given.on.compiled,
         machine=given.machine,
     )
 
@@ -95,7 +93,7 @@ PLAN = (
             "Kernel\n    Compute h <- x\n    Compute y <- h",
         ),
         proves="plan",
-        targets=COMPILED,
+        only=lambda target: target.compiled,
     ),
     Pass(
         "reuse",
@@ -122,7 +120,7 @@ PLAN = (
             "        Compute y <- h",
         ),
         proves="plan",
-        targets=COMPILED,
+        only=lambda target: target.compiled,
     ),
     Pass(
         "regions",
@@ -134,7 +132,7 @@ PLAN = (
             "Region\n    Kernel\n        Compute h <- x\n    Reduce y <- h",
         ),
         proves="plan",
-        targets=COMPILED,
+        only=lambda target: target.compiled,
     ),
     Pass(
         "loop-names",

@@ -12,6 +12,7 @@ from codegen.ir.plan import Plan
 from codegen.ir.renamed import Renaming
 from codegen.lower.recipe import Choice
 from codegen.machine.model import MACHINE, Machine
+from codegen.machine.target import TARGETS, Target
 from codegen.passes.layout.orders import Orders
 from codegen.plan.memory import Demand, Memory
 
@@ -31,7 +32,7 @@ class Given:
     checked: of integer tensors whose values the caller has checked, the number that they lie below, from 0; a read
     at values that may be outside of its tensor is guarded, and 0 there.
     results: key by result tensor.  taken: names that no size may have.
-    target: "numpy", "numexpr", "numba" or "auto".  machine: what the code is to be fast on.
+    target: a name of `TARGETS`; `on`: the target itself.  machine: what the code is to be fast on.
     recipes: those to prefer for window products, whatever they cost.
     prefer: by a choice between recipes (`Choice.between`), the one to take instead of the cheapest.
     without: names of passes that are switched off; with them go the passes that need them.
@@ -49,6 +50,10 @@ class Given:
     without: frozenset[str] = frozenset()
     title: str = ""
     trace: list[Traced] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def on(self) -> Target:
+        return TARGETS[self.target]
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Pass:
     needs: passes without which this one is off.
     proves: what it keeps, as far as the state before has it: the values of "all" tensors, of those "kept" (and the
     results), what the "plan" computes, or that in "memory" nothing is overwritten that somebody wants.
-    targets: those that it is for (None: all).  optional: whether it may be switched off.
+    only: for which targets (None: all).  optional: whether it may be switched off.
     """
 
     name: str
@@ -103,8 +108,11 @@ class Pass:
     example: tuple[str, str]
     needs: tuple[str, ...] = ()
     proves: Proof = "all"
-    targets: frozenset[str] | None = None
+    only: Callable[[Target], bool] | None = None
     optional: bool = True
+
+    def suits(self, target: Target) -> bool:
+        return self.only is None or self.only(target)
 
 
 def on_program(change: Callable[[Program, Given], Program]) -> Callable[[State, Given], State]:

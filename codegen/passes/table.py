@@ -20,8 +20,7 @@ def run(state: State, given: Given, *phases: Phase) -> State:
     """`state` after the passes of these phases, in the order of the table; each is watched, and traced."""
     off = switched_off(given.without)
     for row in PASSES:
-        wanted = row.targets is None or given.target in row.targets
-        if row.phase in phases and wanted and row.name not in off:
+        if row.phase in phases and row.suits(given.on) and row.name not in off:
             state = _applied(row, state, given)
     return state
 

@@ -42,12 +42,14 @@ class Assembled:
 
     blocks: for every equation the first and last line (from 1) of the code that computes it.
     memory, evaluation: what a workspace allocates for training, and for use.
+    compiled: whether numba compiles kernels and updates of it.
     """
 
     source: str
     blocks: tuple[Lines, ...]
     memory: Memory
     evaluation: Memory
+    compiled: bool
 
 
 def assemble(
@@ -69,7 +71,8 @@ def assemble(
     weighted = model.weight is not None
     reserved = module_names(hvp, weighted)
     made = numeric(model, program, evaluation, given, wrt_inputs=wrt_inputs, reserved=reserved)
-    native = emit_native_update if "kernel" in made.helpers else None
+    compiled = "kernel" in made.helpers
+    native = emit_native_update if compiled else None
     curved, imports = higher(model, given, made.helpers, (*reserved, *made.kernels)) if hvp else ("", ())
     more = [line for line in (*made.imports, *imports) if line != "import math"]
     parts = [
@@ -89,7 +92,7 @@ def assemble(
     ]
     before = sum(part.count("\n") + 1 for part in parts[: parts.index(made.training.source + "\n")])
     blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)
-    return Assembled("\n".join(parts), blocks, made.training.memory, made.evaluation_memory)
+    return Assembled("\n".join(parts), blocks, made.training.memory, made.evaluation_memory, compiled)
 
 
 @cache

@@ -43,7 +43,7 @@ class Built:
     source: the text of the generated module.  blocks: the lines of it that compute each equation.
     workspace, evaluation: what a workspace of the module allocates for training, and for use.
     dtype: of every float array.
-    wrt_inputs: whether there are gradients by the inputs.
+    wrt_inputs: whether there are gradients by the inputs.  compiled: whether numba compiles kernels and updates.
     trace: what each pass of the compiler did.
     """
 
@@ -55,6 +55,7 @@ class Built:
     evaluation: Memory
     dtype: str
     wrt_inputs: bool = False
+    compiled: bool = False
     trace: tuple[Traced, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
@@ -82,15 +83,15 @@ class Built:
                 raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
         made = assemble(model, *programs, given, dtype=dtype, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
         plans, trace = (made.memory, made.evaluation), tuple(given.trace or ())
-        return cls(model, programs[0], made.source, made.blocks, *plans, dtype, wrt_inputs, trace)
+        return cls(model, programs[0], made.source, made.blocks, *plans, dtype, wrt_inputs, made.compiled, trace)
 
     @cached_property
     def module(self) -> ModuleType:
         """The generated module, loaded; tracebacks and debuggers show its source.
 
-        Raises DefinitionError where the target is "numba" and numba is not installed.
+        Raises DefinitionError where numba is to compile kernels and is not installed.
         """
-        if "\n    import numba\n" in self.source:
+        if self.compiled:
             extra("numba", "target='numba'", "numba", DefinitionError)
         return loaded(self.model.name, self.source)
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from codegen.machine.target import TARGETS
 from symnet.support.errors import SymnetError
 from symnet.support.suggest import did_you_mean, listing
 
-TARGETS = ("numpy", "numexpr", "numba", "auto")
 DTYPES = ("float32", "float64")
 
 
@@ -128,7 +128,7 @@ def add_target(parser: Parser) -> None:
     """What the generated module computes with."""
     parser.option(
         "--target",
-        type=one_of(TARGETS),
+        type=one_of(tuple(TARGETS)),
         default="auto",
         metavar="NAME",
         help="numpy, numexpr, numba (compiled kernels), or auto: the faster of the first two (default: %(default)s)",

@@ -13,6 +13,7 @@ import numpy as np
 
 from codegen.ir.equation import Program
 from codegen.machine.model import MACHINE, Machine
+from codegen.machine.target import TARGETS
 from codegen.passes.state import Given
 from codegen.passes.table import OPTIONAL
 from symnet.assembly.built import Built, precision
@@ -30,7 +31,6 @@ from symnet.training.callbacks.fitting import fit
 from symnet.training.callbacks.watching import Watch
 from symnet.training.checkpoints.start import Plan, load_params
 
-TARGETS = ("auto", "numpy", "numexpr", "numba")
 RECIPES = ("columns", "shifts", "stacks")
 
 
@@ -69,7 +69,7 @@ def compile(
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
     dtype = precision("compile(dtype=)", dtype)
-    choice("compile(target=)", target, TARGETS)
+    choice("compile(target=)", target, tuple(TARGETS))
     for recipe in strings("compile(recipes=)", recipes):
         choice("compile(recipes=)", recipe, RECIPES)
     machine = machine_of("compile(machine=)", machine)
@@ -128,8 +128,7 @@ class Network(Built):
         Raises DefinitionError for an unknown optimizer, and for sizes that are missing, unknown or not positive.
         """
         plan = self.workspace if training else self.evaluation
-        compiled = f"def {optimizer}_w_kernel(" in self.source
-        found = memory(self.model, self.dtype, plan, optimizer, {"N": N, **sizes}, compiled)
+        found = memory(self.model, self.dtype, plan, optimizer, {"N": N, **sizes}, self.compiled)
         return found if training else {key: found[key] for key in ("parameters", "workspace")}
 
     def __repr__(self) -> str:

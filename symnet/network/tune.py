@@ -23,6 +23,7 @@ import numpy as np
 from codegen.ir.equation import Program
 from codegen.lower.recipe import Choice
 from codegen.machine.model import MACHINE, Machine
+from codegen.machine.target import TARGETS
 from codegen.passes.state import Given, Traced
 from symnet.differentiate.programs import evaluation, network
 from symnet.model.graph import Model
@@ -41,7 +42,7 @@ SHORTEST = 0.005
 """Seconds of a turn at least, or one step."""
 SECONDS = 30.0
 """For all of it."""
-TARGETS = ("numpy", "numexpr", "numba")
+MEASURED = tuple(name for name, target in TARGETS.items() if not target.chooses)
 """Those besides the default, the quickest to build first."""
 FOR_TARGETS = 1 / 3
 """Their share of the time: what compiles takes long to build."""
@@ -173,7 +174,7 @@ def tune(
     for left, decision in zip(range(len(choices), 0, -1), choices, strict=True):
         remaining = start + seconds * (1 - FOR_TARGETS) - clock()
         best = _tried(best, _changed(best, decision), remaining / left, trials)
-    targets = (replace(best, what=target, target=target) for target in TARGETS if installed(target))
+    targets = (replace(best, what=target, target=target) for target in MEASURED if installed(target))
     best = _tried(best, targets, start + seconds - clock(), trials)
     return Tuned(best.network(_remarks(trials, batch_size)), best.target, best.prefer, tuple(trials))
 
