@@ -18,7 +18,7 @@ from benchmarks.layers import trace
 from benchmarks.peers import CONTENDERS, DESCRIBED, generated
 from benchmarks.race import TOLERANCE, Result, difference, fastest, lines, main, offered, race
 from benchmarks.workloads import WORKLOADS, batch, parameters
-from symnet.cli.main import main as cli
+from symnet.cli import main as cli
 
 ALL = {**WORKLOADS, **UNSEEN}
 

@@ -46,7 +46,7 @@ USAGE: list[tuple[tuple[str, ...], str]] = [
     (("compile", "m.toml", "n.toml"), "unexpected argument 'n.toml'"),
     (
         ("compile", "m.toml", "--target", "nunpy"),
-        "expected numpy, numexpr, numba or auto, got 'nunpy'; did you mean 'numpy'?",
+        "expected auto, numpy, numexpr or numba, got 'nunpy'; did you mean 'numpy'?",
     ),
     (("compile", "m.toml", "--dtype", "float16"), "expected float32 or float64, got 'float16'"),
     (("train", "m.toml"), "required: --data"),

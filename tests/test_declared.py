@@ -217,6 +217,27 @@ def test_what_is_far_out_is_seen(delta: float) -> None:
     assert found.values["loss"] > EXACT
 
 
+ENDS = {
+    "log(1+exp(9*w[i]*x[n,i]))": sn.SquaredError,  # overflows where the module's softplus does not
+    "log(cosh(20*w[i]*x[n,i]))": sn.SquaredError,
+    "sin((w[i]*x[n,i])**3)": sn.SquaredError,  # rounding is all that is left of the differences
+    "sin(exp(w[i]*x[n,i]))": sn.SquaredError,
+    "sinh(w[i]*x[n,i]) + cosh(x[n,0])": sn.CrossEntropy,
+    "abs(x[n,i])**(w[i]*x[n,i])": sn.CrossEntropy,
+    "w[i]*erf(x[n,i])*exp(x[n,i]**2)": sn.CrossEntropy,
+}
+
+
+@pytest.mark.parametrize("body", ENDS)
+def test_what_overflows_far_out_is_no_error(body: str) -> None:
+    x = sn.Input((4,), name="x")
+    network = sn.Model(x, sn.Formula(f"y[n,i] = {body}", params={"w": "i"})(x), loss=ENDS[body]())
+    module = compiled(network)
+    for seed in range(5):
+        found = against_declared(module, network, seed)
+        assert max(found.values.values()) < EXACT and max(found.together or 0, *found.gradients.values()) < LIMIT
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_greatest_of_no_numbers_is_drawn_again(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -40,9 +40,14 @@ DIRECTIONS = 2
 WIDTHS = (1e-5, 1e-6, 1e-4)
 """Of the differences; a kink or rounding spoils one of them, a wrong gradient all."""
 FAR = (6.0, 60.0)
-"""Inputs and targets are drawn so much wider once more: what is far out may be another branch (Huber's loss)."""
-READINGS = 2 + 2 * len(WIDTHS)
+"""Inputs and targets are drawn so much wider once more: what is far out may be another branch (Huber's loss).  Outputs
+and the loss are compared at each, slopes at the first alone: beyond, rounding may be all that is left of them."""
+READINGS = 4 + 2 * len(WIDTHS)
 """So often the declared equations are read for each of these."""
+NUDGE = 1e-15
+"""What inputs far out are moved by, relatively, to see how far rounding alone moves what is computed of them."""
+ROUNDED = 100
+"""Errors there may be so many times what that changes."""
 EXACT = 1e-9
 """The largest relative error of an output or a loss that is right, in float64."""
 
@@ -109,10 +114,10 @@ def _compared(
         directions = DIRECTIONS if left >= 2 * (DIRECTIONS - 1) * len(tried) else 1
         left -= 2 * (directions - 1) * len(tried)
         far = [drawn(model, each, sizes=sizes, spread=k, true=1.0) for k in FAR[: max(left, 0) // READINGS]]
-        points = [near, *(_Point(module, model, each, arrays, read) for arrays in far)]
+        points = [near, *(_Point(module, model, each, arrays, read, far=True) for arrays in far)]
         found = [point.values() for point in points]
     values = {key: max((each[key] for each in found if key in each), key=_rank) for key in found[0]}
-    slopes = [_Slopes(point) for point in points if point is near or math.isfinite(point.loss)]
+    slopes = [_Slopes(point) for point in points[:2] if point is near or math.isfinite(point.loss)]
     together = max((each.error(tuple(near.gradients)) for each in slopes), key=_rank)
     errors = {each: max((slopes[0].error((each,)) for _ in range(directions)), key=_rank) for each in tried}
     return Agreement(values, errors, together, name)
@@ -124,10 +129,16 @@ def _rank(error: float) -> float:
 
 
 class _Point:
-    """A module at one draw of parameters and data: `loss` and `gradients`, and what the equations read."""
+    """A module at one draw of parameters and data: `loss` and `gradients`, and what the equations read.
 
-    def __init__(self, module: ModuleType, model: Model, seed: int, arrays: Arrays, read: Reader) -> None:
-        self.module, self.model, self.seed, self.read = module, model, seed, read
+    far: so far out numbers may overflow on one side alone, and rounding may be all that is left: only what is finite on
+    both sides counts there, and what the differences can resolve.
+    """
+
+    def __init__(
+        self, module: ModuleType, model: Model, seed: int, arrays: Arrays, read: Reader, far: bool = False
+    ) -> None:
+        self.module, self.model, self.seed, self.read, self.far = module, model, seed, read, far
         self.params, self.x, self.y = arguments(model, arrays)
         # The noise is that of the module, which draws it by the seed, all from one generator.
         rng = np.random.default_rng(seed)
@@ -145,19 +156,30 @@ class _Point:
         values: dict[str, float] = {}
         for mode, program in modes.items():
             meant = self.read(program, self.arrays)
+            moved = self.read(program, self.nudged()) if self.far else None
+
+            def error(computed: Any, name: str, meant: Any = meant, moved: Any = moved) -> float:
+                return _far_error(computed, meant[name], moved[name]) if moved else _error(computed, meant[name])
+
             found = module.forward(self.params, self.x, training=not mode, seed=self.seed)
             for tensor in model.outputs:
                 output = found[tensor.name] if len(model.outputs) > 1 else found
-                values[f"{tensor.name}{mode}"] = _error(output, meant[tensor.name])
+                values[f"{tensor.name}{mode}"] = error(output, tensor.name)
             own = module.loss(self.params, self.x, self.y, training=False) if mode else self.loss
-            values[f"loss{mode}"] = _error(own, meant["loss"])
+            values[f"loss{mode}"] = error(own, "loss")
             # Where the loss is not finite, there is no step.
             if model.updates and self.gradients and math.isfinite(self.loss) and not mode:
                 after = self._after_a_step()
-                values |= {
-                    f"{buffer} after a step": _error(after[buffer], meant[new]) for buffer, new in model.updates.items()
-                }
+                values |= {f"{buffer} after a step": error(after[buffer], new) for buffer, new in model.updates.items()}
         return values
+
+    def nudged(self) -> Arrays:
+        """The arrays, but for a last digit of each float."""
+        rng = np.random.default_rng(self.seed)
+        return {
+            name: array * (1 + NUDGE * rng.normal(size=np.shape(array))) if array.dtype.kind == "f" else array
+            for name, array in self.arrays.items()
+        }
 
     def _after_a_step(self) -> Arrays:
         """Parameters and buffers that a step of training leaves."""
@@ -185,13 +207,21 @@ class _Slopes:
         slope = sum(float((gradients[name] * along[name]).sum()) for name in names)
         count = sum(array.size for array in along.values())
         scale = max(_norm({name: gradients[name] for name in names}) / math.sqrt(count), self.least)
-        errors = []
+        errors, found = [], []
         for width in WIDTHS:
             above, below = (self._loss(along, step) for step in (width, -width))
-            errors.append(abs((above - below) / (2 * width) - slope) / scale)
+            found.append((above - below) / (2 * width))
+            errors.append(abs(found[-1] - slope) / scale)
             if errors[-1] < 1e-7:
                 break
+        if self.point.far and not self._agree(found):
+            return 0.0  # they are rounding
         return min(errors) if all(map(math.isfinite, errors)) else math.nan
+
+    def _agree(self, found: list[float]) -> bool:
+        """Whether the differences of two widths do."""
+        apart = min((abs(a - b) for a, b in itertools.pairwise(found)), default=0.0)
+        return apart < 1e-8 * max(map(abs, found))
 
     def _loss(self, along: Arrays, step: float) -> float:
         point = self.point
@@ -200,7 +230,8 @@ class _Slopes:
 
 
 def _norm(arrays: Arrays) -> float:
-    return math.sqrt(sum(float((array**2).sum()) for array in arrays.values()))
+    with np.errstate(over="ignore"):
+        return math.sqrt(sum(float((array**2).sum()) for array in arrays.values()))
 
 
 def _error(found: Any, meant: Any) -> float:
@@ -212,3 +243,14 @@ def _error(found: Any, meant: Any) -> float:
         off = np.where((found == meant) | (np.isnan(found) & np.isnan(meant)), 0.0, np.abs(found - meant))
     largest = np.abs(meant[np.isfinite(meant)]).max(initial=0.0)
     return float(off.max(initial=0.0) / max(largest, 1e-3))
+
+
+def _far_error(found: Any, meant: Any, moved: Any) -> float:
+    """That of what is finite on both sides, beyond `ROUNDED` times what rounding moves."""
+    found, meant, moved = (np.asarray(each, float) for each in (found, meant, moved))
+    if found.shape != meant.shape:
+        return math.inf
+    known = np.isfinite(found) & np.isfinite(meant) & np.isfinite(moved)
+    found, meant, moved = found[known], meant[known], moved[known]
+    off = np.maximum(np.abs(found - meant) - ROUNDED * np.abs(moved - meant), 0.0)
+    return float(off.max(initial=0.0) / max(np.abs(meant).max(initial=0.0), 1e-3))
