@@ -255,6 +255,13 @@ def test_the_greatest_of_no_numbers_is_drawn_again(
     assert "all 3 gradients agree" in capsys.readouterr().out
 
 
+def test_a_loss_that_is_finite_nowhere_is_called_that(check: Callable[..., tuple[int, str]]) -> None:
+    layer = 'kind = "Formula"\nformula = "y[n,i] = sqrt(x[n,i]*w[i])"\nparams = { w = "i" }\n'
+    head = 'name = "m"\ninput = { name = "x", shape = [4] }\nloss = "squared_error"\n[[layers]]\n'
+    status, text = check(head + layer)
+    assert status == 1 and "finite at none of 21 random draws" in text and "WRONG" not in text
+
+
 def test_nothing_to_train() -> None:
     x = sn.Input((3,), name="x")
     network = sn.Model(x, sn.Formula("y[n] = sum[i](x[n,i])")(x), loss=sn.SquaredError())

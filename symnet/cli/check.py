@@ -16,7 +16,7 @@ from symnet.model.graph import Model
 from symnet.support.errors import errors_of
 from symnet.support.files import check_output, write_atomic
 from symnet.verify.declared import EXACT, Agreement, against_declared
-from symnet.verify.draw import SAMPLES, arguments, draws, small_sizes
+from symnet.verify.draw import DRAWS, SAMPLES, arguments, draws, small_sizes
 from symnet.verify.plots import need_matplotlib, plot_ways
 from symnet.verify.ways import compare
 from symnet.verify.ways import table as ways_table
@@ -46,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     net = compiled(model, dtype="float64", target=args.target)
     with working("checking gradients"), errors_of(net.module):
         errors = _errors(net.module, model, args.seed)
+    if all(map(math.isnan, errors.values())) and errors:
+        print(f"the loss or its gradient is finite at none of {DRAWS + 1} random draws, so nothing was compared")
+        print("give parameters and data of your own to the module: module.check(params, x, y)")
+        return 1
     with working("reading the declared equations"), errors_of(net.module):
         found = against_declared(net.module, model, args.seed)
     print(table(errors, {name: tuple(net.module.PARAMETERS[name]) for name in errors}, found.gradients))
