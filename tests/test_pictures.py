@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.training.callbacks import pictures
+from symnet.training import plots
 
 pytest.importorskip("matplotlib")
 
@@ -60,7 +60,7 @@ def test_curves() -> None:
         "val_rmse": [3.0, 2.0, 1.0],
         "learning_rate": [0.1, 0.01, 0.001],
     }
-    loss, shares, values, rate = pictures.curves(history).axes
+    loss, shares, values, rate = plots.curves(history).axes
     assert [line.get_label() for line in loss.lines[:2]] == ["training", "validation"]
     np.testing.assert_array_equal(loss.lines[0].get_xydata(), [[1, 2.0], [2, 0.5], [3, 0.02]])
     assert loss.get_yscale() == "log" and "0.2500, lowest in epoch 2" in loss.get_title("left")
@@ -68,22 +68,22 @@ def test_curves() -> None:
     np.testing.assert_array_equal(shares.lines[0].get_ydata(), history["val_accuracy"])
     np.testing.assert_array_equal(values.lines[0].get_ydata(), history["val_rmse"])
     np.testing.assert_array_equal(rate.lines[0].get_ydata(), history["learning_rate"])
-    (alone,) = pictures.curves({"loss": [1.0], "learning_rate": [0.1]}).axes
+    (alone,) = plots.curves({"loss": [1.0], "learning_rate": [0.1]}).axes
     assert alone.get_yscale() == "linear"
-    pictures.curves({"loss": [1.0, float("nan")], "val_f1": [float("nan"), 0.5]})
+    plots.curves({"loss": [1.0, float("nan")], "val_f1": [float("nan"), 0.5]})
     with pytest.raises(sn.DataError, match="no epoch"):
-        pictures.curves({"loss": []})
+        plots.curves({"loss": []})
 
 
 def test_confusion() -> None:
-    (axes,) = pictures.confusion([0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 2, 0], ["a", "b", "c"]).axes
+    (axes,) = plots.confusion([0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 2, 0], ["a", "b", "c"]).axes
     np.testing.assert_allclose(axes.images[0].get_array(), [[0.5, 0.5, 0], [0, 1, 0], [1 / 3, 0, 2 / 3]])
     texts = {tuple(text.get_position()): text.get_text() for text in axes.texts}
     assert texts == {(0, 0): "1", (1, 0): "1", (1, 1): "1", (0, 2): "1", (2, 2): "2"}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     assert "4 of 6 right" in axes.get_title("left")
     many = np.arange(60)
-    assert not pictures.confusion(many, many).axes[0].texts
+    assert not plots.confusion(many, many).axes[0].texts
     for y, said, names, message in (
         ([0, 1], [0], None, "as many labels"),
         ([0.5], [0], None, "expected integer labels"),
@@ -91,14 +91,14 @@ def test_confusion() -> None:
         ([0, 2], [0, 1], ["a", "b"], "expected 3 names"),
     ):
         with pytest.raises(sn.DataError, match=message):
-            pictures.confusion(y, said, names)
+            plots.confusion(y, said, names)
 
 
 @pytest.mark.parametrize(("layout", "channels"), [("CHW", 1), ("HWC", 3), ("CHW", 4)])
 def test_filters_and_feature_maps(layout: str, channels: int) -> None:
     net = network(layout, channels)
     params = net.module.init_params(0)
-    axes, *bar = pictures.filters(net, params).axes
+    axes, *bar = plots.filters(net, params).axes
     kernels = params["conv1.weight"]
     shown = np.asarray(axes.images[0].get_array(), float)
     assert "5 kernels, 3 × 3" in axes.get_title("left") and len(bar) == (channels != 3)
@@ -109,7 +109,7 @@ def test_filters_and_feature_maps(layout: str, channels: int) -> None:
             shown[:12:4, :12:4], 0.5 + kernels[0].transpose(1, 2, 0) / (2 * np.abs(kernels).max()), rtol=1e-6
         )
     picture = RNG.normal(size=net.module.INPUTS["image"][0])
-    first, conv, pool, drop = pictures.feature_maps(net, params, picture).axes
+    first, conv, pool, drop = plots.feature_maps(net, params, picture).axes
     assert np.asarray(first.images[0].get_array()).shape[:2] == (8, 6)
     titles = [each.get_title("left") for each in (conv, pool, drop)]
     assert titles == ["conv1  5 × 8 × 6", "pool1  5 × 4 × 3", "drop  5 × 4 × 3"]
@@ -117,16 +117,16 @@ def test_filters_and_feature_maps(layout: str, channels: int) -> None:
     own = maps[0] if layout == "CHW" else maps[..., 0]
     np.testing.assert_allclose(np.asarray(conv.images[0].get_array())[:8, :6], own, rtol=1e-6)
     with pytest.raises(sn.DataError, match="expected one picture of 3 axes"):
-        pictures.feature_maps(net, params, np.stack([picture, picture]))
+        plots.feature_maps(net, params, np.stack([picture, picture]))
 
 
 def test_networks_without_pictures() -> None:
     x = sn.Input((4,), name="x")
     flat = sn.compile(sn.Model(x, sn.Dense(2)(x), name="flat"))
     with pytest.raises(sn.DataError, match="'flat' has no convolution"):
-        pictures.filters(flat, {})
+        plots.filters(flat, {})
     with pytest.raises(sn.DataError, match="no layers of maps"):
-        pictures.feature_maps(flat, {}, np.zeros(4))
+        plots.feature_maps(flat, {}, np.zeros(4))
 
 
 def test_fit_writes_them(net: sn.Network, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import ast
 import builtins
 import keyword
 import re
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
+import symnet.assembly.built as built
 from codegen.emit.native_direct import CONVOLUTION, GRADIENT
 from codegen.emit.native_direct_tiles import TILES
 from codegen.emit.numexpr import WORDS as OF_NUMEXPR
@@ -163,10 +163,10 @@ def _built(build: Build, words: tuple[str, ...]) -> sn.Model:
 @pytest.fixture(autouse=True)
 def _differentiated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The equations of a model are the same for every target."""
-    monkeypatch.setattr(sys.modules["symnet.network.compiler"], "network", _network)
+    monkeypatch.setattr(built, "network", _network)
 
 
-_differentiated = sys.modules["symnet.network.compiler"].network
+_differentiated = built.network
 _programs: dict[tuple[sn.Model, bool], Program] = {}
 
 
