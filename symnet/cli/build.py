@@ -6,6 +6,7 @@ import argparse
 import math
 
 from codegen.machine.model import MACHINE
+from codegen.machine.target import TARGETS
 from codegen.passes.table import OPTIONAL
 from symnet.cli.arguments import Parser, UsageError, add_dtype, add_model, add_target, ending, real, whole
 from symnet.cli.network import compiled, load_model
@@ -78,7 +79,7 @@ def _check(args: argparse.Namespace) -> None:
         choice("symnet compile: --without", name, OPTIONAL)
     if args.tune and args.without:
         raise UsageError("symnet compile: --tune and --without do not go together; leave one out")
-    if args.tune and args.target != "auto":
+    if args.tune and not TARGETS[args.target].chooses:
         raise UsageError("symnet compile: --tune chooses the target itself; leave out --target")
     if args.batch_size is not None and not args.tune:
         raise UsageError("symnet compile: --batch-size is for --tune; give both, or neither (a module takes any batch)")
