@@ -13,6 +13,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanFunction
 
+from codegen.analysis.quotients import divisors, is_reciprocal
 from codegen.ir.scalars import SCALARS
 
 DIVIDE = 4
@@ -72,22 +73,24 @@ def _product(node: Expr) -> int:
     has_constant = len(factors) < len(node.args)
     steps = len(factors) - 1 + (constant if has_constant else 0)
     # a / b is one division, not a reciprocal and a product.
-    return steps - 1 if steps and any(_is_reciprocal(factor) for factor in factors) else steps
-
-
-def _is_reciprocal(node: Basic) -> bool:
-    return bool(node.is_Pow and node.exp.is_number and node.exp.is_negative)
+    return steps - 1 if steps and any(is_reciprocal(factor) for factor in factors) else steps
 
 
 def _power(node: Expr) -> int:
-    """Integer powers by repeated squaring; roots; general powers."""
+    """Integer powers by repeated squaring; roots; general powers.  Below the line, what to divide by in turn."""
     exponent = node.exp
     if not exponent.is_Rational:
         return POWER
-    size, division = abs(exponent), DIVIDE if exponent < 0 else 0
-    if size.is_integer:
-        return division + (0 if size == 1 else int(size).bit_length() - 2 + bin(int(size)).count("1"))
-    if (2 * size).is_integer:
-        whole = int(size)
-        return division + ROOT + (0 if whole == 0 else whole.bit_length() + bin(whole).count("1") - 1)
+    if exponent < 0:
+        return sum(DIVIDE + _size(divisor.as_base_exp()[1]) for divisor in divisors(node))
+    return _size(exponent)
+
+
+def _size(exponent: Expr) -> int:
+    """The price of a power above the line."""
+    if exponent.is_integer:
+        return 0 if exponent == 1 else int(exponent).bit_length() - 2 + bin(int(exponent)).count("1")
+    if (2 * exponent).is_integer:
+        whole = int(exponent)
+        return ROOT + (0 if whole == 0 else whole.bit_length() + bin(whole).count("1") - 1)
     return POWER

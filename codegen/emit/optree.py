@@ -16,6 +16,7 @@ from functools import reduce
 import sympy
 
 from codegen.analysis.exact import cleared
+from codegen.analysis.quotients import Turn, parted, turns
 from codegen.emit.scalar import COMPARISONS, dtype_of, otherwise, scalar_text
 from codegen.ir.equation import Dtype
 from codegen.ir.functions import SCALARS, Maximum, Minimum
@@ -141,9 +142,11 @@ class _Builder:
         first = indices[small[0]] if small else whole
         if small and (len(small) > 1 or coefficient != 1) and any(indices[f] == whole for f in factors):
             joined = [f for f in small if indices[f] <= first or first <= indices[f]]
-            rest = [f for f in factors if f not in joined]
-            large = self.product(rest, sympy.S.One)
-            return Node("multiply", (large, self.product(joined, coefficient)))
+            above, below = parted(joined)
+            over, under = parted([f for f in factors if f not in joined])
+            # What is small is divided once, and what is large the other times: `e/s*(t/s)` for `e*t/s**2`.
+            large = self.quotient(over, under + below[:-1], sympy.S.One)
+            return Node("multiply", (large, self.quotient(above, below[-1:], coefficient)))
         return self.product(factors, coefficient)
 
     def sum(self, terms: Iterable[Tree]) -> Tree:
@@ -165,21 +168,21 @@ class _Builder:
 
     def product(self, factors: list[sympy.Expr], coefficient: sympy.Expr) -> Tree:
         """The product of factors that are no numbers, and of one that is."""
-        above = [f for f in factors if not _is_reciprocal(f)]
-        below = [1 / f for f in factors if _is_reciprocal(f)]
-        total: Tree | None = None
-        for factor in above:
-            total = self.build(factor) if total is None else Node("multiply", (total, self.build(factor)))
-        denominator: Tree | None = None
-        for factor in below:
-            part = self.build(factor)
-            denominator = part if denominator is None else Node("multiply", (denominator, part))
-        if total is None:
-            assert denominator is not None
-            return Node("divide", (self.build(coefficient), denominator))
-        if denominator is not None:
-            total = Node("divide", (total, denominator))
-        return self._scaled(total, coefficient)
+        return self.quotient(*parted(factors), coefficient)
+
+    def quotient(self, above: list[sympy.Expr], below: list[sympy.Expr], coefficient: sympy.Expr) -> Tree:
+        """The product of `above` and `coefficient`, divided by each of `below`: see `codegen.analysis.quotients`."""
+        steps = turns(above, below)
+        if not above:
+            return self.computed(self.build(coefficient), steps)
+        if len(steps) > 2 and steps == steps[:2] * len(below):
+            once = self.computed(self.build(steps[0][1]), steps[1:2])
+            return self._scaled(self.raised(once, sympy.Integer(len(below))), coefficient)
+        return self._scaled(self.computed(self.build(steps[0][1]), steps[1:]), coefficient)
+
+    def computed(self, first: Tree, steps: list[Turn]) -> Tree:
+        """`first`, multiplied and divided in turn."""
+        return reduce(lambda total, turn: Node(turn[0], (total, self.build(turn[1]))), steps, first)
 
     def _scaled(self, total: Tree, coefficient: sympy.Expr) -> Tree:
         if coefficient == 1:
@@ -195,16 +198,21 @@ class _Builder:
     def pow(self, expr: sympy.Pow) -> Tree:
         base, exponent = expr.args
         if exponent.is_number and exponent < 0:
-            return Node("divide", (Scalar("1"), self.build(base**-exponent)))
-        inner = self.build(base)
+            return self.product([expr], sympy.S.One)
+        return self.raised(self.build(base), exponent)
+
+    def raised(self, base: Tree, exponent: sympy.Expr) -> Tree:
+        """A power that stands above the line."""
+        if exponent == 1:
+            return base
         if exponent == sympy.Rational(1, 2):
-            return Node("sqrt", (inner,))
+            return Node("sqrt", (base,))
         if exponent == 2:
-            return Node("square", (inner,))
-        if exponent.is_Integer and exponent <= 4:
-            square = Node("square", (inner,))
-            return Node("multiply", (square, inner)) if exponent == 3 else Node("square", (square,))
-        return Node("power", (inner, self.build(exponent)))
+            return Node("square", (base,))
+        if exponent in (3, 4):
+            square = Node("square", (base,))
+            return Node("multiply", (square, base)) if exponent == 3 else Node("square", (square,))
+        return Node("power", (base, self.build(exponent)))
 
     def piecewise(self, expr: sympy.Piecewise) -> Tree:
         value, condition = expr.args[0].args
@@ -219,10 +227,6 @@ class _Builder:
         if rest == 0 and value.is_Symbol and value.name.startswith("_") and value.is_finite:
             return Node("multiply", (self.build(value), mask))
         return Node("where", (mask, self.build(value), self.build(rest)))
-
-
-def _is_reciprocal(factor: sympy.Expr) -> bool:
-    return isinstance(factor, sympy.Pow) and bool(factor.exp.is_number) and bool(factor.exp < 0)
 
 
 _BUILDERS: Mapping[type[sympy.Basic], Callable[[_Builder, sympy.Basic], Tree]] = {

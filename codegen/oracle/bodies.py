@@ -16,6 +16,7 @@ import sympy
 from sympy.core.numbers import NumberSymbol
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
+from codegen.analysis.quotients import parted, turns
 from codegen.ir.errors import FormulaError
 from codegen.ir.scalars import SCALARS
 
@@ -36,16 +37,24 @@ def scalar(expr: sympy.Basic, values: Mapping[str, Array], number: Callable[[Any
         for branch, test in reversed(expr.args):
             result = np.where(_holds(test, values, number), scalar(branch, values, number), result)
         return result
+    if isinstance(expr, sympy.Mul):
+        return _product(expr, values, number)
     args = [scalar(arg, values, number) for arg in expr.args]
     if isinstance(expr, sympy.Add):
         return sum(args[1:], args[0])
-    if isinstance(expr, sympy.Mul):
-        return math.prod(args[1:], start=args[0])
     if isinstance(expr, sympy.Pow):
         return _power(args[0], args[1], expr.exp)
     if type(expr) in _FUNCTIONS:
         return _FUNCTIONS[type(expr)](*args)
     return _ufunc(expr, args, values, number)
+
+
+def _product(expr: sympy.Mul, values: Mapping[str, Array], number: Callable[[Any], Any]) -> Array:
+    total: Array = number(1)
+    for operation, factor in turns(*parted(expr.args)):
+        value = scalar(factor, values, number)
+        total = total * value if operation == "multiply" else total / value
+    return total
 
 
 def _ufunc(expr: sympy.Basic, args: list[Array], values: Mapping[str, Array], number: Callable[[Any], Any]) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache, reduce
@@ -29,6 +30,10 @@ Evaluator = Callable[[Values], float]
 Exact = Callable[[Values], Any]
 """The same, and a whole number or a fraction where it is one."""
 Condition = Callable[[Values], bool]
+
+
+MOST_RAISED = 512
+"""A mantissa, from 1/2 on, to a smaller power is a normal number."""
 
 
 @lru_cache(maxsize=4096)
@@ -130,6 +135,8 @@ def _sum(expr: sympy.Expr) -> Evaluator:
 
 
 def _product(expr: sympy.Expr) -> Evaluator:
+    if any(arg.is_Pow and arg.exp.is_number and arg.exp < -1 for arg in expr.args):
+        return _scaled_product(expr)
     factors = [evaluator(arg) for arg in expr.args]
 
     def product(values: Values) -> float:
@@ -139,6 +146,32 @@ def _product(expr: sympy.Expr) -> Evaluator:
         return result
 
     return product
+
+
+def _scaled_product(expr: sympy.Expr) -> Evaluator:
+    """A product with powers below the line, each factor as m*2**e: `u/v**2` is finite where `v**2` is not."""
+    factors = [(evaluator(base), exponent) for arg in expr.args for base, exponent in _whole_powers(arg)]
+
+    def product(values: Values) -> float:
+        result, scale = 1.0, 0
+        for factor, exponent in factors:
+            mantissa, binary = math.frexp(factor(values))
+            result, more = math.frexp(result * power(mantissa, exponent))
+            scale += binary * exponent + more
+        if result == 0 or not math.isfinite(result):
+            return result
+        return math.ldexp(result, scale) if scale <= sys.float_info.max_exp else math.copysign(math.inf, result)
+
+    return product
+
+
+def _whole_powers(factor: sympy.Expr) -> list[tuple[sympy.Expr, int]]:
+    """A factor as whole powers: `v**(-3/2)` as v to -1 and sqrt(v) to -1."""
+    if not (factor.is_Pow and factor.exp.is_Rational and 1 < abs(factor.exp) < MOST_RAISED):
+        return [(factor, 1)]
+    sign, size = (1, factor.exp) if factor.exp > 0 else (-1, -factor.exp)
+    whole = int(size)
+    return [(factor.base, sign * whole)] + ([(factor.base ** (size - whole), sign)] if size != whole else [])
 
 
 def _power(expr: sympy.Expr) -> Evaluator:
