@@ -11,7 +11,9 @@ from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 
-from symnet.optim.update import emit_optimizers
+from codegen.machine.target import TARGETS
+from symnet.optim.optimizers import OPTIMIZERS
+from symnet.optim.update import table, update
 from symnet.runtime import fragments, import_block
 
 HEAD = """
@@ -126,7 +128,8 @@ def source(kind: str = "softmax", *, dtype: str = "float32", frozen: tuple[str, 
         loss=loss.strip() or "def _loss(p, w): ...",
         backward=textwrap.indent(backward.strip() or "pass", "    "),
     )
-    return "\n\n".join([import_block() + head.rstrip() + "\n", emit_optimizers(), fragments()])
+    optimizers = table([update(each, TARGETS["numpy"]) for each in OPTIMIZERS])
+    return "\n\n".join([import_block() + head.rstrip() + "\n", optimizers, fragments()])
 
 
 def module(kind: str = "softmax", **options: object) -> ModuleType:

@@ -116,16 +116,15 @@ def _count(tree: Tree) -> tuple[int, int]:
     return own[0] + sum(p for p, _ in counts), own[1] + sum(f for _, f in counts)
 
 
-def statement(tree: Tree, known: dict[str, Operand], out: str, dtype: str, indent: int, helpers: set[str]) -> list[str]:
-    """`ne.evaluate("...", {...}, out=...)` with names of the model."""
-    helpers.add("numexpr")
+def statement(tree: Tree, known: dict[str, Operand], out: str, scalar: str, indent: int) -> list[str]:
+    """`ne.evaluate("...", {...}, out=...)` with names of the model.  scalar: what makes a number one of theirs."""
     names = _names(tree, known)
     speller = _Speller(names, {leaf: known[leaf].dtype for leaf in names})
     expression = speller.text(tree)
     if expression.startswith("("):
         expression = expression[1:-1]  # the tree's own parentheses
     entries = [f'"{names[leaf]}": {known[leaf].text}' for leaf in names]
-    entries += [f'"{name}": w.scalar({text})' for text, name in speller.scalars.items()]
+    entries += [f'"{name}": {scalar}({text})' for text, name in speller.scalars.items()]
     local = Braced(tuple(entries))
     return call("ne.evaluate", [f'"{expression}"', local, f"out={out}", 'casting="same_kind"'], indent)
 

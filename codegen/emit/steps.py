@@ -51,6 +51,7 @@ class StepWriter:
 
     short: whether the longest kernel is so short that the time of converting a number shows.
     buffered: whether NumPy takes numbers through buffers of its own in some call written so far.
+    scalar: the function that makes a number one of the arrays' dtype.
     """
 
     scope: Scope
@@ -64,6 +65,7 @@ class StepWriter:
     loops: list[str] = field(default_factory=list)
     short: bool = True
     buffered: bool = False
+    scalar: str = "w.scalar"
     kernels: native.Kernels = field(default_factory=native.Kernels)
 
     @staticmethod
@@ -233,7 +235,8 @@ class StepWriter:
         if "erf" in ufuncs(tree):
             self.helpers.add("erf")
         if numexpr.chosen(tree, known, step, self.target, self.machine):
-            return numexpr.statement(tree, known, self.scope.text(step.out), step.dtype, indent, self.helpers)
+            self.helpers.add("numexpr")
+            return numexpr.statement(tree, known, self.scope.text(step.out), self.scalar, indent)
         out, scratch = self.scope.text(step.out), self._scratch(extents)
         shared = [v for v in operands if self.root(v.base) == self.root(step.out.base)]
         rows = None if self.loops else rows_of(step, tree, known, shared, self.machine)

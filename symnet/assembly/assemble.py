@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import sympy
@@ -13,6 +13,7 @@ from codegen.emit.demand import Lines
 from codegen.emit.layout import call
 from codegen.ir.equation import Program
 from codegen.ir.names import defined
+from codegen.machine.target import TARGETS, Target
 from codegen.passes.state import Given
 from codegen.plan.memory import Memory
 from symnet.assembly.division import division
@@ -23,8 +24,8 @@ from symnet.facts.memory import workspace_bytes
 from symnet.model.graph import Model
 from symnet.model.layers.spelling import readable
 from symnet.model.objectives import Objective
-from symnet.optim.native_update import emit_native_update
-from symnet.optim.update import emit_optimizers
+from symnet.optim.optimizers import OPTIMIZERS
+from symnet.optim.update import Update, table, update
 from symnet.runtime import HEAD, fragments, heading, import_block
 
 GUIDE = """\
@@ -42,13 +43,14 @@ class Assembled:
 
     blocks: for every equation the first and last line (from 1) of the code that computes it.
     memory, evaluation: what a workspace allocates for training, and for use.
-    compiled: whether numba compiles kernels and updates of it.
+    updates: the optimizers'.  compiled: whether numba compiles kernels and updates of it.
     """
 
     source: str
     blocks: tuple[Lines, ...]
     memory: Memory
     evaluation: Memory
+    updates: tuple[Update, ...]
     compiled: bool
 
 
@@ -72,9 +74,10 @@ def assemble(
     reserved = module_names(hvp, weighted)
     made = numeric(model, program, evaluation, given, wrt_inputs=wrt_inputs, reserved=reserved)
     compiled = "kernel" in made.helpers
-    native = emit_native_update if compiled else None
+    updates = tuple(update(each, _written_for(given.on, compiled), given.machine) for each in OPTIMIZERS)
     curved, imports = higher(model, given, made.helpers, (*reserved, *made.kernels)) if hvp else ("", ())
-    more = [line for line in (*made.imports, *imports) if line != "import math"]
+    of_updates = (line for each in updates for line in each.imports)
+    more = [line for line in (*made.imports, *imports, *of_updates) if line != "import math"]
     parts = [
         header(model, program, made, dtype, given.target, remarks),
         import_block(more),
@@ -87,18 +90,29 @@ def assemble(
         made.evaluation + "\n",
         *([heading("This network's derivatives along a direction") + "\n\n", curved + "\n"] if hvp else []),
         heading("The optimizers: the updates of parameters") + "\n\n",
-        emit_optimizers(native).rstrip() + "\n\n",
+        table(updates).rstrip() + "\n\n",
         fragments(hvp, weighted).rstrip() + "\n",
     ]
     before = sum(part.count("\n") + 1 for part in parts[: parts.index(made.training.source + "\n")])
     blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)
-    return Assembled("\n".join(parts), blocks, made.training.memory, made.evaluation_memory, compiled)
+    return Assembled("\n".join(parts), blocks, made.training.memory, made.evaluation_memory, updates, compiled)
+
+
+def _written_for(target: Target, compiled: bool) -> Target:
+    """What updates are written for: compiled loops where the module has others.
+
+    numexpr's expressions only where they pay, whatever the target: a block of parameters is near from one call to the
+    next, which is what they could save.
+    """
+    pays = "never" if target.numexpr == "never" else "where it pays"
+    return replace(target, compiled=compiled, numexpr=pays)  # type: ignore[arg-type]
 
 
 @cache
 def module_names(hvp: bool, weighted: bool) -> tuple[str, ...]:
     """What every module defines or imports, whatever the network: no kernel of one is called so."""
-    optimizers = (emit_optimizers(native) for native in (None, emit_native_update))
+    targets = {_written_for(target, target.compiled) for target in TARGETS.values()}
+    optimizers = (update(each, target).source for each in OPTIMIZERS for target in targets)
     parts = (import_block(), HEAD, fragments(hvp, weighted), *optimizers)
     return tuple(sorted(frozenset[str]().union(*map(defined, parts))))
 

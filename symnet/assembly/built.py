@@ -19,6 +19,7 @@ from symnet.assembly.loading import loaded
 from symnet.differentiate.programs import evaluation, network
 from symnet.machine.file import remark_of
 from symnet.model.graph import Model
+from symnet.optim.update import Update
 from symnet.support.errors import DefinitionError
 from symnet.support.extras import extra
 from symnet.support.files import write_atomic
@@ -43,6 +44,7 @@ class Built:
     source: the text of the generated module.  blocks: the lines of it that compute each equation.
     workspace, evaluation: what a workspace of the module allocates for training, and for use.
     dtype: of every float array.
+    updates: the module's optimizers.
     wrt_inputs: whether there are gradients by the inputs.  compiled: whether numba compiles kernels and updates.
     trace: what each pass of the compiler did.
     """
@@ -54,6 +56,7 @@ class Built:
     workspace: Memory
     evaluation: Memory
     dtype: str
+    updates: tuple[Update, ...] = ()
     wrt_inputs: bool = False
     compiled: bool = False
     trace: tuple[Traced, ...] = field(default=(), repr=False, compare=False)
@@ -82,8 +85,19 @@ class Built:
             if not remark.isprintable() or '"""' in remark or "\\" in remark:
                 raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
         made = assemble(model, *programs, given, dtype=dtype, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
-        plans, trace = (made.memory, made.evaluation), tuple(given.trace or ())
-        return cls(model, programs[0], made.source, made.blocks, *plans, dtype, wrt_inputs, made.compiled, trace)
+        return cls(
+            model,
+            programs[0],
+            made.source,
+            made.blocks,
+            made.memory,
+            made.evaluation,
+            dtype,
+            made.updates,
+            wrt_inputs,
+            made.compiled,
+            tuple(given.trace or ()),
+        )
 
     @cached_property
     def module(self) -> ModuleType:

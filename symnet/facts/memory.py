@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from codegen.ir.equation import Dtype
 from codegen.plan.memory import Memory, Polynomial
 from symnet.model.graph import Model
-from symnet.optim.optimizers import OPTIMIZERS
-from symnet.optim.update import emit_update
+from symnet.optim.update import Update
 from symnet.runtime.vectors import _BLOCK
 from symnet.support.errors import DefinitionError
 from symnet.support.options import choice, integer
@@ -22,16 +21,16 @@ def bytes_of(dtype: str) -> Mapping[Dtype, int]:
 
 
 def memory(
-    model: Model, dtype: str, workspace: Memory, optimizer: str, sizes: Mapping[str, int], compiled: bool = False
+    model: Model, dtype: str, workspace: Memory, updates: Sequence[Update], optimizer: str, sizes: Mapping[str, int]
 ) -> dict[str, int]:
     """The bytes that a step on all N samples at once holds: of parameters, gradients, optimizer and workspace.
 
     `make_step` learns from a large batch in parts, where the loss allows it, and holds less.
-    compiled: whether updates are compiled loops, which need no scratch.
+    updates: the optimizers that there are.
     sizes: the batch size N and every other symbolic size of the network.
     Raises DefinitionError for an unknown optimizer, and where a size is missing, unknown or no positive integer.
     """
-    rules = {rule.name: rule for rule in OPTIMIZERS}
+    rules = {rule.name: rule for rule in updates}
     choice("memory(optimizer=)", optimizer, tuple(rules))
     _check(model.program.sizes, sizes)
     width = bytes_of(dtype)["float"]
@@ -39,12 +38,12 @@ def memory(
     frozen = sum(_count(p.tensor.shape) for p in model.parameters if not p.trainable)
     buffers = sum(_count(b.tensor.shape) for b in model.buffers)
     rule = rules[optimizer]
-    scratch = 0 if compiled else emit_update(rule)[1] * min(trained, _BLOCK)
+    scratch = min(trained, _BLOCK) * sum(bytes_of(dtype)[kind] for kind in rule.scratch)
     return {
         # A buffer is there twice: as it is, and as it will be after the step.
         "parameters": width * (trained + frozen + 2 * buffers),
         "gradients": width * trained,
-        "optimizer": width * (len(rule.state) * trained + scratch),
+        "optimizer": width * len(rule.state) * trained + scratch,
         "workspace": workspace.bytes(bytes_of(dtype)).evaluate(sizes),
     }
 

@@ -128,7 +128,7 @@ class Network(Built):
         Raises DefinitionError for an unknown optimizer, and for sizes that are missing, unknown or not positive.
         """
         plan = self.workspace if training else self.evaluation
-        found = memory(self.model, self.dtype, plan, optimizer, {"N": N, **sizes}, self.compiled)
+        found = memory(self.model, self.dtype, plan, self.updates, optimizer, {"N": N, **sizes})
         return found if training else {key: found[key] for key in ("parameters", "workspace")}
 
     def __repr__(self) -> str:

@@ -138,5 +138,7 @@ def _hvp(p: dict[str, np.ndarray], w: Workspace, g: dict[str, np.ndarray]) -> No
     """Write the Hessian of the loss times the direction into `g`; `p` holds the direction of x as t_x."""
 
 
-OPTIMIZERS: dict[str, tuple[Callable[..., None], tuple[str, ...], int, float]] = {}
-"""{name: (update, state arrays, number of scratch arrays, default learning rate)}."""
+OPTIMIZERS: dict[
+    str, tuple[Callable[..., None], tuple[str, ...], tuple[Any, ...], float]
+] = {}
+"""{name: (update, state arrays, dtypes of scratch arrays, default learning rate)}."""

@@ -121,9 +121,8 @@ def _update_blocks(
     """
     trained = vectors[0].trained
     longest = min(last, len(trained)) - first
-    spare = [
-        np.empty(min(longest, _BLOCK), DTYPE) for _ in range(OPTIMIZERS[optimizer][2])
-    ]
+    count = min(longest, _BLOCK)
+    spare = [np.empty(count, dtype) for dtype in OPTIMIZERS[optimizer][2]]
     found = []
     for part, factor in _parts(_TRAINED, factors):
         here = slice(max(part.start, first), min(part.stop, last))
