@@ -134,7 +134,11 @@ def source(kind: str = "softmax", *, dtype: str = "float32", frozen: tuple[str, 
 
 def module(kind: str = "softmax", **options: object) -> ModuleType:
     """One of the modules, loaded."""
-    text = source(kind, **options)  # type: ignore[arg-type]
+    return loaded(source(kind, **options))  # type: ignore[arg-type]
+
+
+def loaded(text: str) -> ModuleType:
+    """The module of this text."""
     spec = spec_from_loader("linear", _Text(text))
     assert spec is not None
     made = module_from_spec(spec)

@@ -14,7 +14,7 @@ import pytest
 import symnet as sn
 from codegen.emit import native_functions
 from codegen.machine.target import TARGETS
-from symnet.assembly.loading import loaded
+from runtime_module import loaded
 from symnet.optim.optimizers import OPTIMIZERS, Optimizer
 from symnet.optim.update import Update, update
 
@@ -71,7 +71,7 @@ def function(rule: Optimizer, target: str) -> tuple[Update, Callable[..., None]]
     made = update(rule, TARGETS[target])
     helpers = native_functions.HELPERS if "@kernel" in made.source else ""
     head = ["import math", "import numpy as np", *made.imports, "DTYPE = np.float64", helpers]
-    return made, getattr(loaded("updates", "\n".join([*head, made.source])), f"_{rule.name}")
+    return made, getattr(loaded("\n".join([*head, made.source])), f"_{rule.name}")
 
 
 def stepped(rule: Optimizer, target: str, rate: float) -> np.ndarray:
