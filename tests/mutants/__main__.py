@@ -16,11 +16,11 @@ from mutants.driver import run, summary, survivors
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "mutants"
 TESTS = """
-    across_steps allocation border borders check compute_less conditions constants debug edit error_function execute
-    fixed_cost gates interpret kinks layout legalize limits lowering masked_states meaning memory names nonfinite
-    notation numbers numexpr_limits order_of_equations parts passes positions printed_numbers quotients recipes
-    recurrence reduction_then_more rows sabotage scalar schedules slices structure tables unbounded unread_indices
-    window_products
+    across_steps allocation border borders check compute_less conditions constants debug divided edit error_function
+    execute fixed_cost gates interpret kinks layout legalize limits lowering masked_states meaning memory names
+    nonfinite notation numbers numexpr_limits order_of_equations parts passes positions printed_numbers quotients
+    recipes recurrence reduction_then_more rows sabotage scalar schedules slices structure tables unbounded
+    unread_indices window_products
 """.split()
 """Of tests/test_*.py, those whose tests are recorded."""
 
