@@ -15,8 +15,8 @@ from codegen.analysis.schedule import in_order
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation, Guard, Program, Read, Reduction, Subscript, Tensor, slot
 from codegen.ir.plan import Plan
-from codegen.lower import Lowering
 from codegen.lower.legalize import legalize
+from codegen.lower.lowering import Lowering
 from codegen.notation.quote import quote
 from codegen.oracle.interpret import interpret
 

@@ -253,12 +253,12 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     # The plan.
     Sabotage(
-        "borders",
-        "codegen.plan.borders",
+        "halos",
+        "codegen.plan.halos",
         "rest",
         lambda right: lambda lengths, boxes: (found := right(lengths, boxes)) and found[:-1],
         plan.padded_pictures,
-        Code("codegen.passes.plans", "borders", did=_changed, machine=FRAMED),
+        Code("codegen.passes.plans", "filled_halos", did=_changed, machine=FRAMED),
     ),
     Sabotage(
         "fuse",
@@ -277,12 +277,12 @@ PASSES: tuple[Sabotage, ...] = (
         Code("codegen.passes.plans", "reuse", did=_changed),
     ),
     Sabotage(
-        "row-blocks",
-        "codegen.plan.row_blocks",
+        "tiling",
+        "codegen.plan.tiling",
         "fit",
         always(True),
         plan.blocks_of_rows,
-        Code("codegen.passes.plans", "row_blocks", "numba", did=_changed, machine=TILED),
+        Code("codegen.passes.plans", "tiled", "numba", did=_changed, machine=TILED),
     ),
     Sabotage(
         "regions",
@@ -309,7 +309,7 @@ PASSES: tuple[Sabotage, ...] = (
         plan.arrays_in_turn,
         Code("codegen.passes.plans", "planned", did=lambda memory, _: bool(memory.places), machine=SHARED),
     ),
-    Sabotage("arena", "codegen.plan.memory.places", "meet", always(False), plan.arrays_in_turn, Remembered(SHARED)),
+    Sabotage("arena", "codegen.plan.memory.arena", "meet", always(False), plan.arrays_in_turn, Remembered(SHARED)),
 )
 ROWS = (*PASSES, *RECIPES)
 """Each has a name of its own."""

@@ -142,43 +142,43 @@ def _any(*wanted: Mark) -> Mark:
 STRIDES = Bounds(strides=(2, 1, 2, 3))
 RECIPES: tuple[Sabotage, ...] = (
     # Windows.
-    _row("forward:columns", "columns", "columns_factor", _without_stride, *_by("columns", STRIDES, groups=True)),
-    _row("forward:shifts", "shifted", "shifted_factor", _without_shift, *_by("shifts")),
+    _row("forward:columns", "windows.im2col", "columns_factor", _without_stride, *_by("columns", STRIDES, groups=True)),
+    _row("forward:shifts", "windows.shifted", "shifted_factor", _without_shift, *_by("shifts")),
     _row(
-        *("forward:stacks", "convolution", "_kernel_by_column"),
+        *("forward:stacks", "windows.convolution", "_kernel_by_column"),
         lambda right: lambda equation, storage, p, rows, whole=False: right(equation, storage, p, rows),
         *_by("stacks"),
     ),
     _row(
-        *("forward:pairs", "pairs", "pairs_apply"),
+        *("forward:pairs", "windows.winograd", "pairs_apply"),
         _of_any_rows,
         *_by("pairs", THREE_ROWS),
     ),
-    _row("kernel:columns", "columns", "columns_factor", _without_stride, *_kernel_by("columns", STRIDES)),
-    _row("kernel:shifts", "shifted", "shifted_factor", _without_shift, *_kernel_by("shifts")),
+    _row("kernel:columns", "windows.im2col", "columns_factor", _without_stride, *_kernel_by("columns", STRIDES)),
+    _row("kernel:shifts", "windows.shifted", "shifted_factor", _without_shift, *_kernel_by("shifts")),
     _row(
-        *("kernel:turned columns", "kernel_gradient", "transposed"),
+        *("kernel:turned columns", "windows.kernel_gradient", "transposed"),
         lambda right: lambda view, order, axes: replace(view, axes=tuple(axes)),
         *_kernel_by("turned columns", mark=array("turned")),
     ),
     _row(
-        *("kernel:turned shifts", "kernel_gradient", "transposed"),
+        *("kernel:turned shifts", "windows.kernel_gradient", "transposed"),
         lambda right: lambda view, order, axes: replace(view, axes=tuple(axes)),
         *_kernel_by("turned shifts", mark=array("turned")),
     ),
     _row(
-        *("kernel:pairs", "pairs", "pairs_apply"),
+        *("kernel:pairs", "windows.winograd", "pairs_apply"),
         _of_any_rows,
         *_kernel_by("pairs", THREE_ROWS),
     ),
     _row(
-        *("bands", "bands", "_diagonals"),
+        *("bands", "windows.toeplitz", "_diagonals"),
         lambda right: lambda name, equation, p, bands: right(name, equation, replace(p, stride=p.stride + 1), bands),
         windows.depthwise,
         remark("by bands"),
     ),
     _row(
-        *("gradient by bands", "bands", "_columns"),
+        *("gradient by bands", "windows.toeplitz", "_columns"),
         lambda right: (
             lambda equation, storage, p, bands, turned=False: right(
                 equation, storage, p, replace(bands, height=1), turned
@@ -187,22 +187,22 @@ RECIPES: tuple[Sabotage, ...] = (
         windows.depthwise_gradients,
         remark("by bands"),
     ),
-    _row("points", "pointwise", "finished", _without_coefficient, windows.points, step(MatMul)),
+    _row("points", "windows.pointwise", "finished", _without_coefficient, windows.points, step(MatMul)),
     _row(
-        *("gradient by points", "pointwise", "_rows"),
+        *("gradient by points", "windows.pointwise", "_rows"),
         lambda right: lambda view, equation, turned=False: right(view, equation),
         windows.points_gradients,
         step(MatMul),
     ),
     _row(
-        *("direct", "direct", "_rows_first"),
+        *("direct", "windows.direct", "_rows_first"),
         lambda right: lambda base, row, items=(): right(base, 0, items),
         windows.direct,
         remark("directly"),
         NATIVE,
     ),
     _row(
-        *("gradient, direct", "direct", "_whole"),
+        *("gradient, direct", "windows.direct", "_whole"),
         lambda right: lambda view, order: right(view, (*order[:2], *order[:1:-1])),
         windows.direct_gradients,
         remark("directly"),
@@ -213,41 +213,41 @@ RECIPES: tuple[Sabotage, ...] = (
     _row("masks", "pooling", "mask", _of_the_first_point, windows.maxima, array(r"\.wins_")),
     _row("route", "pooling", "_overlap", always(False), windows.maxima, array(r"\.wins_")),
     # Products.
-    _row("product", "contraction", "_layout", _exchanged, products.matrices, step(MatMul)),
+    _row("product", "products.contraction", "_layout", _exchanged, products.matrices, step(MatMul)),
     _row(
-        *("product of parts", "contraction", "product_steps"),
+        *("product of parts", "products.contraction", "product_steps"),
         lambda right: lambda *arguments: right(*arguments[:5], (), arguments[6]),
         products.summed_in_parts,
         array(r"\.parts"),
     ),
     _row(
-        *("product with a flattened factor", "operands", "grouped"),
+        *("product with a flattened factor", "products.operands", "grouped"),
         lambda right: lambda source, *more: right(View(source.base, (), source.axes), *more),
         products.flattened,
         step(MatMul),
     ),
     _row(
-        *("product in a loop", "contraction", "product_steps"),
+        *("product in a loop", "products.contraction", "product_steps"),
         lambda right: lambda equation, *more: right(equation.with_(accumulate=False), *more),
         products.in_loops,
         step(MatMul, Loop),
     ),
-    _row("squares", "contraction", "matrix_product", _halved, products.squares, step(MatMul)),
-    _row("operands", "factors", "_two_groups", _a_factor_lost, products.several_factors, array("factor")),
+    _row("squares", "products.contraction", "matrix_product", _halved, products.squares, step(MatMul)),
+    _row("operands", "products.factors", "_two_groups", _a_factor_lost, products.several_factors, array("factor")),
     _row(
-        *("weighted sum", "weighted", "_vector"),
+        *("weighted sum", "products.weighted", "_vector"),
         lambda right: lambda parts, equation, storage, constant: right(parts, equation, storage, sympy.Integer(1)),
         products.weighted_sums,
         step(MatMul),
     ),
     _row(
-        *("row times row", "weighted", "_row_factors"),
+        *("row times row", "products.weighted", "_row_factors"),
         lambda right: lambda *arguments: (found := right(*arguments)) and (found[0], found[0]),
         products.dots,
         step(MatMul),
     ),
     _row(
-        *("runs", "sums", "finished"),
+        *("runs", "products.sums", "finished"),
         _without_coefficient_of,
         products.sums_of_runs,
         array("parts"),

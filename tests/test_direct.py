@@ -16,9 +16,9 @@ from codegen.emit import native_direct, native_direct_tiles, native_functions
 from codegen.ir.equation import slot
 from codegen.ir.plan import Buffer, Compute, Direct, Plan
 from codegen.ir.view import FULL, Slice, Take, View
-from codegen.lower.direct_price import Sizes, tile_of
+from codegen.lower.windows.direct_costs import Sizes, tile_of
 from codegen.machine.model import MACHINE, Machine
-from codegen.plan.row_cuts import Arrays, Rows, fit
+from codegen.plan.cuts import Arrays, Rows, fit
 
 numba = pytest.importorskip("numba")
 torch = pytest.importorskip("torch")

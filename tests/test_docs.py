@@ -210,6 +210,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+LOWER = ROOT / "codegen" / "lower"
 LISTED = {
     "README.md": {
         "commands": COMMANDS,
@@ -225,7 +226,7 @@ LISTED = {
     },
     "docs/equations.md": {"functions": FUNCTIONS, "reductions": REDUCTIONS},
     "docs/architecture.md": {
-        "lowering": {path.name for path in ROOT.glob("codegen/lower/*.py")} - {"__init__.py", "storage.py"},
+        "lowering": {path.relative_to(LOWER).as_posix() for path in LOWER.rglob("[!_]*.py")} - {"storage.py"},
         "debug levels": {"SYMNET_DEBUG", "0", *map(str, LEVELS)},
     },
 }
@@ -296,7 +297,8 @@ def recipe_table() -> str:
 
 
 def _file(build: Any) -> str:
-    return f"{getattr(build, 'func', build).__module__.rpartition('.')[2]}.py"
+    module = getattr(build, "func", build).__module__.removeprefix("codegen.lower.")
+    return f"{module.replace('.', '/')}.py"
 
 
 @pytest.mark.parametrize(

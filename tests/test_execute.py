@@ -34,7 +34,7 @@ from codegen.ir.plan import (
 from codegen.ir.view import Reshape, Slice, Take, Transpose, View, Windows
 from codegen.oracle.arrays import PlanError
 from codegen.oracle.execute import execute
-from codegen.plan import borders, fuse, reuse, row_blocks
+from codegen.plan import fuse, halos, reuse, tiling
 from corpus import network
 from equations import cases
 from layer_models import LAYERS
@@ -120,23 +120,23 @@ def rows(upside_down: bool = False) -> Lowered:
     return plain(first, second, x=(17, 1, 17, "N"), w=(8, 2, 2), h=(16, 8, 16, "N"), y=(16, 8, 16, "N"))
 
 
-_real_rest, _real_accesses, _real_cut = borders.rest, reuse.accesses, row_blocks.cut_view
+_real_rest, _real_accesses, _real_cut = halos.rest, reuse.accesses, tiling.cut_view
 BROKEN: dict[str, tuple[object, str, Callable[..., object], Callable[[], Lowered]]] = {
     "views that meet share a loop": (fuse, "_are_apart", lambda a, b: True, mirrored),
     "what is read later is not stored": (
         *(fuse, "_stored", lambda step, *_: replace(step, stored=(False,) * len(step.steps))),
         mirrored,
     ),
-    "the last part of a halo is not written": (borders, "rest", lambda *a: (_real_rest(*a) or [])[:-1], lenet),
+    "the last part of a halo is not written": (halos, "rest", lambda *a: (_real_rest(*a) or [])[:-1], lenet),
     "a product after it does not count as a reader": (
         *(reuse, "accesses", lambda step: _real_accesses(step) if isinstance(step, Compute) else ()),
         needed_later,
     ),
     "blocks begin a row too late": (
-        *(row_blocks, "cut_view", lambda view, at, start, *more: _real_cut(view, at, start + 1, *more)),
+        *(tiling, "cut_view", lambda view, at, start, *more: _real_cut(view, at, start + 1, *more)),
         rows,
     ),
-    "steps that use other rows join": (row_blocks, "fit", lambda *a: True, lambda: rows(True)),
+    "steps that use other rows join": (tiling, "fit", lambda *a: True, lambda: rows(True)),
 }
 
 

@@ -45,7 +45,7 @@ SHAPES = {"d_x": ("N", 6), "d_E": (5, 4), "z": (7, 2, "N", 4)}
 SIZES = {"u": 2, "v": 2, "k": 4, "r": 6}
 RESULTS = {"copied-results": "y r", "repeated": "y r"}
 """Where not only the last one is."""
-MACHINES = {"borders": FRAMED, "row-blocks": TILED, "arena": SHARED}
+MACHINES = {"halos": FRAMED, "tiling": TILED, "arena": SHARED}
 """So that a small example meets what is made for large ones."""
 LOWERING: tuple[Phase, ...] = ("legal", "choice", "plan")
 """The phases whose passes need those before them."""

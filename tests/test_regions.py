@@ -32,7 +32,7 @@ from codegen.ir.plan import (
     accesses,
 )
 from codegen.ir.view import Reshape, Slice, Take, Transpose, View
-from codegen.lower import Lowering
+from codegen.lower.lowering import Lowering
 from codegen.machine.model import MACHINE
 from codegen.passes import plans
 from codegen.plan.region import regions

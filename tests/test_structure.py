@@ -16,7 +16,7 @@ from codegen.analysis.window import moving, window_of
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation, Tensor
 from codegen.lower.storage import Storage
-from codegen.lower.window import window_by_batch, window_product
+from codegen.lower.windows.product import window_by_batch, window_product
 from codegen.notation import elaborate
 from planned import of_network
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from codegen.ir.equation import Equation, Program
-from codegen.lower.bands import banded_product
-from codegen.lower.direct import direct_product
-from codegen.lower.pointwise import point_product
 from codegen.lower.storage import Storage
-from codegen.lower.window import window_product
+from codegen.lower.windows.direct import direct_product
+from codegen.lower.windows.pointwise import point_product
+from codegen.lower.windows.product import window_product
+from codegen.lower.windows.toeplitz import banded_product
 from test_structure import made, tensors
 
 Shapes = dict[str, tuple[int | str, ...]]

@@ -19,9 +19,7 @@ from typing import Any
 
 from codegen.ir.equation import Equation
 from codegen.ir.plan import Step
-from codegen.lower.contraction import contraction, product_of
 from codegen.lower.elementwise import elementwise
-from codegen.lower.factors import from_operands, two_operands
 from codegen.lower.lookup import (
     bracketed,
     from_gathered,
@@ -32,6 +30,10 @@ from codegen.lower.lookup import (
     table_rows,
 )
 from codegen.lower.pooling import argmax_masks, handed_down, is_masked, is_maximum, maximum, route
+from codegen.lower.products.contraction import contraction, product_of
+from codegen.lower.products.factors import from_operands, two_operands
+from codegen.lower.products.sums import in_runs, runs
+from codegen.lower.products.weighted import weighted, weighted_sum
 from codegen.lower.recipe import M, Recipe
 from codegen.lower.reduction import (
     added_reduction,
@@ -44,9 +46,7 @@ from codegen.lower.reduction import (
 )
 from codegen.lower.scatter import is_sliceable, scatter
 from codegen.lower.storage import Storage
-from codegen.lower.sums import in_runs, runs
-from codegen.lower.weighted import weighted, weighted_sum
-from codegen.lower.window_recipes import WINDOWS
+from codegen.lower.windows.recipes import WINDOWS
 
 
 def _true(wanted: bool) -> bool | None:

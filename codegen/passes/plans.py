@@ -6,15 +6,15 @@ from dataclasses import replace
 
 from codegen.emit.native import expressible
 from codegen.emit.words import ARGUMENTS
-from codegen.lower import Lowering
 from codegen.lower.loop_names import loops_apart
+from codegen.lower.lowering import Lowering
 from codegen.passes.state import Given, Pass, State, on_plan
-from codegen.plan.borders import borders
 from codegen.plan.fuse import fuse
+from codegen.plan.halos import filled_halos
 from codegen.plan.memory import planned
 from codegen.plan.region import regions
 from codegen.plan.reuse import reuse
-from codegen.plan.row_blocks import row_blocks
+from codegen.plan.tiling import tiled
 
 
 def lowering(state: State, given: Given) -> Lowering:
@@ -68,9 +68,9 @@ PLAN = (
         optional=False,
     ),
     Pass(
-        "borders",
+        "halos",
         "plan",
-        on_plan(lambda state, given: borders(state.steps, given.machine)),
+        on_plan(lambda state, given: filled_halos(state.steps, given.machine)),
         "cheap frames of zeros written at each step, so that their buffers can share memory",
         (
             "h[r,d,s,n] = tanh(rows[r,d,s,n])\ny[r,p,j,n] = sum[d,u,v](K[p,d,u,v]*h[r+u-1,d,j+v,n])",
@@ -107,9 +107,9 @@ PLAN = (
         proves="plan",
     ),
     Pass(
-        "row-blocks",
+        "tiling",
         "plan",
-        on_plan(lambda state, given: row_blocks(state.steps, state.program, given.keep, given.machine)),
+        on_plan(lambda state, given: tiled(state.steps, state.program, given.keep, given.machine)),
         "groups of steps over pictures in a loop over blocks of rows, which stay in the cache",
         (
             "h[i,p,j,n] = sum[d,u,v](K[p,d,u,v]*rows[i+u,d,j+v,n])\ny[i,p,j,n] = tanh(h[i,p,j,n])",

@@ -7,8 +7,8 @@ overwritten while somebody still wants to read it.
 """
 
 from codegen.ir.polynomial import Polynomial, elements
+from codegen.plan.memory.arena import Demand, Memory, Place, Spot, planned
 from codegen.plan.memory.moments import Access, Moment, lives
-from codegen.plan.memory.places import Demand, Memory, Place, Spot, planned
 from codegen.plan.memory.verify import Overwritten, verify
 
 __all__ = [

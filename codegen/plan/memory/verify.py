@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from codegen.plan.memory.arena import Demand, Memory, needed
 from codegen.plan.memory.moments import Moment
-from codegen.plan.memory.places import Demand, Memory, needed
 
 
 class Overwritten(AssertionError):

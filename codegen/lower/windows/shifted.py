@@ -16,8 +16,8 @@ from codegen.analysis.window import Window
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation
 from codegen.ir.view import FULL, Slice, Take, View, Windows
-from codegen.lower.columns import Pattern, merged
 from codegen.lower.storage import Storage
+from codegen.lower.windows.im2col import Pattern, merged
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from codegen.analysis.structure import Structure
 from codegen.analysis.window import Window, window_of
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation
-from codegen.lower.columns import ONE, Pattern, height_of, pattern_of
-from codegen.lower.contraction import matrix_product
-from codegen.lower.shifted import Band, band_of
+from codegen.lower.products.contraction import matrix_product
 from codegen.lower.storage import Storage
+from codegen.lower.windows.im2col import ONE, Pattern, height_of, pattern_of
+from codegen.lower.windows.shifted import Band, band_of
 
 
 @dataclass(frozen=True)

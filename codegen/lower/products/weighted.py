@@ -23,8 +23,8 @@ from codegen.ir.equation import Equation, Read
 from codegen.ir.plan import MatMul, Step
 from codegen.ir.view import Reshape, View, aligned
 from codegen.lower.elementwise import kernel
+from codegen.lower.result import finished
 from codegen.lower.storage import Storage, extents_of, product, shaped
-from codegen.lower.targets import finished
 from codegen.oracle.evaluate import evaluator
 
 

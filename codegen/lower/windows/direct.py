@@ -25,9 +25,9 @@ from codegen.ir.names import allocate
 from codegen.ir.plan import Alias, Copy, Direct, Step
 from codegen.ir.view import FULL, Reshape, Slice, Take, Transpose, View, natural, transposed
 from codegen.lower.copies import Halo
-from codegen.lower.direct_price import Sizes, cost, tile_of
+from codegen.lower.result import finished
 from codegen.lower.storage import Storage, affine
-from codegen.lower.targets import finished
+from codegen.lower.windows.direct_costs import Sizes, cost, tile_of
 
 ONE = Affine.of(1)
 

@@ -12,8 +12,8 @@ from codegen.ir.equation import Equation
 from codegen.ir.plan import Alias, Block, Buffer, Copy, Fill, Loop, Plan, Step
 from codegen.ir.view import FULL, Op, Slice, Take, View
 from codegen.machine.model import MACHINE
-from codegen.plan import borders
-from codegen.plan.borders import Box
+from codegen.plan import halos
+from codegen.plan.halos import Box
 
 N = Affine.of("N")
 
@@ -44,7 +44,7 @@ def test_the_rest_is_what_no_box_covers(case: tuple[Lengths, list[Box]], size: i
 
     for box in boxes:
         count[part(box)] = 1
-    left = borders.rest(lengths, boxes)
+    left = halos.rest(lengths, boxes)
     assert left is not None
     for box in left:
         count[part(box)] += 1
@@ -52,7 +52,7 @@ def test_the_rest_is_what_no_box_covers(case: tuple[Lengths, list[Box]], size: i
 
 
 def test_what_depends_on_a_size_is_left_alone() -> None:
-    assert borders.rest((N + 9,), [((Affine(), N),), ((Affine.of(4), N + 9),)]) is None
+    assert halos.rest((N + 9,), [((Affine(), N),), ((Affine.of(4), N + 9),)]) is None
 
 
 def framed(copy: Step, *more: Step, alias: tuple[Op, ...] | None = None) -> Plan:
@@ -73,7 +73,7 @@ def fills(plan: Plan) -> list[int]:
 
 
 def test_a_narrow_frame_is_written_at_each_step() -> None:
-    made = borders.borders(framed(Copy(into("y", 1, 10), View("x"))), MACHINE)
+    made = halos.filled_halos(framed(Copy(into("y", 1, 10), View("x"))), MACHINE)
     assert [b.fill for b in made.setup if isinstance(b, Buffer)] == [None, None]
     steps = made.blocks[0].steps
     assert [type(step) for step in steps] == [Fill, Fill, Copy]
@@ -81,7 +81,7 @@ def test_a_narrow_frame_is_written_at_each_step() -> None:
 
 
 def test_an_array_written_whole_needs_no_zeros() -> None:
-    made = borders.borders(framed(Copy(into("y", 0, 12), View("x"))), MACHINE)
+    made = halos.filled_halos(framed(Copy(into("y", 0, 12), View("x"))), MACHINE)
     assert [b.fill for b in made.setup if isinstance(b, Buffer)] == [None, None]
     assert not fills(made)
 
@@ -91,7 +91,7 @@ def test_a_tensor_that_lies_in_its_frame() -> None:
     written = Loop("t", Affine.of(10), (Copy(View("z").then(Take((Affine.of("t"),)), axes=()), View("x")),))
     plan = framed(written, Copy(View("x"), View("z")), alias=into("y", 1, 10).ops)
     plan.setup.append(Alias("before", into("y", 0, 10)))
-    made = borders.borders(plan, MACHINE)
+    made = halos.filled_halos(plan, MACHINE)
     assert [type(step) for step in made.blocks[0].steps] == [Fill, Fill, Loop, Copy]
     assert fills(made) == [0, 11]
 
@@ -108,6 +108,6 @@ def test_a_tensor_that_lies_in_its_frame() -> None:
     ids=["a wide frame", "gaps", "a loop", "read before", "a tensor with gaps"],
 )
 def test_other_frames_keep_their_zeros(plan: Plan) -> None:
-    made = borders.borders(plan, MACHINE)
+    made = halos.filled_halos(plan, MACHINE)
     assert [b.fill for b in made.setup if isinstance(b, Buffer)] == [None, 0.0]
     assert not fills(made)

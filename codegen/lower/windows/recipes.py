@@ -12,18 +12,33 @@ from typing import Any
 
 from codegen.ir.equation import Equation
 from codegen.ir.plan import Step
-from codegen.lower.bands import BandedProduct, banded_product, depthwise
-from codegen.lower.columns import ONE, columns_fit, copied_columns
-from codegen.lower.convolution import by_columns, by_shifts, by_stacks, columns_apply, shifts_apply, stacks_apply
 from codegen.lower.copies import Copied, Halo
-from codegen.lower.direct import DirectProduct, direct, direct_product
-from codegen.lower.kernel_gradient import error_lies, gradient_by_columns, gradient_by_shifts
-from codegen.lower.pairs import by_pairs, gradient_by_pairs, gradient_pairs_apply, pairs_apply, sums_of
-from codegen.lower.pointwise import PointProduct, point_product, pointwise
-from codegen.lower.price import Cost, columns_cost, mean_cost, pairs_cost, rows_of_stacks, shifts_cost, stacks_cost
 from codegen.lower.recipe import Recipe, Site
 from codegen.lower.storage import Storage
-from codegen.lower.window import WindowProduct, window_product
+from codegen.lower.windows.convolution import (
+    by_columns,
+    by_shifts,
+    by_stacks,
+    columns_apply,
+    shifts_apply,
+    stacks_apply,
+)
+from codegen.lower.windows.costs import (
+    Cost,
+    columns_cost,
+    mean_cost,
+    pairs_cost,
+    rows_of_stacks,
+    shifts_cost,
+    stacks_cost,
+)
+from codegen.lower.windows.direct import DirectProduct, direct, direct_product
+from codegen.lower.windows.im2col import ONE, columns_fit, copied_columns
+from codegen.lower.windows.kernel_gradient import error_lies, gradient_by_columns, gradient_by_shifts
+from codegen.lower.windows.pointwise import PointProduct, point_product, pointwise
+from codegen.lower.windows.product import WindowProduct, window_product
+from codegen.lower.windows.toeplitz import BandedProduct, banded_product, depthwise
+from codegen.lower.windows.winograd import by_pairs, gradient_by_pairs, gradient_pairs_apply, pairs_apply, sums_of
 
 Build = Callable[[Equation, Storage, WindowProduct, int], list[Step]]
 Applies = Callable[[Equation, Storage, WindowProduct], bool]

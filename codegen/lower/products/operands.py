@@ -15,8 +15,8 @@ from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation, Read, indices_of, slot
 from codegen.ir.plan import Alias, Compute, Copy, MatMul, Reduce, Step
 from codegen.ir.view import FULL, Reshape, Take, Transpose, View, natural, transposed
+from codegen.lower.result import array_like, finished
 from codegen.lower.storage import Storage, affine, extents_of, product
-from codegen.lower.targets import array_like, finished
 
 Group = tuple[str, ...] | None
 """Indices merged into one axis; None for a batch axis the factor does not have."""

@@ -15,8 +15,8 @@ from codegen.ir.edit import compact
 from codegen.ir.equation import Equation, Read, Tensor, indices_of, slot
 from codegen.ir.plan import Step
 from codegen.ir.view import View
-from codegen.lower.contraction import matrix_product
 from codegen.lower.elementwise import kernel
+from codegen.lower.products.contraction import matrix_product
 from codegen.lower.storage import Storage, extents_of
 
 Spread = tuple[Factor, frozenset[str]]

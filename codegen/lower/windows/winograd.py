@@ -32,12 +32,12 @@ from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation, slot
 from codegen.ir.plan import Compute, Copy, MatMul, Reduce, Step
 from codegen.ir.view import FULL, Reshape, Slice, Take, Transpose, View, Windows, transposed
-from codegen.lower.columns import Pattern
 from codegen.lower.copies import RowSums
-from codegen.lower.shifted import Band
+from codegen.lower.result import finished, result_of
 from codegen.lower.storage import Storage, extents_of
-from codegen.lower.targets import finished, result_of
-from codegen.lower.window import WindowProduct
+from codegen.lower.windows.im2col import Pattern
+from codegen.lower.windows.product import WindowProduct
+from codegen.lower.windows.shifted import Band
 
 ROWS, TAPS, PRODUCTS = 2, 3, 4
 

@@ -18,9 +18,9 @@ from codegen.ir.edit import without_points
 from codegen.ir.equation import Equation, Read
 from codegen.ir.plan import MatMul, Reduce, Step
 from codegen.ir.view import Reshape, Transpose, View
-from codegen.lower.contraction import matrix_product
+from codegen.lower.products.contraction import matrix_product
+from codegen.lower.result import finished, result_of, whole_result
 from codegen.lower.storage import Storage, extents_of
-from codegen.lower.targets import finished, result_of, whole_result
 from codegen.machine.model import Machine
 
 

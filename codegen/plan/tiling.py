@@ -21,7 +21,7 @@ from codegen.ir.names import allocate
 from codegen.ir.plan import Block, Buffer, Compute, Copy, Direct, Fill, Kernel, Loop, Note, Plan, Step, accesses, mapped
 from codegen.ir.view import View
 from codegen.machine.model import Machine
-from codegen.plan.row_cuts import Arrays, Rows, cut_view, cuts, fit, is_free, place_of, shorter
+from codegen.plan.cuts import Arrays, Rows, cut_view, cuts, fit, is_free, place_of, shorter
 
 INDEX = "block"
 
@@ -37,7 +37,7 @@ class _Group:
     """With the notes between them."""
 
 
-def row_blocks(plan: Plan, program: Program, keep: frozenset[str], machine: Machine) -> Plan:
+def tiled(plan: Plan, program: Program, keep: frozenset[str], machine: Machine) -> Plan:
     """`plan` with groups of steps over pictures in loops over blocks of rows.
 
     keep: tensors that are read from outside.

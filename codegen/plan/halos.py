@@ -38,7 +38,7 @@ class _Framed:
     refused: bool = False
 
 
-def borders(plan: Plan, machine: Machine) -> Plan:
+def filled_halos(plan: Plan, machine: Machine) -> Plan:
     """`plan` with cheap frames written at each step; the buffers then need no value before the first one."""
     found, limits = _framed(plan), machine.limits
     _look(plan, found)

@@ -23,7 +23,7 @@ from codegen.analysis.contraction import Contraction
 from codegen.analysis.structure import Structure
 from codegen.ir.equation import Equation, Read, indices_of
 from codegen.ir.plan import Step
-from codegen.lower.operands import Group, column_key, in_place, operand_of, product_steps
+from codegen.lower.products.operands import Group, column_key, in_place, operand_of, product_steps
 from codegen.lower.storage import Storage
 from codegen.machine.model import Machine
 

@@ -29,10 +29,10 @@ from codegen.ir.edit import without_points
 from codegen.ir.equation import Equation
 from codegen.ir.plan import Copy, MatMul, Reduce, Step
 from codegen.ir.view import FULL, Reshape, Take, View, Windows, transposed
-from codegen.lower.columns import Pattern, columns_of, height_of, pattern_of
+from codegen.lower.result import finished, whole_result
 from codegen.lower.storage import Storage, extents_of
-from codegen.lower.targets import finished, whole_result
-from codegen.lower.window import window_by_batch
+from codegen.lower.windows.im2col import Pattern, columns_of, height_of, pattern_of
+from codegen.lower.windows.product import window_by_batch
 from codegen.machine.model import Machine
 
 

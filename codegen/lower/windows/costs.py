@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from codegen.lower.window import Sizes, WindowProduct
+from codegen.lower.windows.product import Sizes, WindowProduct
 from codegen.machine.model import Machine
 
 Cost = Callable[[Sizes, int, bool, Machine], float]

@@ -14,8 +14,8 @@ import sympy
 from codegen.ir.equation import Equation
 from codegen.ir.plan import MatMul, Reduce, Step
 from codegen.ir.view import Reshape, View
+from codegen.lower.result import finished
 from codegen.lower.storage import Storage, extents_of
-from codegen.lower.targets import finished
 
 
 @dataclass(frozen=True)

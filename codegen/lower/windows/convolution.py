@@ -20,12 +20,12 @@ from codegen.ir.equation import Equation, indices_of, slot
 from codegen.ir.names import allocate
 from codegen.ir.plan import Compute, Copy, Loop, MatMul, Step
 from codegen.ir.view import FULL, Reshape, Slice, Take, Transpose, View, transposed
-from codegen.lower.columns import Pattern, columns_factor, columns_fit, merged
-from codegen.lower.operands import Group, operand_of
-from codegen.lower.shifted import shifted_factor
+from codegen.lower.products.operands import Group, operand_of
+from codegen.lower.result import finished, result_of
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.lower.targets import finished, result_of
-from codegen.lower.window import WindowProduct
+from codegen.lower.windows.im2col import Pattern, columns_factor, columns_fit, merged
+from codegen.lower.windows.product import WindowProduct
+from codegen.lower.windows.shifted import shifted_factor
 
 
 def columns_apply(equation: Equation, w: WindowProduct) -> bool:

@@ -20,13 +20,13 @@ from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation
 from codegen.ir.plan import Copy, MatMul, Reduce, Step
 from codegen.ir.view import Reshape, Take, View, natural, transposed
-from codegen.lower.columns import columns_factor
-from codegen.lower.convolution import blocks_of
-from codegen.lower.operands import Group, operand_of
-from codegen.lower.shifted import shifted_factor
+from codegen.lower.products.operands import Group, operand_of
+from codegen.lower.result import finished
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.lower.targets import finished
-from codegen.lower.window import WindowProduct
+from codegen.lower.windows.convolution import blocks_of
+from codegen.lower.windows.im2col import columns_factor
+from codegen.lower.windows.product import WindowProduct
+from codegen.lower.windows.shifted import shifted_factor
 
 
 def gradient_by_columns(
