@@ -13,6 +13,7 @@ from symnet.model.layers.base import Layer, Node
 from symnet.model.losses import LOSSES, Loss
 from symnet.model.placing import automatic_name
 from symnet.network.model import Model
+from symnet.optim.chosen import chosen
 from symnet.support.errors import DefinitionError, SymnetError
 from symnet.support.files import existing
 from symnet.support.options import identifier, shown, string
@@ -22,7 +23,8 @@ SUFFIXES = (".toml", ".py")
 LARGEST_FILE = 10_000_000
 """Bytes of a model file."""
 
-_MODEL_KEYS = ("name", "input", "inputs", "layers", "outputs", "loss", "loss_weights", "l2")
+_MODEL_KEYS = ("name", "input", "inputs", "layers", "outputs", "loss", "loss_weights", "l2", "compile")
+_COMPILE_KEYS = ("optimizers",)
 _INPUT_KEYS = ("name", "shape", "dtype", "layout")
 
 _SCRIPT_ERRORS = (
@@ -97,7 +99,7 @@ def from_table(table: Mapping[str, object]) -> Model:
                 f"'{name}' is not used by any later layer; the output is {listing(outputs)}: remove '{name}', "
                 "name it in inputs = [...] of a later layer, or in outputs = [...]"
             )
-    return Model(
+    model = Model(
         sources,
         [nodes[name] for name in outputs],
         loss=_losses(table.get("loss")),  # type: ignore[arg-type]
@@ -105,6 +107,16 @@ def from_table(table: Mapping[str, object]) -> Model:
         l2=table.get("l2", 0.0),  # type: ignore[arg-type]
         loss_weights=table.get("loss_weights"),  # type: ignore[arg-type]
     )
+    model.optimizers = _optimizers(table.get("compile", {}))
+    return model
+
+
+def _optimizers(options: object) -> tuple[str, ...] | None:
+    """Those of the module, by name, where the file says which."""
+    if not isinstance(options, dict):
+        raise DefinitionError(f"compile: expected a [compile] table with optimizers = [...], got {shown(options)}")
+    _check_keys("compile", options, _COMPILE_KEYS)
+    return chosen("compile: optimizers", options["optimizers"]) if "optimizers" in options else None
 
 
 def _outputs(names: object, nodes: Mapping[str, Node], last: str) -> list[str]:

@@ -94,7 +94,8 @@ class Fake:
 def set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a model file and data; compiling gives the hand-made network."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(network, "load", lambda path: SimpleNamespace(name="fake", loss=object(), path=path))
+    made = {"name": "fake", "loss": object(), "optimizers": None}
+    monkeypatch.setattr(network, "load", lambda path: SimpleNamespace(path=path, **made))
     monkeypatch.setattr(network, "compile_model", lambda model, **options: Fake())
     (tmp_path / "m.toml").write_text("name = 'fake'\n")
     generator = np.random.default_rng(0)

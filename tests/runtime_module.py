@@ -12,7 +12,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 
 from codegen.machine.target import TARGETS
-from symnet.optim.optimizers import OPTIMIZERS
+from symnet.optim.optimizers import OPTIMIZERS, USUAL
 from symnet.optim.update import table, update
 from symnet.runtime import fragments, import_block
 
@@ -128,7 +128,7 @@ def source(kind: str = "softmax", *, dtype: str = "float32", frozen: tuple[str, 
         loss=loss.strip() or "def _loss(p, w): ...",
         backward=textwrap.indent(backward.strip() or "pass", "    "),
     )
-    optimizers = table([update(each, TARGETS["numpy"]) for each in OPTIMIZERS])
+    optimizers = table([update(OPTIMIZERS[name], TARGETS["numpy"]) for name in USUAL])
     return "\n\n".join([import_block() + head.rstrip() + "\n", optimizers, fragments()])
 
 

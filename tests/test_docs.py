@@ -217,7 +217,7 @@ LISTED = {
         "layers": [kind for kind in Layer.kinds if kind in sn.__all__],
         "losses": {cls.__name__ for cls in LOSSES.values()},
         "activations": ACTIVATIONS,
-        "optimizers": {o.name for o in OPTIMIZERS},
+        "optimizers": set(OPTIMIZERS),
         "extras": set(EXTRAS) - {"examples", "test", "notebook", "bench", "lint", "dev"},
     },
     "docs/python.md": {"options of compile": {f"{name}=True" for name in ("hvp", "wrt_inputs", "weighted")}},

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import symnet as sn
+from symnet.optim.optimizers import USUAL
 from symnet.sklearn import SymNetClassifier, SymNetRegressor, networks
 
 ROOT = Path(__file__).parents[1]
@@ -331,3 +332,13 @@ def test_without_scikit_learn() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "pip install 'symnet[sklearn]'" in done.stdout, done.stderr
+
+
+def test_a_further_optimizer() -> None:
+    """The module has it where the estimator trains by it; another one trains the same network on."""
+    usual = SymNetClassifier(epochs=1, random_state=0).fit(*IRIS)
+    made = SymNetClassifier(optimizer="lion", warm_start=True, random_state=0).fit(*IRIS)
+    assert tuple(usual.module_.OPTIMIZERS) == USUAL and tuple(made.module_.OPTIMIZERS) == (*USUAL, "lion")
+    assert made.score(*IRIS) > 0.9
+    assert made.set_params(optimizer="adam").fit(*IRIS).score(*IRIS) > 0.9
+    assert tuple(made.module_.OPTIMIZERS) == USUAL

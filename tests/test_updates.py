@@ -15,7 +15,7 @@ import symnet as sn
 from codegen.emit import native_functions
 from codegen.machine.target import TARGETS
 from runtime_module import loaded
-from symnet.optim.optimizers import OPTIMIZERS, Optimizer
+from symnet.optim.optimizers import OPTIMIZERS, USUAL, Optimizer
 from symnet.optim.update import Update, update
 
 WRITTEN = ("numpy", "numexpr", "numba")
@@ -62,7 +62,7 @@ def warmed(w: np.ndarray, g: np.ndarray, state: dict[str, Any], rate: float, ste
 
 
 def optimizer_named(name: str) -> Optimizer:
-    return next(each for each in OPTIMIZERS if each.name == name)
+    return OPTIMIZERS[name]
 
 
 @cache
@@ -87,7 +87,7 @@ def stepped(rule: Optimizer, target: str, rate: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("target", WRITTEN)
-@pytest.mark.parametrize("name", [each.name for each in OPTIMIZERS])
+@pytest.mark.parametrize("name", USUAL)
 def test_50_steps_are_pytorch_s(name: str, target: str) -> None:
     torch = pytest.importorskip("torch")
     rule = optimizer_named(name)
@@ -124,7 +124,7 @@ def test_cases_and_signs(rule: Optimizer, meant: Callable[..., np.ndarray], targ
 
 
 @pytest.mark.parametrize("target", WRITTEN)
-@pytest.mark.parametrize("rule", [*OPTIMIZERS, RESILIENT], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [*OPTIMIZERS.values(), RESILIENT], ids=lambda rule: rule.name)
 def test_no_vector_is_allocated(rule: Optimizer, target: str) -> None:
     made, apply = function(rule, target)
     count = 100_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import sympy
@@ -24,7 +24,7 @@ from symnet.facts.memory import workspace_bytes
 from symnet.model.graph import Model
 from symnet.model.layers.spelling import readable
 from symnet.model.objectives import Objective
-from symnet.optim.optimizers import OPTIMIZERS
+from symnet.optim.optimizers import OPTIMIZERS, USUAL
 from symnet.optim.update import Update, table, update
 from symnet.runtime import HEAD, fragments, heading, import_block
 
@@ -63,18 +63,20 @@ def assemble(
     dtype: str,
     wrt_inputs: bool = False,
     hvp: bool = False,
+    optimizers: tuple[str, ...] = USUAL,
     remarks: tuple[str, ...] = (),
 ) -> Assembled:
     """The module for a derived and rewritten program; `evaluation` where use needs another one.
 
     given: the target, and what else a compilation is given.  hvp: with the derivatives along a direction.
-    remarks: for the docstring's end.
+    optimizers: the names of those that it has.  remarks: for the docstring's end.
     """
     weighted = model.weight is not None
-    reserved = module_names(hvp, weighted)
+    reserved = module_names(hvp, weighted, optimizers)
     made = numeric(model, program, evaluation, given, wrt_inputs=wrt_inputs, reserved=reserved)
     compiled = "kernel" in made.helpers
-    updates = tuple(update(each, _written_for(given.on, compiled), given.machine) for each in OPTIMIZERS)
+    on = _written_for(given.on, compiled)
+    updates = tuple(update(OPTIMIZERS[name], on, given.machine) for name in optimizers)
     curved, imports = higher(model, given, made.helpers, (*reserved, *made.kernels)) if hvp else ("", ())
     of_updates = (line for each in updates for line in each.imports)
     more = [line for line in (*made.imports, *imports, *of_updates) if line != "import math"]
@@ -104,16 +106,15 @@ def _written_for(target: Target, compiled: bool) -> Target:
     numexpr's expressions only where they pay, whatever the target: a block of parameters is near from one call to the
     next, which is what they could save.
     """
-    pays = "never" if target.numexpr == "never" else "where it pays"
-    return replace(target, compiled=compiled, numexpr=pays)  # type: ignore[arg-type]
+    return Target("updates", compiled, "never" if target.numexpr == "never" else "where it pays")
 
 
 @cache
-def module_names(hvp: bool, weighted: bool) -> tuple[str, ...]:
+def module_names(hvp: bool, weighted: bool, optimizers: tuple[str, ...] = USUAL) -> tuple[str, ...]:
     """What every module defines or imports, whatever the network: no kernel of one is called so."""
     targets = {_written_for(target, target.compiled) for target in TARGETS.values()}
-    optimizers = (update(each, target).source for each in OPTIMIZERS for target in targets)
-    parts = (import_block(), HEAD, fragments(hvp, weighted), *optimizers)
+    updates = (update(OPTIMIZERS[name], target).source for name in optimizers for target in targets)
+    parts = (import_block(), HEAD, fragments(hvp, weighted), *updates)
     return tuple(sorted(frozenset[str]().union(*map(defined, parts))))
 
 

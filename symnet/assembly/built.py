@@ -19,6 +19,7 @@ from symnet.assembly.loading import loaded
 from symnet.differentiate.programs import evaluation, network
 from symnet.machine.file import remark_of
 from symnet.model.graph import Model
+from symnet.optim.optimizers import USUAL
 from symnet.optim.update import Update
 from symnet.support.errors import DefinitionError
 from symnet.support.extras import extra
@@ -77,6 +78,7 @@ class Built:
         *,
         wrt_inputs: bool = False,
         hvp: bool = False,
+        optimizers: tuple[str, ...] = USUAL,
         remarks: tuple[str, ...] = (),
     ) -> Self:
         """Of programs that are derived and rewritten: for training, and for use where that is another."""
@@ -84,7 +86,16 @@ class Built:
         for remark in remarks:  # they become part of the source, which is run
             if not remark.isprintable() or '"""' in remark or "\\" in remark:
                 raise DefinitionError(f'compile(remarks=): expected lines without \\ and """, got {shown(remark)}')
-        made = assemble(model, *programs, given, dtype=dtype, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
+        made = assemble(
+            model,
+            *programs,
+            given,
+            dtype=dtype,
+            wrt_inputs=wrt_inputs,
+            hvp=hvp,
+            optimizers=optimizers,
+            remarks=remarks,
+        )
         return cls(
             model,
             programs[0],
@@ -112,6 +123,16 @@ class Built:
     def __getstate__(self) -> dict[str, Any]:
         """The fields, for copies and pickles; what is computed of them is computed anew where it is wanted."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The names of the module's optimizers."""
+        return tuple(each.name for each in self.updates)
+
+    @property
+    def chosen_optimizers(self) -> tuple[str, ...]:
+        """Those names where they are not the usual ones, for pages; else none."""
+        return () if self.optimizers == USUAL else self.optimizers
 
     def save(self, path: str | Path) -> None:
         """Write the module; the file is written whole or not at all."""

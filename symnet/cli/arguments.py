@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from codegen.machine.target import TARGETS
+from symnet.optim.optimizers import OPTIMIZERS, USUAL
 from symnet.support.errors import SymnetError
 from symnet.support.suggest import did_you_mean, listing
 
@@ -109,6 +110,15 @@ def ending(command: str, path: str, known: Sequence[str]) -> str:
     return found
 
 
+def some_of(names: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """A reader of one or several of some words, with commas between."""
+
+    def read(text: str) -> tuple[str, ...]:
+        return tuple(one_of(names)(word.strip()) for word in text.split(","))
+
+    return read
+
+
 def needs(command: str, args: argparse.Namespace, option: str, *others: str) -> None:
     """Refuse other options where one is not given that they would go with: alone they would do nothing."""
     if getattr(args, option) is not None:
@@ -132,6 +142,17 @@ def add_target(parser: Parser) -> None:
         default="auto",
         metavar="NAME",
         help="numpy, numexpr, numba (compiled kernels), or auto: the faster of the first two (default: %(default)s)",
+    )
+
+
+def add_optimizers(parser: Parser) -> None:
+    """Which optimizers the generated module has."""
+    parser.option(
+        "--optimizers",
+        type=some_of(tuple(OPTIMIZERS)),
+        metavar="NAMES",
+        help=f"those that the module has, with commas between, of {', '.join(OPTIMIZERS)} "
+        f"(default: those that the model's file names, or {', '.join(USUAL)})",
     )
 
 

@@ -15,6 +15,7 @@ from symnet.cli.arguments import Parser, add_dtype, add_model, add_target, one_o
 from symnet.cli.network import compiled, load_model
 from symnet.cli.table import show
 from symnet.network.drawn import drawn
+from symnet.optim.chosen import optimizers_of
 from symnet.optim.optimizers import OPTIMIZERS
 from symnet.support.errors import errors_of
 
@@ -56,7 +57,7 @@ def declare(parser: Parser) -> None:
     )
     parser.option(
         "--optimizer",
-        type=one_of([o.name for o in OPTIMIZERS]),
+        type=one_of(tuple(OPTIMIZERS)),
         default="sgd",
         metavar="NAME",
         help="default: %(default)s",
@@ -71,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     """Compile, time the steps on random data, print a table."""
     model = load_model(args.model, needs_loss=True)
     start = time.perf_counter()
-    net = compiled(model, dtype=args.dtype, target=args.target)
+    optimizers = optimizers_of(model, args.optimizer)
+    net = compiled(model, dtype=args.dtype, target=args.target, optimizers=optimizers)
     module = net.module
     seconds = time.perf_counter() - start
     count = sum(math.prod(shape) for shape in module.PARAMETERS.values())

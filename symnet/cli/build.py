@@ -8,7 +8,17 @@ import math
 from codegen.machine.model import MACHINE
 from codegen.machine.target import TARGETS
 from codegen.passes.table import OPTIONAL
-from symnet.cli.arguments import Parser, UsageError, add_dtype, add_model, add_target, ending, real, whole
+from symnet.cli.arguments import (
+    Parser,
+    UsageError,
+    add_dtype,
+    add_model,
+    add_optimizers,
+    add_target,
+    ending,
+    real,
+    whole,
+)
 from symnet.cli.network import compiled, load_model
 from symnet.cli.progress import working
 from symnet.cli.table import show
@@ -34,6 +44,7 @@ def declare(parser: Parser) -> None:
     parser.option(
         "--without", action="append", metavar="PASS", help="leave a pass out, and what needs it; may be repeated"
     )
+    add_optimizers(parser)
     add_target(parser)
     add_dtype(parser)
 
@@ -47,12 +58,20 @@ def run(args: argparse.Namespace) -> int:
     if args.tune:
         with working(f"measuring the ways to compile {model.name}"):
             seconds = SECONDS if args.seconds is None else args.seconds
-            tuned = tune(model, args.dtype, args.batch_size or 32, seconds=seconds, machine=machine)
+            tuned = tune(
+                model,
+                args.dtype,
+                args.batch_size or 32,
+                seconds=seconds,
+                machine=machine,
+                optimizers=args.optimizers,
+            )
         _show(tuned, args.output is None)
         net, way = tuned.net, tuned.target
     else:
         without = tuple(args.without or ())
-        net = compiled(model, dtype=args.dtype, target=args.target, without=without, machine=machine)
+        more = {"without": without, "machine": machine, "optimizers": args.optimizers}
+        net = compiled(model, dtype=args.dtype, target=args.target, **more)
     if args.trace:
         show(HEADER, rows(net.trace), left=2, aside=args.output is None)
     if args.trace_page is not None:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from symnet.cli.arguments import Parser, UsageError, add_dtype, add_model, add_target, ending
+from symnet.cli.arguments import Parser, UsageError, add_dtype, add_model, add_optimizers, add_target, ending
 from symnet.cli.network import compiled, load_model
 from symnet.differentiate.programs import derived, network
 from symnet.explain.graph import Graph, dot, folded, mermaid, svg, unfolded
@@ -48,6 +48,7 @@ def declare_report(parser: Parser) -> None:
     add_model(parser)
     parser.option("-o", "--output", metavar="FILE", required=True, help="the file to write: .html, .tex or .md")
     parser.option("--no-steps", action="store_true", help="leave the derivations step by step out")
+    add_optimizers(parser)
     add_target(parser)
     add_dtype(parser)
 
@@ -56,7 +57,7 @@ def run_report(args: argparse.Namespace) -> int:
     """Write the report."""
     write = chosen("symnet report", args.output, PAGES)
     check_output(args.output, [args.model])
-    net = compiled(load_model(args.model), dtype=args.dtype, target=args.target)
+    net = compiled(load_model(args.model), dtype=args.dtype, target=args.target, optimizers=args.optimizers)
     text = write(report(net, steps=not args.no_steps))
     write_atomic(args.output, text)
     print(f"{args.output}: a report on {net.model.name}, {len(text.encode()) / 1000:,.0f} kB")

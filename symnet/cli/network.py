@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -40,10 +41,19 @@ def compiled(
     weighted: bool = False,
     without: tuple[str, ...] = (),
     machine: Machine = MACHINE,
+    optimizers: Sequence[str] | None = None,
 ) -> Network:
     """The compiled network; says on a terminal that it is being made."""
     with working(f"deriving and compiling {model.name}"):
-        return compile_model(model, dtype=dtype, target=target, weighted=weighted, without=without, machine=machine)
+        return compile_model(
+            model,
+            dtype=dtype,
+            target=target,
+            weighted=weighted,
+            without=without,
+            machine=machine,
+            optimizers=optimizers,
+        )
 
 
 def signature(module: ModuleType) -> Signature:

@@ -9,6 +9,8 @@ from symnet.cli.network import compiled, load_model
 from symnet.cli.progress import working
 from symnet.explain.gradients import NOTATIONS, gradients
 from symnet.explain.matrix.prepare import LAYOUTS
+from symnet.optim.chosen import optimizers_of
+from symnet.optim.optimizers import OPTIMIZERS
 from symnet.support.files import check_output, write_atomic
 
 
@@ -38,6 +40,12 @@ def declare_latex(parser: Parser) -> None:
         help="denominator (default) or numerator: in matrix notation, how derivatives lie",
     )
     parser.option("--wrt", metavar="NAME", help="the tensor to differentiate by (default: every trainable parameter)")
+    parser.option(
+        "--optimizer",
+        type=one_of(tuple(OPTIMIZERS)),
+        metavar="NAME",
+        help="add its update (default: those that the model's file names)",
+    )
     parser.option("--steps", action="store_true", help="add the steps to each gradient, each checked numerically")
 
 
@@ -51,7 +59,8 @@ def run_latex(args: argparse.Namespace) -> int:
         form = ending("symnet latex", args.output, (".tex", ".md"))
     model = load_model(args.model)
     with working(f"deriving {model.name}"):
-        found = gradients(model, args.notation, args.layout or "denominator", args.wrt, args.steps)
+        shown = (args.optimizer,) if args.optimizer else optimizers_of(model) if model.optimizers else ()
+        found = gradients(model, args.notation, args.layout or "denominator", args.wrt, args.steps, shown)
     if args.output is None:
         print(found.markdown(), end="")
         return 0

@@ -16,6 +16,7 @@ from symnet.cli.train_options import declare
 from symnet.data import augment
 from symnet.data.samples import HELD_OUT, Data
 from symnet.network.compiler import Network
+from symnet.optim.chosen import optimizers_of
 from symnet.readers.bundled import class_names
 from symnet.support.errors import errors_of
 from symnet.support.files import check_output, write_arrays
@@ -38,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
         ending("symnet train", args.params, (".npz",))
     weighted = args.class_weight is not None or args.sample_weight is not None
     model = load_model(args.model, needs_loss=True)
-    net = compiled(model, dtype=args.dtype, target=args.target, weighted=weighted)
+    optimizers = optimizers_of(model, args.optimizer)
+    net = compiled(model, dtype=args.dtype, target=args.target, weighted=weighted, optimizers=optimizers)
     module = net.module
     data, held = _data(args, module)
     params = module.init_params(args.seed) if args.start is None else read_params(args.start, net)

@@ -7,9 +7,8 @@ import argparse
 from symnet.cli.arguments import Parser, add_dtype, add_model, add_target, one_of, real, whole
 from symnet.cli.sources import add_columns
 from symnet.data.samples import HELD_OUT
+from symnet.optim.optimizers import OPTIMIZERS
 from symnet.training.checkpoints.start import KEEP
-
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 
 
 def declare(parser: Parser) -> None:
@@ -58,7 +57,8 @@ def _data_options(parser: Parser) -> None:
 def _training_options(parser: Parser) -> None:
     parser.option("--epochs", type=whole(1), default=10, metavar="N", help="default: 10")
     parser.option("--batch-size", type=whole(1), default=32, metavar="N", help="default: 32")
-    parser.option("--optimizer", type=one_of(OPTIMIZERS), default="adam", metavar="NAME", help=", ".join(OPTIMIZERS))
+    names = tuple(OPTIMIZERS)
+    parser.option("--optimizer", type=one_of(names), default="adam", metavar="NAME", help=", ".join(names))
     parser.option("--learning-rate", type=real(0), metavar="RATE", help="default: the optimizer's own")
     parser.option(
         "--schedule",

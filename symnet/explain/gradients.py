@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen.ir.equation import Program
@@ -12,6 +13,7 @@ from symnet.explain.matrix.page import matrix_chapters, matrix_legend
 from symnet.explain.matrix.prepare import LAYOUTS, prepare
 from symnet.explain.steps import Step, derivations, largest, with_layout
 from symnet.explain.symbols import glyphs
+from symnet.explain.updates import updates_chapter, with_updates
 from symnet.model.graph import Model
 from symnet.support.errors import DefinitionError
 from symnet.support.options import choice
@@ -38,20 +40,27 @@ class Document:
 
 
 def gradients(
-    model: Model, notation: str = "index", layout: str = "denominator", wrt: str | None = None, steps: bool = False
+    model: Model,
+    notation: str = "index",
+    layout: str = "denominator",
+    wrt: str | None = None,
+    steps: bool = False,
+    optimizers: Sequence[str] = (),
+    program: Program | None = None,
 ) -> Document:
     """The formulas of `model` and its derived gradients.
 
     notation: "index" or "matrix".  layout: "denominator" or "numerator", of the derivatives in matrix notation.
     wrt: the tensor (a parameter, a float input, or a value such as "dense_1") by which the loss is differentiated;
     all trainable parameters where it is None.  steps: add the steps that lead to each gradient, checked numerically.
+    optimizers: whose updates to add.  program: what to show instead of what is derived of the model.
     Raises DefinitionError for an unknown word or tensor, and where there is no loss to differentiate.
     """
     choice("latex(notation=)", notation, NOTATIONS)
     choice("latex(layout=)", layout, LAYOUTS)
     if layout == "numerator" and notation == "index":
         raise DefinitionError("latex(layout=): index notation has no layouts; expected notation='matrix' with it")
-    program = _program(model, wrt, steps)
+    program = _program(model, wrt, steps) if program is None else program
     if notation == "matrix":
         ready = prepare(program, layout)
         key, found = matrix_legend(ready), matrix_chapters(ready, model)
@@ -60,7 +69,9 @@ def gradients(
     if steps:
         every = with_layout(derivations(program), prepare(program, layout))
         found = (*found, steps_chapter(every, program))
-    return Document(model.name, key, found)
+    if optimizers:
+        found = (*found, updates_chapter(optimizers))
+    return Document(model.name, with_updates(key, optimizers), found)
 
 
 def steps_chapter(found: dict[str, tuple[Step, ...]], program: Program) -> Chapter:

@@ -78,6 +78,7 @@ class Model(metaclass=Strict):
     name, that of its next value.  noise: input tensors to be drawn from [0, 1).  sizes: the symbolic sizes, "N" first.
     layout: that of the output, or None; layouts: those of the inputs, by name.
     weight: the input tensor of the samples' weights (see `weighted`), or None.
+    optimizers: the names of those that its module is to have, where its file says so, or None.
 
     Raises DefinitionError, ShapeError or FormulaError for whatever does not fit together.
     """
@@ -120,6 +121,7 @@ class Model(metaclass=Strict):
         self.target = first.target if first else None
         self.class_axis = first.class_axis if first else None
         self.weight: Tensor | None = None
+        self.optimizers: tuple[str, ...] | None = None
         self._write()
 
     def weighted(self) -> Model:

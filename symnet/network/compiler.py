@@ -20,11 +20,11 @@ from symnet.assembly.built import Built, precision
 from symnet.differentiate.programs import derived
 from symnet.explain import notebook
 from symnet.explain.gradients import gradients
-from symnet.explain.latex import document
 from symnet.explain.summary import summary
 from symnet.facts.memory import memory, workspace_bytes
 from symnet.machine.file import machine_of
 from symnet.model.graph import Model
+from symnet.optim.chosen import chosen, optimizers_of, require
 from symnet.support.errors import DefinitionError, border, errors_of
 from symnet.support.options import bound, choice, flag, strings
 from symnet.training.callbacks.fitting import fit
@@ -46,6 +46,7 @@ def compile(
     remarks: tuple[str, ...] = (),
     without: tuple[str, ...] = (),
     machine: Machine | str | Path = MACHINE,
+    optimizers: Sequence[str] | None = None,
 ) -> Network:
     """Derive the gradients of `model` and generate its module.
 
@@ -63,8 +64,10 @@ def compile(
     without: names of passes of the compiler to leave out, and with them those that need one of these.
     machine: what the code is to be fast on: a file that `symnet tune --machine` wrote; by default a fixed one, so that
     the same network gives the same code everywhere.
-    Raises DefinitionError for an unknown dtype, target, recipe or pass, for a machine file that is none, and for hvp
-    or weighted without a loss.
+    optimizers: the names of those that the module has, such as ["adam", "lion"]; by default those that the model's file
+    names, or else "sgd", "momentum", "nesterov", "rmsprop", "adam" and "adamw".
+    Raises DefinitionError for an unknown dtype, target, recipe, pass or optimizer, for a machine file that is none, and
+    for hvp or weighted without a loss.
     """
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
@@ -76,6 +79,7 @@ def compile(
     remarks = tuple(strings("compile(remarks=)", remarks))
     for name in strings("compile(without=)", without):
         choice("compile(without=)", name, OPTIONAL)
+    named = optimizers_of(model) if optimizers is None else chosen("compile(optimizers=)", optimizers)
     flag("compile(wrt_inputs=)", wrt_inputs)
     flag("compile(hvp=)", hvp)
     model = model.weighted() if flag("compile(weighted=)", weighted) else model
@@ -84,7 +88,7 @@ def compile(
             f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)"
         )
     given = Given(target=target, machine=machine, recipes=recipes, without=frozenset(without), trace=[])
-    return Network.of(model, given, dtype, wrt_inputs=wrt_inputs, hvp=hvp, remarks=remarks)
+    return Network.of(model, given, dtype, wrt_inputs=wrt_inputs, hvp=hvp, optimizers=named, remarks=remarks)
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,18 +97,25 @@ class Network(Built):
 
     @border
     def latex(
-        self, notation: str = "index", layout: str = "denominator", wrt: str | None = None, steps: bool = False
+        self,
+        notation: str = "index",
+        layout: str = "denominator",
+        wrt: str | None = None,
+        steps: bool = False,
+        optimizer: str | None = None,
     ) -> str:
         """The derived gradients as Markdown with formulas in ```math fences.
 
         notation: "index" or "matrix".  layout: "denominator" or "numerator", of derivatives in matrix notation.
         wrt: the tensor to differentiate by; by default all trainable parameters.
         steps: add the steps that lead to each gradient, each with its reason and a numerical check.
-        Raises DefinitionError for an unknown word or tensor.
+        optimizer: one whose update is to be added; by default those of the module where they are not the usual ones.
+        Raises DefinitionError for an unknown word, tensor or optimizer.
         """
-        if wrt is None and self.wrt_inputs and not steps and notation == "index":
-            return document(derived(self.model, self.wrt_inputs), self.model)
-        return gradients(self.model, notation, layout, wrt, steps).markdown()
+        shown = self.chosen_optimizers if optimizer is None else chosen("latex(optimizer=)", [optimizer])
+        whole = self.wrt_inputs and wrt is None and not steps and notation == "index"
+        program = derived(self.model, self.wrt_inputs) if whole else None
+        return gradients(self.model, notation, layout, wrt, steps, shown, program).markdown()
 
     @border
     def summary(self) -> str:
@@ -189,6 +200,7 @@ class Network(Built):
         CheckpointError for a checkpoint.
         """
         plan = Plan(checkpoint, checkpoint_every, keep, resume)
+        require("fit(optimizer=)", self.model.name, self.optimizers, options.get("optimizer"))
         bound("fit", self.module.train, (params, x, y), options, also=inspect.getfullargspec(Network.fit).kwonlyargs)
         watch = Watch(metrics, tensorboard, histograms, plot, class_names, progress)
         with errors_of(self.module):

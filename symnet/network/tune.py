@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from symnet.differentiate.programs import evaluation, network
 from symnet.model.graph import Model
 from symnet.network.compiler import Network
 from symnet.network.drawn import drawn
+from symnet.optim.chosen import chosen, optimizers_of
 from symnet.support.errors import DefinitionError, errors_of
 from symnet.support.extras import installed
 
@@ -89,6 +89,7 @@ class Task:
     machine: Machine
     batch_size: int
     length: int
+    optimizers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ class Way:
         """Its network."""
         task = self.task
         given = Given(target=self.target, prefer=self.prefer, machine=task.machine, trace=[*task.trace])
-        return Network.written(task.model, task.programs, given, task.dtype, remarks=remarks)
+        return Network.written(
+            task.model, task.programs, given, task.dtype, optimizers=task.optimizers, remarks=remarks
+        )
 
     @cached_property
     def net(self) -> Network:
@@ -119,11 +122,13 @@ class Way:
     @cached_property
     def step(self) -> Callable[[], object]:
         """A step of training, on random data."""
-        module: Any = self.net.module
-        x, y = drawn(module, self.task.batch_size, self.task.length)
+        module, task = self.net.module, self.task
+        x, y = drawn(module, task.batch_size, task.length)
         with errors_of(module):
             params = module.init_params(seed=0)
-            step = module.make_step(params, batch_size=self.task.batch_size, optimizer="sgd", learning_rate=1e-6)
+            step = module.make_step(
+                params, batch_size=task.batch_size, optimizer=task.optimizers[0], learning_rate=1e-6
+            )
         return lambda: step(x, y)
 
 
@@ -154,11 +159,12 @@ def tune(
     length: int = 64,
     seconds: float = SECONDS,
     machine: Machine = MACHINE,
+    optimizers: Sequence[str] | None = None,
 ) -> Tuned:
     """The fastest of the ways to compile steps with this batch size; what was measured stands in its module's header.
 
     length: of sequences whose length is free.  seconds: for all of it; what has begun then is finished.
-    machine: by which choices are made that are not measured.
+    machine: by which choices are made that are not measured.  optimizers: as for `compile`.
     Another way is taken if it makes whole steps faster by 3 %; numexpr and numba are tried where they are installed.
     Raises DefinitionError for a model without loss.
     """
@@ -168,7 +174,8 @@ def tune(
     trace: list[Traced] = []
     given = Given(machine=machine, trace=trace)
     programs = network(model, False, given), evaluation(model, given)
-    best = Way(Task(model, programs, tuple(trace), dtype, machine, batch_size, length))
+    names = optimizers_of(model) if optimizers is None else chosen("tune(optimizers=)", optimizers)
+    best = Way(Task(model, programs, tuple(trace), dtype, machine, batch_size, length, names))
     choices = decisions(best.net.trace)
     trials: list[Trial] = []
     for left, decision in zip(range(len(choices), 0, -1), choices, strict=True):

@@ -12,12 +12,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import sympy
 
 from codegen.ir.affine import Affine
 from codegen.ir.edit import compact
-from codegen.ir.equation import Equation, Tensor, slot
+from codegen.ir.equation import Equation, Program, Tensor, slot
 from codegen.ir.plan import Compute
 from codegen.ir.view import View
 from codegen.notation import elaborate
@@ -33,21 +34,24 @@ NEXT = "_next"
 class Formula:
     """An optimizer's update.
 
-    text: as it is declared.  equations: what it says.  steps: one for each, which leaves X_next in X.
+    text: as it is declared.  program: what it says.  steps: one for each equation, which leaves X_next in X.
     numbers: by name, what the steps need besides the rate and the number of the step, computed of these.
     """
 
     text: str
-    equations: tuple[Equation, ...]
+    program: Program
     steps: tuple[Compute, ...]
     numbers: Mapping[str, sympy.Expr]
 
 
+@cache
 def formula(optimizer: Optimizer) -> Formula:
     """The update of an optimizer.  Raises ValueError where it reads what is overwritten by then."""
     text = inspect.cleandoc(optimizer.formula)
-    scalars = {name: Tensor(name, (), "float", "input") for name in NUMBERS}
-    equations = elaborate(text, vectors_of(optimizer) | scalars).equations
+    given = vectors_of(optimizer) | {name: Tensor(name, (), "float", "input") for name in NUMBERS}
+    found = elaborate(text, given)
+    equations = [e.with_(body=_decimal(stabilise_body(e.body))) for e in found.equations]
+    program = Program((*given.values(), *found.tensors), tuple(equations), ("K",))
     names, over = _Names(), set[str]()
     steps = []
     for equation in equations:
@@ -59,7 +63,7 @@ def formula(optimizer: Optimizer) -> Formula:
                 )
         over.add(_vector(equation.target))
         steps.append(_step(equation, names))
-    return Formula(text, equations, tuple(steps), {symbol.name: number for number, symbol in names.given.items()})
+    return Formula(text, program, tuple(steps), {symbol.name: number for number, symbol in names.given.items()})
 
 
 def vectors_of(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -76,9 +80,18 @@ def _step(equation: Equation, names: _Names) -> Compute:
     reads = [read.tensor for read in equation.reads]
     numbers = {slot(k): sympy.Symbol(name, positive=True) for k, name in enumerate(reads) if name in NUMBERS}
     equation = compact(equation.with_(body=equation.body.xreplace(numbers)))
-    body = names.put(stabilise_body(equation.body), frozenset(numbers.values()))
+    body = names.put(equation.body, frozenset(numbers.values()))
     operands = tuple(View(_vector(read.tensor), (), equation.free) for read in equation.reads)
     return Compute(View(_vector(equation.target), (), equation.free), body, operands, equation.box)
+
+
+def _decimal(expr: sympy.Basic) -> sympy.Basic:
+    """An expression whose fractions are decimals, as they were written: nothing is divided by 10 where it says 0.1."""
+    if isinstance(expr, sympy.Rational):
+        return expr if expr.is_Integer else sympy.Float(expr, 17)
+    root = isinstance(expr, sympy.Pow) and expr.exp.is_number
+    parts = [_decimal(expr.args[0]), expr.args[1]] if root else [_decimal(a) for a in expr.args]
+    return expr.func(*parts) if parts else expr
 
 
 @dataclass
@@ -88,12 +101,12 @@ class _Names:
     given: dict[sympy.Expr, sympy.Symbol] = field(default_factory=dict)
 
     def put(self, expr: sympy.Basic, known: frozenset[sympy.Symbol]) -> sympy.Basic:
-        """An expression with names in it, where `known` is the rate and the step; 0.1 is no fraction, to divide by."""
+        """An expression with names in it, where `known` is the rate and the step."""
         if expr.free_symbols <= known:
             return self._number(expr) if isinstance(expr, sympy.Expr) else expr
         numbers = [a for a in expr.args if a.free_symbols <= known]
-        if not isinstance(expr, sympy.Add | sympy.Mul):  # the exponent of a root stays a fraction
-            parts = [self.put(a, known) if a.free_symbols else a for a in expr.args]
+        if not isinstance(expr, sympy.Add | sympy.Mul):
+            parts = [self.put(a, known) for a in expr.args]
             return expr.func(*parts) if parts else expr
         others = [self.put(a, known) for a in expr.args if a not in numbers]
         number = expr.func(*numbers)
@@ -102,8 +115,6 @@ class _Names:
         return expr.func(self._number(number), *others)
 
     def _number(self, expr: sympy.Expr) -> sympy.Expr:
-        if expr.is_number:
-            return expr if expr.is_Integer else sympy.Float(expr, 17)
-        if expr.is_Symbol:
+        if expr.is_number or expr.is_Symbol:
             return expr
         return self.given.setdefault(expr, sympy.Symbol(f"scale_{len(self.given) + 1}", real=True))

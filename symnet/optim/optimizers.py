@@ -6,25 +6,33 @@ In each formula, over all trainable parameters at once (k runs over their elemen
     lr, t    the learning rate and the number of this step, from 1
     X_next   what X becomes; every other name is state that starts at zero
 
-The conventions and constants are PyTorch's.  The code is derived from the formulas by `symnet.optim.update`.
+The equations run in order, each over all elements, and X_next replaces X at once: what reads X stands before it.
+Of the usual ones, conventions and constants are PyTorch's.  Code, LaTeX and options are derived from this table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """One update rule: its formula, the state it keeps, and a learning rate to start with."""
+    """One update rule: its formula, the state it keeps, and a learning rate to start with.
+
+    usual: whether a module has it where nobody says which ones it is to have.  whole: the rate of few steps that take
+    all samples each, where that is another.
+    """
 
     name: str
     formula: str
     state: tuple[str, ...]
     learning_rate: float
+    usual: bool = True
+    whole: float | None = None
 
 
-OPTIMIZERS: tuple[Optimizer, ...] = (
+_TABLE = (
     Optimizer(
         "sgd",
         "w_next[k] = w[k] - lr[]*g[k]",
@@ -67,6 +75,7 @@ OPTIMIZERS: tuple[Optimizer, ...] = (
         """,
         state=("m", "v"),
         learning_rate=0.001,
+        whole=0.01,
     ),
     Optimizer(
         "adamw",
@@ -77,6 +86,22 @@ OPTIMIZERS: tuple[Optimizer, ...] = (
         """,
         state=("m", "v"),
         learning_rate=0.001,
+        whole=0.01,
+    ),
+    Optimizer(  # Chen et al., Symbolic Discovery of Optimization Algorithms, 2023
+        "lion",
+        """
+        w_next[k] = w[k] - lr[]*sign(0.9*m[k] + 0.1*g[k])
+        m_next[k] = 0.99*m[k] + 0.01*g[k]
+        """,
+        state=("m",),
+        learning_rate=0.0001,
+        whole=0.003,
+        usual=False,
     ),
 )
-"""In the order in which a generated module lists them."""
+
+OPTIMIZERS: Mapping[str, Optimizer] = {each.name: each for each in _TABLE}
+"""By name, in the order in which they are listed everywhere."""
+USUAL = tuple(each.name for each in _TABLE if each.usual)
+"""What a module has, in this order, where nobody says which ones it is to have."""

@@ -67,7 +67,7 @@ def update(optimizer: Optimizer, target: Target, machine: Machine = MACHINE) -> 
     """The update of an optimizer, written for a target, to be fast on a machine."""
     read = formula(optimizer)
     scope = _Arguments(Program(tuple(vectors_of(optimizer).values()), (), ("K",)), {})
-    plan = Plan(blocks=[Block(read.equations[0], _joined(read, target))])
+    plan = Plan(blocks=[Block(read.program.equations[0], _joined(read, target))])
     machine = replace(machine, sizes=replace(machine.sizes, typical=_BLOCK))
     writer = StepWriter.for_plan(plan, scope, target, show, machine=machine)
     writer.scalar = "DTYPE"

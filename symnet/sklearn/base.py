@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state, validation
 
 from symnet.assembly.loading import loaded
 from symnet.model.losses import Loss
-from symnet.sklearn.networks import Definition, Layers, network
+from symnet.sklearn.networks import Definition, Layers, equations_of, network
 from symnet.sklearn.training import BATCH, Samples, Scale, Settings, merged, one_pass, outputs, trained
 from symnet.support.arrays import unmasked
 from symnet.support.errors import DataError, errors_of
@@ -66,12 +66,13 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _build(self, X: np.ndarray, count: int, loss: Loss) -> np.random.RandomState:
         """Compile the network for such data and so many outputs, and draw its first parameters."""
         layers = Layers(self.hidden, self.activation, loss, self.l2)
-        net = network(self.model, layers, X.shape[1], count, X.dtype)
+        net = network(self.model, layers, X.shape[1], count, X.dtype, self.optimizer)
         random: np.random.RandomState = check_random_state(self.random_state)
         self._step: Any = None
         if self.warm_start and hasattr(self, "params_"):
-            if net.source != self.source_:
+            if equations_of(net.source) != equations_of(self.source_):
                 raise DataError("warm_start=True: expected the network as it was; its structure has changed")
+            self.source_, self.module_ = net.source, net.module
             return random
         self._check_network(net.module, count)
         self.source_, self.module_ = net.source, net.module

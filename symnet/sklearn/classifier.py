@@ -36,7 +36,7 @@ class SymNetClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     epochs, batch_size: "auto" is 200 steps over all rows at once for up to 2,000 of them (and up to 512 MB), with a
     learning rate of 0.01 for Adam; for more rows 30 epochs in batches of 64.  Over all rows at once, the result does
     not depend on their order, and a weight is a number of repetitions (but for batch statistics and early stopping).
-    optimizer: "sgd", "momentum", "nesterov", "rmsprop", "adam" or "adamw".  learning_rate: None is its own.
+    optimizer: "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw" or "lion".  learning_rate: None is its own.
     patience: hold out `validation_fraction` of the rows, stop after so many epochs without a lower loss on them, and
     keep the best parameters; without a fraction it is the training loss that counts.
     standardize: subtract the mean of each feature and divide by its deviation, both of the training data; "auto" does

@@ -17,6 +17,7 @@ from symnet.model.layers import Dense
 from symnet.model.losses import Loss
 from symnet.network.compiler import Network
 from symnet.network.compiler import compile as compile_model
+from symnet.optim.chosen import optimizers_of
 from symnet.support.errors import DataError, DefinitionError
 from symnet.support.options import integers, shown
 from symnet.training.checkpoints.identity import identity
@@ -53,11 +54,11 @@ class _Structure:
     model: Model = field(compare=False)
 
 
-def network(definition: Definition, layers: Layers, features: int, outputs: int, dtype: Any) -> Network:
+def network(definition: Definition, layers: Layers, features: int, outputs: int, dtype: Any, optimizer: str) -> Network:
     """The compiled network that an estimator trains.
 
     definition: a model, the path of a model file, a function of (features, outputs) that returns a model; or None,
-    for `layers`.  dtype: of the data.
+    for `layers`.  dtype: of the data.  optimizer: that it is trained by, which its module then has.
     Raises DefinitionError for anything else, for several inputs or outputs, and for one without a loss; DataError for
     a number of features that is not that of the input.
     """
@@ -77,7 +78,7 @@ def network(definition: Definition, layers: Layers, features: int, outputs: int,
             f"{' x '.join(map(str, numbers))}"
         )
     precision = "float32" if dtype == np.float32 else "float64"
-    return _compiled(_structure(model, precision), precision)
+    return _compiled(_structure(model, precision), precision, optimizers_of(model, optimizer))
 
 
 def _model(definition: Definition, layers: Layers, features: int, outputs: int) -> Model:
@@ -100,8 +101,13 @@ def _structure(model: Model, precision: str) -> _Structure:
 
 
 @lru_cache(maxsize=KEPT)
-def _compiled(structure: _Structure, precision: str) -> Network:
-    return compile_model(structure.model, dtype=precision, weighted=True)
+def _compiled(structure: _Structure, precision: str, optimizers: tuple[str, ...]) -> Network:
+    return compile_model(structure.model, dtype=precision, weighted=True, optimizers=optimizers)
+
+
+def equations_of(source: str) -> str:
+    """A module without its optimizers and what follows them."""
+    return source.partition("# --- The optimizers")[0]
 
 
 def as_input(module: ModuleType, x: np.ndarray) -> np.ndarray:

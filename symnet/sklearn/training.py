@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from symnet.optim.optimizers import OPTIMIZERS
 from symnet.sklearn.networks import as_input
 from symnet.support.errors import DataError, errors_of
 from symnet.training.callbacks.answers import at_once
@@ -16,8 +17,8 @@ from symnet.training.callbacks.answers import at_once
 FULL, FULL_BYTES = 2000, 2**29
 """Up to so many rows, in a workspace of at most so many bytes, batch_size="auto" takes all of them in every step."""
 
-FULL_EPOCHS, FULL_RATE = 200, 0.01
-"""What is automatic then: the number of steps, and the learning rate of Adam and AdamW."""
+FULL_EPOCHS = 200
+"""The number of steps that is automatic then; learning rates for it stand with the optimizers."""
 
 BATCH, EPOCHS = 64, 30
 """What is automatic for more rows; the learning rate is then the optimizer's own."""
@@ -83,8 +84,8 @@ class Settings:
         full = self.full(module, rows)
         batch = rows if full else BATCH if self.batch_size == "auto" else self.batch_size
         rate = self.learning_rate
-        if rate is None and full and self.optimizer in ("adam", "adamw"):
-            rate = FULL_RATE
+        if rate is None and full and self.optimizer in tuple(OPTIMIZERS):
+            rate = OPTIMIZERS[self.optimizer].whole
         return {
             "epochs": (FULL_EPOCHS if full else EPOCHS) if self.epochs == "auto" else self.epochs,
             "batch_size": batch,

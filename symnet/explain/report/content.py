@@ -18,7 +18,9 @@ from symnet.explain.report.costs import Costs, costs
 from symnet.explain.report.derivation import beyond, checked
 from symnet.explain.report.layers import LayerRow, layer_rows
 from symnet.explain.report.numbered import Chapter, chapters
+from symnet.explain.report.updates import functions, updates
 from symnet.explain.summary import elements
+from symnet.explain.updates import with_updates
 from symnet.model.layers.spelling import described
 from symnet.support.errors import border
 
@@ -65,6 +67,7 @@ def report(net: Built, steps: bool = True) -> Report:
     model, program = net.model, derived(net.model)
     more = beyond(program, steps)
     found = chapters(net, program, more)
+    found = (*found, *updates(net, 1 + sum(len(group.rows) for chapter in found for group in chapter.groups)))
     return Report(
         name=model.name,
         lead=_lead(net),
@@ -72,7 +75,7 @@ def report(net: Built, steps: bool = True) -> Report:
         inputs=tuple(t.name for t in (*model.inputs, *targets_of(model))),
         graph=folded(model, program),
         layers=layer_rows(net),
-        legend=legend(program),
+        legend=with_updates(legend(program), net.chosen_optimizers),
         matrix_notes=more.notes,
         checked=checked(step for steps in more.steps.values() for step in steps),
         chapters=found,
@@ -102,7 +105,7 @@ def _facts(net: Built) -> tuple[tuple[str, str], ...]:
 
 
 def _listings(net: Built, found: tuple[Chapter, ...]) -> tuple[Listing, ...]:
-    """The stage functions of the module; each ends where the next top-level line begins."""
+    """The functions of stages and of updates that are shown; each ends where the next top-level line begins."""
     lines = net.source.splitlines()
     marks: dict[int, list[int]] = {}
     for chapter in found:
@@ -122,4 +125,6 @@ def _listings(net: Built, found: tuple[Chapter, ...]) -> tuple[Listing, ...]:
             text = text[:-1]
         inside = {k: tuple(v) for k, v in marks.items() if first <= k < first + len(text)}
         listings.append(Listing(f"_{stage}", first, text, inside))
+    for name, code in functions(net).items():
+        listings.append(Listing(f"_{name}", code.first, code.lines, {code.first: tuple(marks[code.first])}))
     return tuple(listings)
