@@ -28,13 +28,13 @@ NATIVE = "numba"
 
 
 def _without_stride(right: Any) -> Any:
-    """Every row of the picture, where only some are positions."""
+    """Every row of the image, where only some are positions."""
     return lambda equation, storage, p, *more: right(equation, storage, replace(p, stride=1), *more)
 
 
 def _without_shift(right: Any) -> Any:
     """All taps along a row read from the first column on."""
-    return lambda equation, storage, p, band, shift, *more: right(equation, storage, p, band, 0, *more)
+    return lambda equation, storage, p, how, shift, *more: right(equation, storage, p, how, 0, *more)
 
 
 def _without_coefficient(right: Any) -> Any:
@@ -116,8 +116,8 @@ def _without_coefficient_of(right: Any) -> Any:
 
 
 def _of_any_rows(right: Any) -> Any:
-    """Pairs of rows where there is an odd one."""
-    return lambda equation, w: w.band is not None and w.p.stride == 1 and len(w.p.taps) == 3
+    """Two rows at once where there is an odd one."""
+    return lambda equation, w: w.in_halo is not None and w.p.stride == 1 and len(w.p.taps) == 3
 
 
 def _row(
@@ -142,7 +142,7 @@ def _any(*wanted: Mark) -> Mark:
 STRIDES = Bounds(strides=(2, 1, 2, 3))
 RECIPES: tuple[Sabotage, ...] = (
     # Windows.
-    _row("forward:columns", "windows.im2col", "columns_factor", _without_stride, *_by("columns", STRIDES, groups=True)),
+    _row("forward:columns", "windows.im2col", "im2col_factor", _without_stride, *_by("columns", STRIDES, groups=True)),
     _row("forward:shifts", "windows.shifted", "shifted_factor", _without_shift, *_by("shifts")),
     _row(
         *("forward:stacks", "windows.convolution", "_kernel_by_column"),
@@ -150,38 +150,38 @@ RECIPES: tuple[Sabotage, ...] = (
         *_by("stacks"),
     ),
     _row(
-        *("forward:pairs", "windows.winograd", "pairs_apply"),
+        *("forward:pairs", "windows.winograd", "winograd_applies"),
         _of_any_rows,
         *_by("pairs", THREE_ROWS),
     ),
-    _row("kernel:columns", "windows.im2col", "columns_factor", _without_stride, *_kernel_by("columns", STRIDES)),
+    _row("kernel:columns", "windows.im2col", "im2col_factor", _without_stride, *_kernel_by("columns", STRIDES)),
     _row("kernel:shifts", "windows.shifted", "shifted_factor", _without_shift, *_kernel_by("shifts")),
     _row(
         *("kernel:turned columns", "windows.kernel_gradient", "transposed"),
-        lambda right: lambda view, order, axes: replace(view, axes=tuple(axes)),
+        lambda right: lambda view, axes: replace(view, axes=tuple(axes)),
         *_kernel_by("turned columns", mark=array("turned")),
     ),
     _row(
         *("kernel:turned shifts", "windows.kernel_gradient", "transposed"),
-        lambda right: lambda view, order, axes: replace(view, axes=tuple(axes)),
+        lambda right: lambda view, axes: replace(view, axes=tuple(axes)),
         *_kernel_by("turned shifts", mark=array("turned")),
     ),
     _row(
-        *("kernel:pairs", "windows.winograd", "pairs_apply"),
+        *("kernel:pairs", "windows.winograd", "winograd_applies"),
         _of_any_rows,
         *_kernel_by("pairs", THREE_ROWS),
     ),
     _row(
         *("bands", "windows.toeplitz", "_diagonals"),
-        lambda right: lambda name, equation, p, bands: right(name, equation, replace(p, stride=p.stride + 1), bands),
+        lambda right: lambda name, found: right(name, replace(found, p=replace(found.p, stride=found.p.stride + 1))),
         windows.depthwise,
         remark("by bands"),
     ),
     _row(
-        *("gradient by bands", "windows.toeplitz", "_columns"),
+        *("gradient by bands", "windows.toeplitz", "_im2col"),
         lambda right: (
-            lambda equation, storage, p, bands, turned=False: right(
-                equation, storage, p, replace(bands, height=1), turned
+            lambda storage, found, transpose=False: right(
+                storage, replace(found, blocks=replace(found.blocks, height=1)), transpose
             )
         ),
         windows.depthwise_gradients,
@@ -190,7 +190,7 @@ RECIPES: tuple[Sabotage, ...] = (
     _row("points", "windows.pointwise", "finished", _without_coefficient, windows.points, step(MatMul)),
     _row(
         *("gradient by points", "windows.pointwise", "_rows"),
-        lambda right: lambda view, equation, turned=False: right(view, equation),
+        lambda right: lambda view, equation, transpose=False: right(view, equation),
         windows.points_gradients,
         step(MatMul),
     ),

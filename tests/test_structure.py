@@ -329,5 +329,5 @@ def test_the_reading_agrees_with_those_who_read_for_themselves(name: str) -> Non
                 assert access.plain == plain_indices(read.at)
             found = window_product(s.equation, storage)
             if found is not None:
-                assert s.window is not None and s.accesses[s.window.image].tensor == found.p.picture.tensor
+                assert s.window is not None and s.accesses[s.window.image].tensor == found.p.image.tensor
                 assert (s.window.way == "map") == found.forward

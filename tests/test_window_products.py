@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from codegen.ir.equation import Equation, Program
+from codegen.lower.copies import Halo
 from codegen.lower.storage import Storage
 from codegen.lower.windows.direct import direct_product
 from codegen.lower.windows.pointwise import point_product
 from codegen.lower.windows.product import window_product
-from codegen.lower.windows.toeplitz import banded_product
+from codegen.lower.windows.toeplitz import depthwise_product
 from test_structure import made, tensors
 
 Shapes = dict[str, tuple[int | str, ...]]
@@ -40,7 +41,7 @@ KERNEL = {
 }
 TAKES: dict[How, tuple[str, ...]] = {
     window_product: ("rows",),
-    banded_product: ("deep",),
+    depthwise_product: ("deep",),
     point_product: ("point",),
     direct_product: ("rows", "deep", "point"),
 }
@@ -130,10 +131,10 @@ def test_equations_that_a_recipe_leaves(how: How, text: str, shapes: Shapes) -> 
 def test_a_picture_is_read_without_a_copy() -> None:
     """Where columns follow one another, behind channels that are all there, and before the batch alone."""
     text, shapes = FORWARD["rows"]
-    band = found(window_product, text, shapes).band
-    assert (band.low, band.high, band.axis, band.starts) == ((1, 0, 1, 0), (1, 0, 1, 0), 2, (0, 0))
+    shifted = found(window_product, text, shapes).shifted
+    assert (shifted.halo, shifted.axis, shifted.starts) == (Halo("x", (1, 0, 1, 0), (1, 0, 1, 0)), 2, (0, 0))
     fixed: Shapes = {**shapes, "z": (8, 5, 8, 6), "x": (8, 4, 8, 6)}
-    assert found(window_product, text, fixed).band is not None
+    assert found(window_product, text, fixed).in_halo is not None
     for read, shape in (
         ("x[i+u-1,d,2*j+v-1,n]", (8, 4, 16, 6)),
         ("x[i+u-1,d,j+2*v-2,n]", (8, 4, 8, 6)),
@@ -143,14 +144,14 @@ def test_a_picture_is_read_without_a_copy() -> None:
         (X, ("T", 4, 8, 6)),
     ):
         w = found(window_product, text.replace(X, read), {**fixed, "x": shape}, given(fixed))
-        assert w is not None and w.band is None, read
+        assert w is not None and w.in_halo is None, read
 
 
 def test_a_picture_whose_channels_have_a_group_is_copied() -> None:
     text = "z[i,m,p,j,n] = sum[d,u,v](W[p,d,u,v,m]*x[i+u-1,(d,m),j+v-1,n])"
     shapes: Shapes = {"z": (8, 2, 5, 8, "N"), "x": (8, 8, 8, "N"), "W": (5, 4, 3, 3, 2)}
     w = found(window_product, text, shapes, {"m": 2, "d": 4, "i": 8, "j": 8})
-    assert w is not None and w.band is None
+    assert w is not None and w.in_halo is None
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_what_is_no_window_of_each_channel(read: str, shapes: Shapes) -> None:
     for text, usual in (FORWARD["deep"], KERNEL["deep"]):
         sizes = {"i": 8, "j": 8, "c": 4, "u": 3, "v": 3}
         named = {name: extent for name, extent in sizes.items() if name != "i" or "T" not in (usual | shapes)["z"]}
-        assert found(banded_product, text.replace("x[c,i+u-1,j+v-1,n]", read), usual | shapes, named) is None
+        assert found(depthwise_product, text.replace("x[c,i+u-1,j+v-1,n]", read), usual | shapes, named) is None
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_what_is_no_window_of_each_channel(read: str, shapes: Shapes) -> None:
 )
 def test_windows_of_channels_that_lie_otherwise(text: str, shapes: Shapes) -> None:
     named = {name: extent for name, extent in {"i": 8, "j": 8}.items() if f"{name}+" in text}
-    assert found(banded_product, text, DEEP | shapes, named) is None
+    assert found(depthwise_product, text, DEEP | shapes, named) is None
 
 
 @pytest.mark.parametrize(

@@ -218,8 +218,9 @@ def taken(first: Take, second: Take) -> Take:
     return Take((*items, *rest))
 
 
-def transposed(view: View, order: tuple[int, ...], axes: Sequence[str]) -> View:
-    """`view` with its axes in another order; windows are made in that order at once."""
+def transposed(view: View, axes: Sequence[str]) -> View:
+    """`view` with its axes in this order; windows are made in that order at once."""
+    order = tuple(view.axes.index(axis) for axis in axes)
     if order == tuple(range(len(order))):
         return replace(view, axes=tuple(axes))
     if view.ops and isinstance(view.ops[-1], Windows):
@@ -232,10 +233,9 @@ def transposed(view: View, order: tuple[int, ...], axes: Sequence[str]) -> View:
 def aligned(view: View, axes: Sequence[str]) -> View:
     """`view` transposed and broadcast so that it lines up with `axes` (trailing alignment)."""
     present = [a for a in axes if a in view.axes]
-    order = tuple(view.axes.index(a) for a in present)
     if not present:
         return view
-    view = transposed(view, order, present)
+    view = transposed(view, present)
     tail = list(axes)[list(axes).index(present[0]) :]
     if len(tail) != len(present):
         items = tuple(FULL if a in present else None for a in tail)

@@ -1,8 +1,8 @@
 """The choice of a recipe for each equation: made once, and read by all that follows.
 
-The equations are looked at in the order in which they run, with the copies that exist by then.  A copy in a halo of
-zeros costs nothing on a tensor that the program computes, since what computes it writes there; of each tensor one
-width, that of the first reader whose recipe wants one.
+The equations are looked at in the order in which they run, with the copies that exist by then.  A halo of zeros costs
+nothing on a tensor that the program computes, since what computes it writes there.  A tensor has one halo, that of the
+first reader whose recipe wants one.
 
 Equations outside of loops are decided before anything is lowered.  The steps of a loop, and what a recipe makes of an
 equation, are decided by the same table where they arise.
@@ -42,12 +42,12 @@ def choose(legal: Program, order: Iterable[int], storage: Storage) -> dict[int, 
         equation = legal.equations[place]
         view = reshaped(equation, storage) is not None
         choice = chosen[place] = Choice(VIEW) if view else decided(Site(equation, storage))[1]
-        storage.haloless -= {equation.target} if view else {c.tensor for c in choice.copies if isinstance(c, Halo)}
-        storage.prepared |= {copied: copied.tensor for copied in choice.copies}
+        storage.without_halo -= {equation.target} if view else {c.tensor for c in choice.copies if isinstance(c, Halo)}
+        storage.prepared |= dict.fromkeys(choice.copies, "")
     return chosen
 
 
-def halos(choices: Choices, may: frozenset[str]) -> dict[str, Halo]:
+def wanted(choices: Choices, may: frozenset[str]) -> dict[str, Halo]:
     """By tensor the halo that it is stored in: the first that a recipe wants of a tensor that may have one."""
     found: dict[str, Halo] = {}
     for choice in choices.values():

@@ -1,10 +1,13 @@
-"""Pictures that live in a frame of zeros, so that shifted windows read them where they are.
+"""Tensors that are stored in a halo of zeros, so that windows that reach beyond them read them where they are.
 
     d_z[h,p,w,n] is stored as d_z.padded[1:33, :, 1:33]: what computes d_z writes there at once
 
-A frame is for the tensors that the best recipe of some window product reads shifted, with one
-width of its rims.  Whatever else reads or writes the tensor does so through a view with gaps; a
-reshape that would have to copy it for that is found by `torn`, and then the tensor gets no frame.
+A tensor gets a halo where the best recipe of some window product reads it so; it has one width.  Every other step then
+sees the tensor through a view with gaps.  Some reshapes of such a view would be copies, which `not_viewable` finds in
+the finished plan; such a tensor gets no halo.
+
+    d_z.padded[1:33, :, 1:33].reshape(32, -1)           takes a copy
+    d_z.padded[1:33, :, 1:33].transpose(1, 0, 2)        does not
 """
 
 from __future__ import annotations
@@ -22,17 +25,20 @@ SAMPLES = 2
 """A size to try reshapes with."""
 
 
-def torn(plan: Plan, frames: dict[str, str], storage: Storage) -> set[str]:
-    """The framed tensors that some step sees in a shape which takes a copy; frames: their frame by name."""
-    aliases = [item.view for item in plan.setup if isinstance(item, Alias) and item.view.base in frames]
+def not_viewable(plan: Plan, padded: dict[str, str], storage: Storage) -> set[str]:
+    """The tensors in a halo that some step sees in a shape which takes a copy.
+
+    padded: by tensor, the name of it and its halo.
+    """
+    aliases = [item.view for item in plan.setup if isinstance(item, Alias) and item.view.base in padded]
     found = {view.base for view in aliases if view.ops}  # what is made of these is not looked at
     views: list[View] = []
     for step in _opened(s for block in plan.blocks for s in block.steps):
         if isinstance(step, Gather | ScatterAdd):
-            found |= {v.base for v in views_of(step) if v.base in frames}
-        views += [v for v in views_of(step) if v.base in frames]
+            found |= {v.base for v in views_of(step) if v.base in padded}
+        views += [v for v in views_of(step) if v.base in padded]
     for view in set(views):
-        if any(isinstance(op, Reshape) for op in view.ops) and not _is_view(view, frames[view.base], storage):
+        if any(isinstance(op, Reshape) for op in view.ops) and not _is_view(view, padded[view.base], storage):
             found.add(view.base)
     return found
 
@@ -45,9 +51,9 @@ def _opened(steps: Iterator[Step]) -> Iterator[Step]:
             yield step
 
 
-def _is_view(view: View, frame: str, storage: Storage) -> bool:
+def _is_view(view: View, padded: str, storage: Storage) -> bool:
     """Whether NumPy can do the reshapes of a view without a copy."""
-    whole = np.empty([_size(e) for e in storage.shapes[frame]], np.int8)
+    whole = np.empty([_size(e) for e in storage.shapes[padded]], np.int8)
     inner = next(i.view for i in storage.setup if isinstance(i, Alias) and i.name == view.base)
     array = whole
     for op in (*inner.ops, *view.ops):

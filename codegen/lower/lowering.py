@@ -17,9 +17,9 @@ from codegen.analysis.parts import in_parts
 from codegen.analysis.schedule import Item, schedule
 from codegen.ir.equation import Equation, Program
 from codegen.ir.plan import Alias, Block, Plan, Step
-from codegen.lower.choose import VIEW, Choices, built, choose, decided, halos
+from codegen.lower.choose import VIEW, Choices, built, choose, decided, wanted
 from codegen.lower.elementwise import reshaped
-from codegen.lower.halo import torn
+from codegen.lower.halo import not_viewable
 from codegen.lower.pooling import mask, masked
 from codegen.lower.recipe import Site
 from codegen.lower.recurrence import recurrence
@@ -53,10 +53,10 @@ class Lowering:
     def choices(self, without: frozenset[str] = NOTHING) -> Choices:
         """The recipe of each equation outside of loops; without: tensors that are stored in no halo."""
         items, storage = self._started()
-        frames = self._frames(items)
-        for name, frame in frames.items():
-            storage.framed(name, *frame)
-        storage.haloless = self._computed() - frames.keys() - storage.masks.keys() - without
+        states = self._states(items)
+        for name, steps in states.items():
+            storage.store_states(name, *steps)
+        storage.without_halo = self._computed() - states.keys() - storage.masks.keys() - without
         return choose(self.legal, [self._places[id(i)] for i in items if not isinstance(i, Recurrence)], storage)
 
     def lowered(self, choices: Choices) -> tuple[Plan, Choices]:
@@ -80,21 +80,19 @@ class Lowering:
     def _started(self) -> tuple[Sequence[Item], Storage]:
         """What runs, in order, and storage in which nothing is stored yet."""
         items = schedule(self.program)
-        masks = masked(self.program, self.keep, self.machine)
-        parts = in_parts(self.program)
         return items, Storage(
             self.program,
             self.checked,
             self.machine,
-            masks=masks,
+            masks=masked(self.program, self.keep, self.machine),
             recipes=self.recipes,
             prefer=self.prefer,
             compiled=self.compiled,
             rules=lower_equation,
-            parts=parts,
+            parts=in_parts(self.program),
         )
 
-    def _frames(self, items: Sequence[Item]) -> dict[str, tuple[int, int, int]]:
+    def _states(self, items: Sequence[Item]) -> dict[str, tuple[int, int, int]]:
         """Of the recurrent tensors that are read at other steps: the axis of the steps, and how far on either side."""
         loops = [item for item in items if isinstance(item, Recurrence)]
         return {n: (loop.axes[n], *width) for loop in loops for n, width in reaches(self.program, loop.axes).items()}
@@ -102,25 +100,25 @@ class Lowering:
     def _plan(self, choices: Choices, without: frozenset[str]) -> tuple[Plan, frozenset[str]]:
         """The plan that follows these choices, and the tensors that some step would have to copy out of their halos."""
         items, storage = self._started()
-        frames = self._frames(items)
+        states = self._states(items)
         views = {self.program.equations[k].target for k, choice in choices.items() if choice.recipe == VIEW}
-        apart = frames.keys() | storage.masks.keys() | views | without
-        wide = halos(choices, self._computed() - apart)
-        halo: dict[str, str] = {}
+        apart = states.keys() | storage.masks.keys() | views | without
+        halos = wanted(choices, self._computed() - apart)
+        padded: dict[str, str] = {}
         for tensor in self.program.tensors:
             name = tensor.name
             if name in storage.masks:
                 for k in range(1, storage.masks[name]):
                     mask(name, k, storage)
-            elif name in frames:
-                storage.framed(name, *frames[name])
-            elif name in wide:
-                halo[name] = storage.bordered(name, wide[name].low, wide[name].high)
+            elif name in states:
+                storage.store_states(name, *states[name])
+            elif name in halos:
+                padded[name] = storage.store_in_halo(halos[name])
             elif name not in views:
                 storage.tensor(name)
         blocks = [self._block(item, choices, storage) for item in items]
         plan = Plan(storage.setup, blocks)
-        return plan, frozenset(torn(plan, halo, storage))
+        return plan, frozenset(not_viewable(plan, padded, storage))
 
     def _block(self, item: Item, choices: Choices, storage: Storage) -> Block:
         storage.prelude.clear()

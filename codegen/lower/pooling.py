@@ -23,14 +23,13 @@ from codegen.analysis.readers import readers
 from codegen.analysis.structure import Structure, structure
 from codegen.analysis.window import Span, Window
 from codegen.ir.affine import Affine
-from codegen.ir.equation import Equation, Program, Read, slot
+from codegen.ir.equation import Equation, Program, slot
 from codegen.ir.functions import Maximum
-from codegen.ir.names import by_number
 from codegen.ir.plan import Compute, Fill, Step
 from codegen.ir.view import Slice, Take, View, aligned, natural
 from codegen.lower.outside import fill_outside
-from codegen.lower.scatter import frame_of
-from codegen.lower.storage import Storage, affine, extents_of, interior
+from codegen.lower.scatter import written
+from codegen.lower.storage import Storage, extents_of
 from codegen.machine.model import Machine
 
 
@@ -152,16 +151,14 @@ def handed_down(equation: Equation, storage: Storage, found: Window, variant: in
     assert chosen is not None
     names = plain_indices(chosen.at)
     assert names is not None
-    frame, low = frame_of(equation, storage)
-    name = equation.target if frame is None else storage.buffer(f"{equation.target}.frame", frame)
-    at = tuple(a + lo for a, lo in zip(affine(Read(name, equation.at)), low, strict=True))
+    name, at, taken_out = written(equation, storage)
     places = natural(name, storage.shapes[name], at, equation.extents, frozenset((tap,)))
     box = tuple((n, equation.extents[n]) for n in places.axes)
     masks = [
         aligned(View(mask(chosen.tensor, k, storage), (), names), places.axes)
         for k in range(1, equation.extents[tap].const)
     ]
-    fresh = frame is not None or not equation.accumulate
+    fresh = bool(taken_out) or not equation.accumulate
     adding = not fresh or _overlap(found.spans[0], equation)
     partly = adding or not storage.reading(equation).left.covers
     steps: list[Step] = [Fill(View(name), 0.0)] if fresh and partly else []
@@ -177,12 +174,7 @@ def handed_down(equation: Equation, storage: Storage, found: Window, variant: in
         left = rest
     if adding:
         steps.append(Compute(at_point(places, tap, 0), slot(0), (left,), box, accumulate=True))
-    if frame is None:
-        return steps
-    inner, size = interior(name, low, storage.shapes[equation.target], frame), storage.shapes[equation.target]
-    axes = by_number(len(size), storage.program.sizes)
-    whole = tuple(zip(axes, size, strict=True))
-    return [*steps, Compute(View(equation.target, (), axes), slot(0), (inner,), whole, equation.accumulate)]
+    return [*steps, *taken_out]
 
 
 def _spare(stem: str, box: Sequence[tuple[str, Affine]], storage: Storage) -> View:

@@ -1,8 +1,11 @@
 """Left sides that are not plain: slices, tiles and overlapping windows.
 
-A left side whose subscripts do not overlap is written through a view.  One that
-overlaps (`x_bar[n,d,2*i+u,2*j+v] += ...`) is written tap by tap: for each point
-(u, v) of the window the rest is a slice, so no two writes of one tap meet.
+A left side whose subscripts do not overlap is written through a view.  One that overlaps is written tap by tap: at each
+point (u, v) of the window the rest is a slice, so no two writes of one tap meet.
+
+    y[n,c+3] = b[n,c]                                   y[:,3:7] = b
+    d_x[n,d,2*i+u,2*j+v] += q[n,d,i,j,u,v]              for u, for v:  d_x[:,:,u:u+8:2,v:v+8:2] += q[...,u,v]
+    d_x[n,i+u-1] = q[n,i,u]                             the same, in an array with a halo that catches what lies outside
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from codegen.ir.equation import Equation, Read, slot
 from codegen.ir.names import by_number
 from codegen.ir.plan import Compute, Fill, Loop, Step
 from codegen.ir.view import View, natural
+from codegen.lower.copies import Halo
 from codegen.lower.elementwise import kernel
 from codegen.lower.storage import Storage, affine, extents_of, interior
 
@@ -28,31 +32,32 @@ def scatter(equation: Equation, storage: Storage, found: object = None, variant:
         return _through_part(equation, storage)
     s = storage.reading(equation)
     loops = _loops(s)
-    padded, low = frame_of(equation, storage)
-    name = equation.target
-    steps: list[Step] = []
-    if padded is not None:
-        name = storage.buffer(f"{equation.target}.frame", padded, storage.dtypes[equation.target])
+    name, at, taken_out = written(equation, storage)
     once = not equation.accumulate and s.left.covers
-    exact = padded is None and (once or equation.target in storage.parts)
-    fresh = padded is not None or not equation.accumulate
-    if fresh and not exact:
-        steps.append(Fill(View(name), 0.0))
-    at = tuple(a + lo for a, lo in zip(affine(Read(name, equation.at)), low, strict=True))
-    shape = storage.shapes[name]
-    target = natural(name, shape, at, equation.extents, frozenset(loops))
+    exact = not taken_out and (once or equation.target in storage.parts)
+    fresh = taken_out or not equation.accumulate
+    target = natural(name, storage.shapes[name], at, equation.extents, frozenset(loops))
     step: Step = kernel(equation.with_(accumulate=not exact), storage, target, target.axes, frozenset(loops))
     for index in reversed(loops):
         step = Loop(index, equation.extents[index], (step,))
-    steps.append(step)
-    if padded is not None:
-        size = storage.shapes[equation.target]
-        inner = interior(name, low, size, storage.shapes[name])
-        names = by_number(len(size), storage.program.sizes)
-        axes = tuple(zip(names, size, strict=True))
-        dtype = storage.dtypes[equation.target]
-        steps.append(Compute(View(equation.target, (), names), slot(0), (inner,), axes, equation.accumulate, dtype))
-    return steps
+    return [*([Fill(View(name), 0.0)] if fresh and not exact else []), step, *taken_out]
+
+
+def written(equation: Equation, storage: Storage) -> tuple[str, tuple[Affine, ...], list[Step]]:
+    """(array, subscripts, steps): where a left side is written, and how its target then gets what it should hold.
+
+    The array is the target itself, or where the left side reaches beyond that an array that has a halo for the rest.
+    """
+    left, name = storage.reading(equation).left, equation.target
+    if left.inside:
+        return name, affine(left.read), []
+    assert left.overhang is not None, "sliceable"
+    shape, dtype, halo = storage.shapes[name], storage.dtypes[name], Halo(name, *left.overhang)
+    padded = storage.buffer(f"{name}.frame", halo.around(shape), dtype)
+    axes = by_number(len(shape), storage.program.sizes)
+    inner, extents = interior(padded, halo.low, shape, storage.shapes[padded]), tuple(zip(axes, shape, strict=True))
+    taken_out = Compute(View(name, (), axes), slot(0), (inner,), extents, equation.accumulate, dtype)
+    return padded, tuple(a + lo for a, lo in zip(affine(left.read), halo.low, strict=True)), [taken_out]
 
 
 def is_sliceable(equation: Equation, storage: Storage) -> bool:
@@ -81,7 +86,7 @@ def _through_part(equation: Equation, storage: Storage) -> list[Step]:
 def _part_order(s: Structure) -> tuple[str, ...]:
     """The indices of the left side, taps in front of the positions that they share a subscript with.
 
-    A picture stored rows first keeps its order, the taps behind the row: a product for each row fills it.
+    A feature map stored rows first keeps its order, the taps behind the row: a product for each row fills it.
     """
     axes = [_fewest_first(axis, s) for axis in s.left.axes]
     order = tuple(dict.fromkeys(n for names in axes for n in names))
@@ -112,11 +117,3 @@ def _loops(s: Structure) -> list[str]:
             loops += taps
     repeated = [n for n in s.equation.free if sum(n in axis.indices for axis in s.left.axes) > 1]
     return list(dict.fromkeys((*loops, *repeated)))
-
-
-def frame_of(equation: Equation, storage: Storage) -> tuple[tuple[Affine, ...] | None, tuple[int, ...]]:
-    """The shape of a frame that catches writes outside the target's box (None: there are none), and its low rim."""
-    left = storage.reading(equation).left
-    assert left.overhang is not None, "sliceable"
-    sizes = tuple(axis.size + lo + hi for axis, lo, hi in zip(left.axes, *left.overhang, strict=True))
-    return (None if left.inside else sizes), left.overhang[0]

@@ -1,7 +1,7 @@
 """What the recipes share: the workspace under construction.
 
-A `Storage` hands out buffers with names from the program, keeps padded copies
-and columns so that each is made once, and turns reads into views.
+A `Storage` hands out arrays with names from the program, keeps the copies that recipes make so that each is made once,
+and turns reads into views.
 """
 
 from __future__ import annotations
@@ -35,8 +35,18 @@ class Storage:
     checked: what is known of the values of integer tensors.
     machine: what the code is to be fast on.
     looped: whether the equation at hand is one step of a loop, before which the prelude's fixed part runs once.
-    prelude: steps that prepare operands of the equation at hand (padding, columns, gathers).
+    prelude: steps that prepare operands of the equation at hand (padding, im2col, gathers).
     shapes, dtypes: of everything that has storage: tensors and invented buffers.
+    prepared: by what it holds, the name of an array that is made once.
+    factors: by what is read, the copies of it that serve as factors of matrix products.
+    rules: how an equation is lowered, for recipes that make others of it.
+    recipes, prefer: recipes to take before all others, by name, and by the choice between them.
+    compiled: whether the target compiles loops.
+    remark: which recipe the equation at hand is computed by.
+    parts: tensors whose equations write disjoint parts that cover them: each is assigned.
+    masks: arg maxima stored as masks: the number of points.
+    without_halo: tensors that may still be given a halo.
+    states: recurrent tensors stored between zeros: the array, the axis of the steps, the zeros before the first one.
     """
 
     program: Program
@@ -48,24 +58,16 @@ class Storage:
     shapes: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
     dtypes: dict[str, Dtype] = field(default_factory=dict)
     prepared: dict[object, str] = field(default_factory=dict)
-    columns: dict[object, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
+    factors: dict[object, list[View]] = field(default_factory=dict)
     rules: Callable[[Equation, Storage], list[Step]] | None = None
-    """How an equation is lowered, for recipes that make others of it."""
     recipes: tuple[str, ...] = ()
     prefer: Mapping[str, str] = field(default_factory=dict)
-    """Recipes for window products to take before all others where they apply (for tests and measurements)."""
     compiled: bool = False
-    """Whether the target compiles loops."""
     remark: str = ""
-    """Which recipe the equation at hand is computed by."""
     parts: frozenset[str] = NOTHING
-    """Tensors whose equations write disjoint parts that cover them: each is assigned."""
     masks: dict[str, int] = field(default_factory=dict)
-    """Arg maxima stored as masks: the number of points."""
-    haloless: frozenset[str] = NOTHING
-    """Tensors that may still be given a halo."""
-    frames: dict[str, tuple[str, int, int]] = field(default_factory=dict)
-    """Tensors stored inside a frame of zeros: its name, the axis of the steps, and the width before the first one."""
+    without_halo: frozenset[str] = NOTHING
+    states: dict[str, tuple[str, int, int]] = field(default_factory=dict)
 
     @cached_property
     def unbounded(self) -> frozenset[str]:
@@ -106,6 +108,10 @@ class Storage:
         self.dtypes[name] = dtype
         return name
 
+    def array(self, stem: str, axes: Sequence[str], extents: Mapping[str, Affine], dtype: Dtype = "float") -> View:
+        """A new array with one axis for each of these indices."""
+        return View(self.buffer(stem, extents_of(axes, extents), dtype), (), tuple(axes))
+
     def unused(self, stem: str) -> str:
         """A name that no tensor and no array has."""
         return allocate(stem, self.shapes)  # of the tensors, too
@@ -123,23 +129,21 @@ class Storage:
         if tensor.kind in ("value", "input"):
             self.setup.append(Buffer(name, tensor.shape, tensor.dtype))
 
-    def framed(self, name: str, axis: int, before: int, after: int) -> None:
+    def store_states(self, name: str, axis: int, before: int, after: int) -> None:
         """Storage for a recurrent tensor, with zeros before its first and after its last step along `axis`."""
         tensor = self.program.table[name]
         self.shapes[name] = shape = tensor.shape
-        framed = (*shape[:axis], shape[axis] + before + after, *shape[axis + 1 :])
-        frame = self.buffer(f"{name}.states", framed, tensor.dtype, 0.0)
-        self.setup.append(Alias(name, _steps(frame, axis, before, shape[axis])))
-        self.frames[name] = (frame, axis, before)
+        padded = (*shape[:axis], shape[axis] + before + after, *shape[axis + 1 :])
+        states = self.buffer(f"{name}.states", padded, tensor.dtype, 0.0)
+        self.setup.append(Alias(name, _steps(states, axis, before, shape[axis])))
+        self.states[name] = (states, axis, before)
 
-    def bordered(self, name: str, low: tuple[int, ...], high: tuple[int, ...]) -> str:
-        """Storage for a tensor inside a frame of zeros; the frame's name."""
-        tensor = self.program.table[name]
-        padded = tuple(size + lo + hi for size, lo, hi in zip(tensor.shape, low, high, strict=True))
-        frame = self.buffer(f"{name}.padded", padded, tensor.dtype, 0.0)
-        self.setup.append(Alias(name, interior(frame, low, tensor.shape, padded)))
-        self.prepared[Halo(name, low, high)] = frame
-        return frame
+    def store_in_halo(self, halo: Halo) -> str:
+        """Storage for a tensor in a halo; the name of both together."""
+        tensor = self.program.table[halo.tensor]
+        self.prepared[halo] = name = self.buffer(f"{tensor.name}.padded", halo.around(tensor.shape), tensor.dtype, 0.0)
+        self.setup.append(Alias(tensor.name, self.inside(halo)))
+        return name
 
     def at_step(self, name: str, along: int, subscript: Affine, equation: Equation) -> tuple[str, Affine]:
         """(array, subscript) of what one step of a loop reads along an axis; its subscripts may leave that axis."""
@@ -149,35 +153,35 @@ class Storage:
         met = axis(subscript, self.shapes[name][along], equation.extents)
         if met.inside:
             return name, subscript
-        ((low,), (high,)) = _reach([met], equation)
+        ((low,), (high,)) = _overhang([met], equation)
         before, after = ((0,) * along, (0,) * (len(self.shapes[name]) - along - 1))
-        return self._padded(name, (*before, low, *after), (*before, high, *after), 0.0), subscript + low
+        return self.padded(Halo(name, (*before, low, *after), (*before, high, *after))), subscript + low
 
     def _beside(self, name: str, along: int, subscript: Affine) -> str | None:
-        """A recurrent tensor as seen some steps away, `index + distance`: an array of the same shape, in its frame.
+        """A recurrent tensor as seen some steps away, `index + distance`: an array of the same shape, among its states.
 
-        None for any other subscript, and where the frame is not so wide.
+        None for any other subscript, and where there are not so many zeros.
         """
         away = distance(subscript, subscript.names[0]) if subscript.names else None
-        if name not in self.frames or not away:
+        if name not in self.states or not away:
             return None
-        frame, steps, before = self.frames[name]
-        after = self.shapes[frame][steps] - self.shapes[name][steps] - before
+        states, steps, before = self.states[name]
+        after = self.shapes[states][steps] - self.shapes[name][steps] - before
         if steps != along or not -before <= away <= after.const:
             return None
         key = ("beside", name, away)
         if key not in self.prepared:
             word = "before" if away < 0 else "after"
             made = self.prepared[key] = self.unused(f"{name}.{word}" + (f"_{abs(away)}" if abs(away) > 1 else ""))
-            self.setup.append(Alias(made, _steps(frame, steps, before + away, self.shapes[name][steps])))
+            self.setup.append(Alias(made, _steps(states, steps, before + away, self.shapes[name][steps])))
             self.shapes[made], self.dtypes[made] = self.shapes[name], self.dtypes[name]
         return self.prepared[key]
 
     def source(self, read: Read, equation: Equation, fill: float = 0.0) -> tuple[str, tuple[Affine, ...]] | None:
         """(array, subscripts) of a read that needs no padding with `fill`; None when it leaves its box."""
         at = affine(read)
-        if not fill and read.tensor in self.frames:
-            steps = self.frames[read.tensor][1]
+        if not fill and read.tensor in self.states:
+            steps = self.states[read.tensor][1]
             own = set(at[steps].names) <= equation.extents.keys()
             beside = self._beside(read.tensor, steps, at[steps]) if own else None
             if beside is not None:
@@ -189,14 +193,18 @@ class Storage:
         inside = self.source(read, equation)
         return read if inside is None else replace(read, tensor=inside[0], at=inside[1])
 
+    def stored(self, read: Read, equation: Equation, loops: frozenset[str] = NOTHING, fill: float = 0.0) -> View | None:
+        """The natural view of a read that needs no padding with `fill`; None when it leaves its box."""
+        inside = self.source(read, equation, fill)
+        return natural(inside[0], self.shapes[inside[0]], inside[1], equation.extents, loops) if inside else None
+
     def view(self, read: Read, equation: Equation, loops: frozenset[str] = NOTHING, fill: float = 0.0) -> View:
         """The natural view of a regular read, padded with `fill` where it leaves its box."""
-        inside = self.source(read, equation, fill)
-        if inside is not None:
-            name, at = inside
-            return natural(name, self.shapes[name], at, equation.extents, loops)
-        low, high = _reach(self.access(read, equation).axes, equation)
-        name = self._padded(read.tensor, low, high, fill)
+        stored = self.stored(read, equation, loops, fill)
+        if stored is not None:
+            return stored
+        low, high = _overhang(self.access(read, equation).axes, equation)
+        name = self.padded(Halo(read.tensor, low, high, fill))
         shifted = tuple(a + lo for a, lo in zip(affine(read), low, strict=True))
         return natural(name, self.shapes[name], shifted, equation.extents, loops)
 
@@ -208,28 +216,26 @@ class Storage:
         """The left side as a view, with its indices as axes."""
         return self.seen(Read(equation.target, equation.at), equation, loops)
 
-    def framed_copy(self, base: str, low: tuple[int, ...], high: tuple[int, ...]) -> str:
-        """`base` in a frame of zeros of these widths; `base` itself where they are 0."""
-        return self._padded(base, low, high, 0.0) if any((*low, *high)) else base
-
     def has(self, copied: Copied) -> bool:
         """Whether a copy is made already, or costs nothing: what computes a tensor may write it into a halo."""
-        return copied in self.prepared or (isinstance(copied, Halo) and copied.tensor in self.haloless)
+        return copied in self.prepared or (isinstance(copied, Halo) and copied.tensor in self.without_halo)
 
-    def _padded(self, base: str, low: tuple[int, ...], high: tuple[int, ...], fill: float) -> str:
-        """A copy of `base` inside a frame of `fill`; made once."""
-        key = Halo(base, low, high, fill)
-        if key not in self.prepared:
-            shape = self.shapes[base]
-            padded = tuple(size + lo + hi for size, lo, hi in zip(shape, low, high, strict=True))
-            name = self.buffer(f"{base}.padded", padded, self.dtypes[base], fill)
-            inner = interior(name, low, shape, padded)
-            self.prelude.append(Copy(inner, View(base)))
-            self.prepared[key] = name
-        return self.prepared[key]
+    def padded(self, halo: Halo) -> str:
+        """A copy of a tensor in a halo, made once; the tensor itself where the halo has no width."""
+        if not halo.wide:
+            return halo.tensor
+        if halo not in self.prepared:
+            shape = halo.around(self.shapes[halo.tensor])
+            self.prepared[halo] = self.buffer(f"{halo.tensor}.padded", shape, self.dtypes[halo.tensor], halo.fill)
+            self.prelude.append(Copy(self.inside(halo), View(halo.tensor)))
+        return self.prepared[halo]
+
+    def inside(self, halo: Halo) -> View:
+        """The tensor within the array of its halo."""
+        return interior(self.prepared[halo], halo.low, self.shapes[halo.tensor], self.shapes[self.prepared[halo]])
 
 
-def _reach(axes: Sequence[Axis], equation: Equation) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _overhang(axes: Sequence[Axis], equation: Equation) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """How far subscripts reach below 0 and beyond the end, axis by axis."""
     for met in axes:
         if met.low is None:
@@ -240,16 +246,16 @@ def _reach(axes: Sequence[Axis], equation: Equation) -> tuple[tuple[int, ...], t
     return tuple(met.low or 0 for met in axes), tuple(met.high or 0 for met in axes)
 
 
-def _steps(frame: str, axis: int, start: int, steps: Affine) -> View:
-    """`steps` entries of a frame along an axis."""
-    return View(frame).then(Take((*(FULL for _ in range(axis)), Slice(Affine.of(start), 1, steps))), axes=())
+def _steps(states: str, axis: int, start: int, steps: Affine) -> View:
+    """`steps` of the states along an axis."""
+    return View(states).then(Take((*(FULL for _ in range(axis)), Slice(Affine.of(start), 1, steps))), axes=())
 
 
-def interior(name: str, low: Sequence[int], shape: Sequence[Affine], framed: Sequence[Affine]) -> View:
-    """The part of a framed array that holds the array itself."""
+def interior(name: str, low: Sequence[int], shape: Sequence[Affine], padded: Sequence[Affine]) -> View:
+    """The part of a padded array that holds the array itself."""
     slices = (
         FULL if size == whole else Slice(Affine.of(lo), 1, size)
-        for lo, size, whole in zip(low, shape, framed, strict=True)
+        for lo, size, whole in zip(low, shape, padded, strict=True)
     )
     return View(name).then(Take(tuple(slices)), axes=())
 

@@ -1,15 +1,15 @@
 """Sums of products as matrix products.
 
-The indices of  out[L] = sum[K] left * right  fall into classes: in both factors
-and in L (batch), in left and L (rows), in right and L (columns), in both and
-not in L (K, summed).  Each factor becomes a (batch..., rows, K) or (batch..., K,
-columns) array: a reshaped view where the storage order allows it, a copy
-("columns", for a convolution's windows) where it does not.
+The indices of  out[L] = sum[K] left * right  fall into classes: in both factors and in L (batch), in left and L
+(rows), in right and L (columns), in both and not in L (K, summed).  Each factor becomes a (batch..., rows, K) or
+(batch..., K, columns) array: a reshaped view where the storage order allows it, a copy where it does not.
 
-Two decisions are left: an index of L that stands before the rows and columns
-joins the batch; and a summed index that is outermost in both factors may become
-a batch that is added up afterwards, if that saves a copy.  In a loop, where products are
-small, it also may if each product of the batch is one that BLAS need not pack.
+    z[n,t,o] = sum[i](W[o,i]*x[n,t,i])         rows (n, t), summed i, columns o:  x as ((n,t), i) @ W.T
+    e[n,h,t,s] = sum[k](q[n,t,h,k]*w[n,s,h,k]) batch n, h
+
+Two decisions are left: an index of L that stands before the rows and columns joins the batch; and a summed index that
+is outermost in both factors may become a batch that is added up afterwards, if that saves a copy.  In a loop, where
+products are small, it also may if each product of the batch is one that BLAS need not pack.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from codegen.analysis.contraction import Contraction
 from codegen.analysis.structure import Structure
 from codegen.ir.equation import Equation, Read, indices_of
 from codegen.ir.plan import Step
-from codegen.lower.products.operands import Group, column_key, in_place, operand_of, product_steps
+from codegen.lower.products.operands import Group, copies_of, in_place, operand_of, product_steps
 from codegen.lower.storage import Storage
 from codegen.machine.model import Machine
 
 
 @dataclass(frozen=True)
-class Roles:
+class Classes:
     """Index classes of one matrix product, each in the order in which it is laid out."""
 
     batch: tuple[str, ...]
@@ -60,8 +60,7 @@ def contraction(equation: Equation, storage: Storage, found: Product, variant: i
     swapped, batch, rows, columns = order
     if swapped:
         left, right = right, left
-    best = _cheapest(equation, storage, left, right, Roles(batch, rows, (), columns), summed)
-    chosen, partial = best
+    chosen, partial = _cheapest(equation, storage, left, right, Classes(batch, rows, (), columns), summed)
     factors = (
         operand_of(equation, storage, left, _left_groups(chosen, left)),
         operand_of(equation, storage, right, _right_groups(chosen, right)),
@@ -113,22 +112,22 @@ def _is_run(names: tuple[str, ...], out: tuple[str, ...]) -> bool:
 
 
 def _cheapest(
-    equation: Equation, storage: Storage, left: Read, right: Read, roles: Roles, summed: tuple[str, ...]
-) -> tuple[Roles, tuple[str, ...]]:
+    equation: Equation, storage: Storage, left: Read, right: Read, classes: Classes, summed: tuple[str, ...]
+) -> tuple[Classes, tuple[str, ...]]:
     """The order of the summed indices (and the ones moved to a batch) that copies least."""
     natural_orders = [_order(equation, storage, r) for r in (left, right)]
-    prepared = [order for r in (left, right) for _, order in storage.columns.get(column_key(r, equation), [])]
+    prepared = [copy.axes for r in (left, right) for copy in copies_of(r, equation, storage)]
     orders = [tuple(n for n in order if n in summed) for order in (*prepared, *natural_orders)]
-    candidates: list[tuple[int, int, Roles, tuple[str, ...]]] = []
+    candidates: list[tuple[int, int, Classes, tuple[str, ...]]] = []
     for order in dict.fromkeys((*orders, summed)):
-        trial = Roles(roles.batch, roles.rows, order, roles.columns)
+        trial = Classes(classes.batch, classes.rows, order, classes.columns)
         candidates.append((_cost(equation, storage, left, right, trial), len(candidates), trial, ()))
         outer = order[:1]
-        small = storage.looped and not roles.batch and _need_not_pack(equation, outer, storage.machine)
+        small = storage.looped and not classes.batch and _need_not_pack(equation, outer, storage.machine)
         if len(order) > 1 and (small or all(o[:1] == outer for o in natural_orders)):
-            trial = Roles((*outer, *roles.batch), roles.rows, order[1:], roles.columns)
-            price = _cost(equation, storage, left, right, trial) + (-1 if small else 1)
-            candidates.append((price, len(candidates), trial, outer))
+            trial = Classes((*outer, *classes.batch), classes.rows, order[1:], classes.columns)
+            cost = _cost(equation, storage, left, right, trial) + (-1 if small else 1)
+            candidates.append((cost, len(candidates), trial, outer))
     _, _, best, partial = min(candidates, key=lambda c: c[:2])
     return best, partial
 
@@ -144,23 +143,23 @@ def _order(equation: Equation, storage: Storage, read: Read) -> tuple[str, ...]:
     return storage.seen(read, equation).axes
 
 
-def _cost(equation: Equation, storage: Storage, left: Read, right: Read, roles: Roles) -> int:
+def _cost(equation: Equation, storage: Storage, left: Read, right: Read, classes: Classes) -> int:
     total, limits = 0, storage.machine.limits
-    for read, groups in ((left, _left_groups(roles, left)), (right, _right_groups(roles, right))):
+    for read, groups in ((left, _left_groups(classes, left)), (right, _right_groups(classes, right))):
         if in_place(equation, storage, read, groups) is None:
             kind = storage.program.table[read.tensor].kind if read.tensor in storage.program.table else "value"
             total += limits.copy_of_parameter if kind == "parameter" else limits.copy_of_value
     return total
 
 
-def _left_groups(roles: Roles, read: Read) -> list[Group]:
-    return [*_batch_groups(roles, read), roles.rows, roles.summed]
+def _left_groups(classes: Classes, read: Read) -> list[Group]:
+    return [*_batch_groups(classes, read), classes.rows, classes.summed]
 
 
-def _right_groups(roles: Roles, read: Read) -> list[Group]:
-    return [*_batch_groups(roles, read), roles.summed, roles.columns]
+def _right_groups(classes: Classes, read: Read) -> list[Group]:
+    return [*_batch_groups(classes, read), classes.summed, classes.columns]
 
 
-def _batch_groups(roles: Roles, read: Read) -> list[Group]:
+def _batch_groups(classes: Classes, read: Read) -> list[Group]:
     names = indices_of(read.at)
-    return [(n,) if n in names else None for n in roles.batch]
+    return [(n,) if n in names else None for n in classes.batch]

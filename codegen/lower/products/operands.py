@@ -1,8 +1,11 @@
 """The factors and the result of a matrix product as arrays.
 
-A factor is a (batch..., rows, summed) array: a reshaped view where the storage order
-allows it, a copy ("columns") where it does not; a copy made once serves every equation
-that reads the same.
+A factor is a (batch..., rows, summed) array: a reshaped view where the storage order allows it, a copy where it does
+not.  A copy that was made once serves every equation that reads the same.
+
+    sum[i](W[o,i]*x[i,n])          W as it lies, (o, i)
+    sum[c,k](W[o,c,k]*x[n,c,k])    W as (o, (c, k)), a reshape
+    sum[k](W[o,c,k]*x[n,k])        W as ((o, c), k); for a result in the order c, o it is copied
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import sympy
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation, Read, indices_of, slot
 from codegen.ir.plan import Alias, Compute, Copy, MatMul, Reduce, Step
-from codegen.ir.view import FULL, Reshape, Take, Transpose, View, natural, transposed
+from codegen.ir.view import FULL, Reshape, Take, Transpose, View, transposed
 from codegen.lower.result import array_like, finished
 from codegen.lower.storage import Storage, affine, extents_of, product
 
@@ -22,19 +25,17 @@ Group = tuple[str, ...] | None
 """Indices merged into one axis; None for a batch axis the factor does not have."""
 
 
-def column_key(read: Read, equation: Equation) -> object:
-    return (read.tensor, read.at, tuple((n, equation.extents[n]) for n in indices_of(read.at) if n in equation.extents))
+def copies_of(read: Read, equation: Equation, storage: Storage) -> list[View]:
+    """The copies of what an equation reads that serve as factors; others may be added."""
+    key = (read.tensor, read.at, tuple((n, equation.extents[n]) for n in indices_of(read.at) if n in equation.extents))
+    return storage.factors.setdefault(key, [])
 
 
 def in_place(equation: Equation, storage: Storage, read: Read, groups: list[Group]) -> View | None:
-    """The factor as a view of its storage, or of columns made earlier; None when it takes a copy."""
-    inside = storage.source(read, equation)
-    sources = [] if inside is None else [natural(inside[0], storage.shapes[inside[0]], inside[1], equation.extents)]
-    sources += [View(name, (), order) for name, order in storage.columns.get(column_key(read, equation), [])]
-    for source in sources:
-        if (view := grouped(source, groups, equation)) is not None:
-            return view
-    return None
+    """The factor as a view of its storage, or of a copy made earlier; None when it takes a new one."""
+    stored = storage.stored(read, equation)
+    sources = [*([stored] if stored else []), *copies_of(read, equation, storage)]
+    return next((view for source in sources if (view := grouped(source, groups, equation)) is not None), None)
 
 
 def grouped(source: View, groups: Sequence[Group], equation: Equation) -> View | None:
@@ -63,11 +64,11 @@ def grouped(source: View, groups: Sequence[Group], equation: Equation) -> View |
 
 
 def operand_of(equation: Equation, storage: Storage, read: Read, groups: list[Group]) -> View:
-    """The factor in place, or copied into columns whose order suits `groups`."""
+    """The factor in place, or a copy whose order suits `groups`."""
     view = in_place(equation, storage, read, groups)
     often = storage.looped or None in groups[:-2]
-    turned = view is not None and often and _is_turned_weight(view, storage)
-    if view is not None and not turned:
+    repacked = view is not None and often and _is_transposed_weight(view, storage)
+    if view is not None and not repacked:
         return view
     source = storage.view(read, equation)
     present = [g for g in groups if g]
@@ -76,30 +77,27 @@ def operand_of(equation: Equation, storage: Storage, read: Read, groups: list[Gr
     wide = [n for n in _last_axis(read, equation) if n in source.axes]
     inner = max(wide, key=lambda n: (not equation.extents[n].is_constant, equation.extents[n].const), default=inner)
     batch, matrix = present[: len(present) - 2], present[len(present) - 2 :]
-    if not turned:
+    if not repacked:
         matrix.sort(key=lambda g: inner in g)
     order = tuple(n for g in (*batch, *matrix) for n in g)
-    name = storage.buffer(f"{read.tensor}.columns", extents_of(order, equation.extents))
-    source = transposed(source, tuple(source.axes.index(n) for n in order), order)
-    storage.prelude.append(Copy(View(name, (), order), source))
-    storage.columns.setdefault(column_key(read, equation), []).append((name, order))
-    view = grouped(View(name, (), order), groups, equation)
+    copy = storage.array(f"{read.tensor}.columns", order, equation.extents)
+    storage.prelude.append(Copy(copy, transposed(source, order)))
+    copies_of(read, equation, storage).append(copy)
+    view = grouped(copy, groups, equation)
     assert view is not None
     return view
 
 
-def _is_turned_weight(view: View, storage: Storage) -> bool:
-    """A transposed parameter: small products of a loop or a batch are faster with a copy, which is made once."""
+def _is_transposed_weight(view: View, storage: Storage) -> bool:
+    """Whether it is a transposed parameter: a loop's or batch's small products are faster with a copy, made once."""
     tensor = storage.program.table.get(view.base)
     return tensor is not None and tensor.kind == "parameter" and bool(view.ops) and isinstance(view.ops[-1], Transpose)
 
 
 def _last_axis(read: Read, equation: Equation) -> tuple[str, ...]:
-    for subscript in reversed(affine(read)):
-        names = tuple(n for n in subscript.names if n in equation.extents)
-        if names:
-            return names
-    return ()
+    """The indices of the last axis that has any."""
+    named = (tuple(n for n in subscript.names if n in equation.extents) for subscript in reversed(affine(read)))
+    return next((names for names in named if names), ())
 
 
 def product_steps(
@@ -117,22 +115,19 @@ def product_steps(
     partial: the index whose products are added up afterwards, the first of the batch.
     """
     target = storage.target(equation)
-    arranged = transposed(target, tuple(target.axes.index(n) for n in order), order) if target.axes else target
-    direct = None
-    if not partial and not equation.accumulate:
-        direct = grouped(target, groups, equation) if target.axes else target
+    arranged = transposed(target, order)
+    whole = not partial and not equation.accumulate
+    direct = grouped(target, groups, equation) if whole and target.axes else target if whole else None
     if direct is not None:
         return [MatMul(direct, *factors), *finished(equation, arranged, arranged, coefficient)]
-    whole = (*partial, *order)
     stem = f"{equation.target}.{'parts' if partial else 'product'}"
-    name = storage.buffer(stem, extents_of(whole, equation.extents))
-    into = grouped(View(name, (), whole), groups, equation)
+    result = storage.array(stem, (*partial, *order), equation.extents)
+    into = grouped(result, groups, equation)
     assert into is not None
     steps: list[Step] = [MatMul(into, *factors)]
-    result = View(name, (), whole)
     count = equation.extents[partial[0]] if partial else None
     if count is not None and storage.looped and count.is_constant and count.const <= storage.machine.limits.parts_added:
-        parts = tuple(_part_of(name, k, order, storage) for k in range(count.const))
+        parts = tuple(_part_of(result.base, k, order, storage) for k in range(count.const))
         total = sympy.Add(*map(slot, range(len(parts)))) * coefficient
         axes = tuple((n, equation.extents[n]) for n in order)
         return [*steps, Compute(arranged, total, parts, axes, accumulate=equation.accumulate)]

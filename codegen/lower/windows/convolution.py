@@ -1,14 +1,15 @@
-"""The recipes for a sum of products over a window.
+"""Convolutions by the rows of an image: every output row is one matrix product.
 
-Every output row is one matrix product; the recipes differ in where the taps along a row go.
+    z[i,p,j,n] = sum[d,u,v](W[p,d,u,v]*x[i+u,d,j+v,n])
 
-    columns   the picture is copied once for each of them, and one product takes them all
-    shifts    one product each, of the kernel's column v and the picture from column v on; their sum
-    stacks    one product of all kernel columns and the whole rows, a few rows at a time; then the
-              parts are added, each shifted by its v
-    pairs     two rows at once, from four products in place of six; `pairs.py`
+The recipes differ in where the taps v along a row go.
 
-Of the first two, rows may be cut into blocks of columns: BLAS has a faster way for small products.
+    im2col         x is copied once for each v; one product takes them all
+    shifted GEMM   one product for each v, of the kernel's column v and x from column v on; their sum
+    stacked        one product of all kernel columns and whole rows of x, a few rows at a time; then its parts, each
+                   shifted by its v, are added
+
+Of the first two, rows may be cut into blocks of columns, which BLAS need not pack.  `winograd` is one more.
 """
 
 from __future__ import annotations
@@ -23,73 +24,71 @@ from codegen.ir.view import FULL, Reshape, Slice, Take, Transpose, View, transpo
 from codegen.lower.products.operands import Group, operand_of
 from codegen.lower.result import finished, result_of
 from codegen.lower.storage import Storage, extents_of, product
-from codegen.lower.windows.im2col import Pattern, columns_factor, columns_fit, merged
+from codegen.lower.windows.geometry import Geometry, merged
+from codegen.lower.windows.im2col import im2col_factor, im2col_fits
 from codegen.lower.windows.product import WindowProduct
 from codegen.lower.windows.shifted import shifted_factor
 
 
-def columns_apply(equation: Equation, w: WindowProduct) -> bool:
+def im2col_applies(equation: Equation, w: WindowProduct) -> bool:
     """Whether the result lies in rows of channels of places, each row next to the groups."""
-    return bool(w.p.places) and w.order == (*_outer(w), *w.rows, *w.p.places) and columns_fit(equation, w.p)
+    return bool(w.p.places) and w.order == (*_outer(w), *w.rows, *w.p.places) and im2col_fits(equation, w.p)
 
 
 def _outer(w: WindowProduct) -> tuple[str, ...]:
     return tuple(n for n in w.order if n == w.p.position or n in w.p.groups)
 
 
-def by_columns(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
-    """One product a row of the picture's columns.  block: columns in a block; 0 for no blocks."""
+def by_im2col(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
+    """One product for each row.  block: columns in a block; 0 for no blocks."""
     p, rows, outer = w.p, w.rows, _outer(w)
-    factor = columns_factor(equation, storage, p, outer, block)
-    inside = indices_of(p.kernel.at)
+    factor = im2col_factor(equation, storage, p, outer, block)
+    inside = indices_of(p.other.at)
     groups: list[Group] = [*((n,) if n in inside else None for n in outer), *([None] if block else []), rows, p.taps]
-    left = operand_of(equation, storage, p.kernel, groups)
+    left = operand_of(equation, storage, p.other, groups)
     out = result_of(equation, storage)
     into = blocks_of(out, equation, [*((n,) for n in outer), rows], p, block)
     return [MatMul(into, left, factor), *finished(equation, storage.target(equation), out, w.coefficient)]
 
 
-def shifts_apply(w: WindowProduct) -> bool:
-    """Whether the picture is read without a copy, and the result lies in rows of channels of places."""
-    return w.band is not None and w.order == (w.p.position, *w.rows, *w.p.places)
+def shifted_applies(w: WindowProduct) -> bool:
+    """Whether the image is read without a copy, and the result lies in rows of channels of places."""
+    return w.in_halo is not None and w.order == (w.p.position, *w.rows, *w.p.places)
 
 
-def by_shifts(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
-    """One product a row for every tap along it, of a shifted view of the picture; and their sum.  block: as above."""
-    p, rows, band = w.p, w.rows, w.band
-    assert band is not None
+def by_shifted_gemm(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
+    """For each tap along a row one product for each row, of a shifted view of the image; and their sum."""
+    p, rows = w.p, w.rows
     taps = equation.extents[p.along[0]].const
     kernel = _kernel_by_column(equation, storage, p, rows)
     out = result_of(equation, storage)
-    again = View(storage.buffer(f"{equation.target}.shifted", extents_of(out.axes, equation.extents)), (), out.axes)
+    again = storage.array(f"{equation.target}.shifted", out.axes, equation.extents)
     box = tuple((n, equation.extents[n]) for n in out.axes)
     width = equation.extents[p.places[0]].const
     steps: list[Step] = []
     for v in range(taps):
-        result = again if v else out
-        factor = shifted_factor(equation, storage, p, band, v, width, block)
-        into = blocks_of(result, equation, [(p.position,), rows], p, block)
+        factor = shifted_factor(equation, storage, p, w.shifted, v, width, block)
+        into = blocks_of(again if v else out, equation, [(p.position,), rows], p, block)
         steps.append(MatMul(into, _one(kernel, v), factor))
         if v:
             steps.append(Compute(out, slot(0) + slot(1), (out, again), box))
     return [*steps, *finished(equation, storage.target(equation), out, w.coefficient)]
 
 
-def stacks_apply(equation: Equation, w: WindowProduct) -> bool:
-    """Whether shifts apply, several of them from the first column of the halo on, and the channels are a number."""
-    if not shifts_apply(w) or w.band is None or w.band.starts[1] or equation.extents[w.p.along[0]].const < 2:
+def stacked_applies(equation: Equation, w: WindowProduct) -> bool:
+    """Whether the same holds, for several taps along a row, the first read from column 0 on, and fixed channels."""
+    if not shifted_applies(w) or w.shifted.starts[1] or equation.extents[w.p.along[0]].const < 2:
         return False
     count = merged(extents_of(w.rows, equation.extents))
     return count is not None and count.is_constant
 
 
-def by_stacks(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
-    """A few rows at a time: one product of all kernel columns with whole rows, then its parts added, shifted.
+def by_stacked_gemm(equation: Equation, storage: Storage, w: WindowProduct, block: int) -> list[Step]:
+    """A few rows at a time: one product of all kernel columns with whole rows, then its parts, shifted and added.
 
     block: rows; 0 for all of them.
     """
-    p, rows, band = w.p, w.rows, w.band
-    assert band is not None
+    p, rows = w.p, w.rows
     box = equation.extents
     (v,), (j, n) = p.along, p.places
     taps, width, height = box[v].const, box[j].const, box[p.position].const
@@ -98,7 +97,7 @@ def by_stacks(equation: Equation, storage: Storage, w: WindowProduct, block: int
     block = min(block or height, height)
     kernel = _kernel_by_column(equation, storage, p, rows, whole=True)
     whole = width + taps - 1
-    factor = shifted_factor(equation, storage, p, band, 0, whole, 0)
+    factor = shifted_factor(equation, storage, p, w.shifted, 0, whole, 0)
     stack = storage.buffer(
         f"{equation.target}.stack", (Affine.of(block), box[v], *extents_of(rows, box), Affine.of(whole), box[n])
     )
@@ -111,34 +110,30 @@ def by_stacks(equation: Equation, storage: Storage, w: WindowProduct, block: int
         part = Slice(start, 1, Affine.of(length)) if length < height else FULL
         head = Slice(Affine(), 1, Affine.of(length)) if length < block else FULL
         sizes = ((p.position, Affine.of(length)), *((a, box[a]) for a in axes[1:]))
-        place = out.then(Take((part,)), axes=axes)
+        result = out.then(Take((part,)), axes=axes)
         shifted = [
             View(stack).then(Take((head, Affine.of(k), *inside, Slice(Affine.of(k), 1, box[j]))), axes=axes)
             for k in range(taps)
         ]
         found: list[Step] = [MatMul(flat.then(Take((head,)), axes=()), kernel, factor.then(Take((part,)), axes=()))]
-        found.append(Compute(place, slot(0) + slot(1), (shifted[0], shifted[1]), sizes))
-        found += [Compute(place, slot(0) + slot(1), (place, each), sizes) for each in shifted[2:]]
+        found.append(Compute(result, slot(0) + slot(1), (shifted[0], shifted[1]), sizes))
+        found += [Compute(result, slot(0) + slot(1), (result, each), sizes) for each in shifted[2:]]
         return tuple(found)
 
     turns, rest = divmod(height, block)
-    steps: list[Step] = []
-    if turns > 1:
-        index = allocate("block", {*box, *storage.program.sizes})
-        steps.append(Loop(index, Affine.of(turns), some(Affine.of(index) * block, block)))
-    else:
-        steps += some(Affine(), block)
-    if rest:
-        steps += some(Affine.of(turns * block), rest)
-    return [*steps, *finished(equation, storage.target(equation), out, w.coefficient)]
+    index = allocate("block", {*box, *storage.program.sizes})
+    whole_blocks = some(Affine.of(index) * block if turns > 1 else Affine(), block)
+    steps = [Loop(index, Affine.of(turns), whole_blocks)] if turns > 1 else [*whole_blocks]
+    last = some(Affine.of(turns * block), rest) if rest else ()
+    return [*steps, *last, *finished(equation, storage.target(equation), out, w.coefficient)]
 
 
 def blocks_of(
-    view: View, equation: Equation, groups: Sequence[tuple[str, ...]], p: Pattern, block: int, turned: bool = False
+    view: View, equation: Equation, groups: Sequence[tuple[str, ...]], p: Geometry, block: int, transpose: bool = False
 ) -> View:
     """(groups..., places), cut into blocks of columns as (all groups but the last, blocks, last group, places).
 
-    turned: with the last two axes exchanged.
+    transpose: with the last two axes exchanged.
     """
     box = equation.extents
     dims = [product(extents_of(g, box)) for g in groups]
@@ -148,30 +143,27 @@ def blocks_of(
     else:
         dims.append(product(extents_of(p.places, box)))
     view = view.then(Reshape(tuple(dims)), axes=())
-    last = len(dims) - 1
-    order = [*range(last + 1)]
+    order = [*range(len(dims))]
     if block:
-        order = [*range(last - 2), last - 1, last - 2, last]
-    if turned:
+        order[-3:-1] = reversed(order[-3:-1])
+    if transpose:
         order[-2:] = reversed(order[-2:])
-    return view.then(Transpose(tuple(order)), axes=()) if order != [*range(last + 1)] else view
+    return view.then(Transpose(tuple(order)), axes=()) if order != [*range(len(dims))] else view
 
 
 def _kernel_by_column(
-    equation: Equation, storage: Storage, p: Pattern, rows: tuple[str, ...], whole: bool = False
+    equation: Equation, storage: Storage, p: Geometry, rows: tuple[str, ...], whole: bool = False
 ) -> View:
     """The kernel as (taps along a row, rows, the other taps); whole: the first two merged."""
     box = equation.extents
     rest = (p.tap, *p.taps[2:])
     order = (*p.along, *rows, *rest)
-    source = storage.view(p.kernel, equation)
-    name = storage.buffer(f"{p.kernel.tensor}.by_column", extents_of(order, box))
-    storage.prelude.append(
-        Copy(View(name, (), order), transposed(source, tuple(source.axes.index(n) for n in order), order))
-    )
+    source = storage.view(p.other, equation)
+    kernel = storage.array(f"{p.other.tensor}.by_column", order, box)
+    storage.prelude.append(Copy(kernel, transposed(source, order)))
     taps, inner = extents_of(p.along, box), product(extents_of(rest, box))
     outer = ((*taps, *extents_of(rows, box)),) if whole else (taps, product(extents_of(rows, box)))
-    return View(name).then(Reshape((*outer, inner)), axes=())
+    return View(kernel.base).then(Reshape((*outer, inner)), axes=())
 
 
 def _one(kernel: View, v: int) -> View:

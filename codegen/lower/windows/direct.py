@@ -1,12 +1,12 @@
-"""Window products without columns and without BLAS, for targets that compile loops.
+"""Direct convolution: window products without im2col and without BLAS, for targets that compile loops.
 
     z[i,p,j,n] = sum[d,u,v](w[p,d,u,v]*x[i+u,d,j+v,n])          a convolution
     g[p,d,u,v] = sum[n,i,j](d_z[i,p,j,n]*x[i+u,d,j+v,n])        the gradient of its kernel
 
-Where a picture is stored with its columns and then the batch innermost, a row of a channel is one run of
-numbers, and a tap of the kernel is the same run from another number on.  So a few sums of vectors stay in
-registers while all taps are added to them, and nothing is copied but a frame of zeros, where the window
-reaches beyond the picture.  A depthwise convolution has p in the place of d: each channel is its own.
+Where an image is stored with its columns and then the batch innermost, a row of a channel is one run of numbers, and a
+tap of the kernel is the same run from another number on.  So a few sums of vectors stay in registers while all taps are
+added to them, and nothing is copied but a halo of zeros, where the window reaches beyond the image.  A depthwise
+convolution has p in the place of d: each channel is its own.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ ONE = Affine.of(1)
 
 @dataclass(frozen=True)
 class Roles:
-    """Who is who in a window product, indices of one point left out.
+    """The parts of a window product, indices of one point left out.
 
-    picture: x.  map: z, or what reaches it.  kernel: w, or its gradient.
-    down, along: how rows and columns of the picture are read; the tap is "" where there is one.
+    image: x.  map: z, or its gradient.  kernel: w, or its gradient.
+    down, along: how rows and columns of the image are read; the tap is "" where there is one.
     n: sample.  p, d: output and input channel; "" where there is one, or where the channel is p.
     map_row: which axis of the map is that of the rows (0 or 1).
     """
 
     equation: Equation
     coefficient: sympy.Expr
-    picture: Access
+    image: Access
     map: Access
     kernel: Access
     down: Span
@@ -59,7 +59,7 @@ class Roles:
 
 @dataclass(frozen=True)
 class DirectProduct:
-    """A window product as one compiled loop: its parts, the tile of sums, the halo of the picture, ns a sample."""
+    """A window product as one compiled loop: its parts, the tile of sums, the halo of the image, ns a sample."""
 
     roles: Roles
     tile: tuple[int, ...]
@@ -70,13 +70,13 @@ class DirectProduct:
 def direct_product(equation: Equation, storage: Storage) -> DirectProduct | None:
     """The parts of a window product and its tile; None for anything else, or where no tile suits it."""
     roles = roles_of(equation, storage)
-    if roles is None or roles.picture.overhang is None:
+    if roles is None or roles.image.overhang is None:
         return None
     sizes = _sizes(roles)
     tile = tile_of(sizes, storage.machine)
     if tile is None:
         return None
-    halo = Halo(roles.picture.tensor, *roles.picture.overhang)
+    halo = Halo(roles.image.tensor, *roles.image.overhang)
     return DirectProduct(roles, tile, halo, cost(sizes, tile, storage.machine))
 
 
@@ -86,7 +86,7 @@ def direct(equation: Equation, storage: Storage, found: DirectProduct, variant: 
     own = equation.target
     done = roles.coefficient == 1 and not equation.accumulate
     base = own if done else storage.buffer(f"{own}.product", storage.shapes[own])
-    picture = _picture(roles, storage, found.halo.low, found.halo.high)
+    image = _image(roles, storage, found.halo)
     if roles.gradient:
         order = (roles.p, roles.d, roles.down.tap, roles.along.tap)
         out = _whole(_natural(roles.kernel.read, base, roles, storage), order)
@@ -96,13 +96,16 @@ def direct(equation: Equation, storage: Storage, found: DirectProduct, variant: 
         factor = _packed(roles, storage, tile[0])
     down, along = roles.down, roles.along
     stride, apart = (down.stride, along.stride), (down.dilation, along.dilation)
-    step = Direct(out, factor, picture, tile, stride, apart, roles.deep, roles.gradient)
+    step = Direct(out, factor, image, tile, stride, apart, roles.deep, roles.gradient)
     target, product = storage.target(roles.equation), _natural(Read(own, roles.equation.at), base, roles, storage)
     return [step, *finished(roles.equation, target, product, roles.coefficient)]
 
 
 def roles_of(equation: Equation, storage: Storage) -> Roles | None:
-    """The parts of a window product over pictures of two dimensions that lie as they should; None for anything else."""
+    """The parts of a window product over images of two dimensions that lie as they should; None for anything else.
+
+    Image and map are stored (channel, row, column, batch) or (row, channel, column, batch), each in either way.
+    """
     if not storage.compiled or (storage.recipes and "direct" not in storage.recipes):
         return None
     s = storage.reading(without_points(equation))
@@ -118,7 +121,7 @@ def roles_of(equation: Equation, storage: Storage) -> Roles | None:
 
 
 def _read(s: Structure, storage: Storage, image: int, mapped: int, kernel: int) -> Roles | None:
-    """The parts of a product of which these accesses are picture, map and kernel; None where they do not lie so."""
+    """The parts of a product of which these accesses are image, map and kernel; None where they do not lie so."""
     x, z, k = accesses = [s.accesses[number] for number in (image, mapped, kernel)]
     if len(x.axes) != 4 or len(z.axes) != 4 or not all(a.affine and a.distinct for a in accesses):
         return None
@@ -166,11 +169,11 @@ def _is_dense(name: str, storage: Storage) -> bool:
     return True
 
 
-def _picture(roles: Roles, storage: Storage, low: tuple[int, ...], high: tuple[int, ...]) -> View:
-    """The picture in its frame, from the first tap of the first position on, as (row, channel, column, batch)."""
-    base = storage.framed_copy(roles.picture.tensor, low, high)
+def _image(roles: Roles, storage: Storage, halo: Halo) -> View:
+    """The image in its halo, from the first tap of the first position on, as (row, channel, column, batch)."""
+    base = storage.padded(halo)
     shape, offsets = storage.shapes[base], {span.axis: span.offset.const for span in (roles.down, roles.along)}
-    starts = [offsets[k] + low[k] if k in offsets else 0 for k in range(4)]
+    starts = [offsets[k] + halo.low[k] if k in offsets else 0 for k in range(4)]
     items = tuple(
         Slice(Affine.of(start), 1, size - start) if start else FULL for start, size in zip(starts, shape, strict=True)
     )
@@ -191,7 +194,7 @@ def _natural(read: Read, base: str, roles: Roles, storage: Storage) -> View:
 def _whole(view: View, order: tuple[str, ...]) -> View:
     """The view with its axes in this order, and an axis of length 1 for each "" in it."""
     present = tuple(n for n in order if n)
-    view = transposed(view, tuple(view.axes.index(n) for n in present), present)
+    view = transposed(view, present)
     items = tuple(FULL if n else None for n in order)
     return view.then(Take(items), axes=order) if None in items else view
 
@@ -215,7 +218,7 @@ def _packed(roles: Roles, storage: Storage, rows: int) -> View:
     present = tuple(n for n in order if n)
     items = tuple(FULL if n else Affine() for n in order)
     into = View(name).then(Take(items), axes=present)
-    storage.prelude.append(Copy(into, transposed(source, tuple(source.axes.index(n) for n in present), present)))
+    storage.prelude.append(Copy(into, transposed(source, present)))
     return View(name)
 
 

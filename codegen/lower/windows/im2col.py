@@ -1,73 +1,33 @@
-"""A picture as one factor of matrix products over a window.
+"""im2col: an image as one factor of matrix products over a window.
 
-A picture stored (row, channel, column, batch) is copied once for every tap of the
-window along a row, and not at all for the taps along a column:
+An image that is stored (row, channel, column, batch) is copied once for every tap of the window along a row, and not at
+all for the taps along a column:
 
-    columns[h, v, d, j, n] = x[h, d, j+v, n]              one copy for each v
-    factor[i, (u,v,d), (j,n)] = columns[i+u, v, d, j, n]  a view: adjacent rows are adjacent
+    columns[h,v,d,j,n] = x[h,d,j+v,n]                     one copy for each v
+    factor[i,(u,v,d),(j,n)] = columns[i+u,v,d,j,n]        a view whose rows overlap
 
-because (u, v, d) of output row i is one contiguous run that starts at row i.  With
-stride S the view starts at row S*i.  The factor may be cut into blocks of columns, factor[i, b, (u,v,d), (j,n)].
+since (u,v,d) of output row i is one contiguous run, which starts at row i, or with stride S at row S*i.  The factor may
+be cut into blocks of columns, factor[i,b,(u,v,d),(j,n)].
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from codegen.analysis.access import Access
-from codegen.analysis.structure import Structure
-from codegen.analysis.window import Window
 from codegen.ir.affine import Affine
 from codegen.ir.edit import points
 from codegen.ir.equation import Equation, Read
 from codegen.ir.names import allocate
 from codegen.ir.plan import Copy
 from codegen.ir.view import FULL, Reshape, Slice, Take, View, Windows, transposed
-from codegen.lower.copies import Columns
+from codegen.lower.copies import Im2col
 from codegen.lower.storage import Storage, affine, extents_of, product
-
-ONE = Affine.of(1)
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """A window product: `picture` is read along rows at `stride * position + tap`.
-
-    taps: all indices of the window, `tap` first, then those along a row, then channels.
-    along: those along a row, and the digits of a channel behind its group.
-    places: the other positions, in storage order.  groups: indices that all three tensors have.
-    forward: the taps are summed (a convolution), else the positions are (a kernel's gradient).
-    """
-
-    picture: Access
-    kernel: Read
-    position: str
-    tap: str
-    stride: int
-    taps: tuple[str, ...]
-    along: tuple[str, ...]
-    places: tuple[str, ...]
-    groups: tuple[str, ...]
-    forward: bool
+from codegen.lower.windows.geometry import ONE, Geometry, height_of, inner_taps, merged
 
 
-def pattern_of(s: Structure, w: Window) -> Pattern:
-    """A window along the rows of its first span, its batch behind."""
-    image, other = (s.accesses[k] for k in (w.image, w.kernel or w.map))  # number 0 is the left side
-    row, inside = w.spans[0], (*w.taps[1:], *w.inputs)
-    shared = (axis for axis in image.axes if not {*axis.indices} <= {*w.inputs})
-    along = tuple(n for axis in shared for n in axis.indices if n in inside)
-    channels = tuple(n for n in image.order if n in w.inputs and n not in along)
-    places = tuple(n for n in image.order if n in (*w.batch, *w.places) and n != row.place)
-    taps = (row.tap, *along, *channels)
-    forward = w.way == "map"
-    return Pattern(image, other.read, row.place, row.tap, row.stride, taps, along, places, w.groups, forward)
-
-
-def columns_factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequence[str], block: int) -> View:
-    """The copied picture as a (outer..., blocks, taps, places) array whose rows overlap.
+def im2col_factor(equation: Equation, storage: Storage, p: Geometry, outer: Sequence[str], block: int) -> View:
+    """The copied image as a (outer..., blocks, taps, places) array whose rows overlap.
 
     block: columns in a block (0: there is no axis of blocks).
     """
@@ -89,21 +49,11 @@ def columns_factor(equation: Equation, storage: Storage, p: Pattern, outer: Sequ
         dims.append(product(extents_of(p.places, box)))
         shape += [box[p.tap] * width.const, length]
         moves += [((row + 1, 1),), ((row + 2, 1),)]
-    flat = View(columns_of(equation, storage, p)).then(Reshape(tuple(dims)), axes=())
+    flat = View(im2col_of(equation, storage, p)).then(Reshape(tuple(dims)), axes=())
     return flat.then(Windows(tuple(shape), tuple(moves)), axes=())
 
 
-def inner_taps(equation: Equation, p: Pattern) -> tuple[str, ...]:
-    """The taps but the first, and but those of one point."""
-    return tuple(n for n in p.taps[1:] if equation.extents[n] != ONE)
-
-
-def height_of(equation: Equation, p: Pattern) -> Affine:
-    """How many rows of the picture are read."""
-    return (equation.extents[p.position] - 1) * p.stride + equation.extents[p.tap]
-
-
-def columns_fit(equation: Equation, p: Pattern) -> bool:
+def im2col_fits(equation: Equation, p: Geometry) -> bool:
     """Whether taps and places are one axis each: of the places one may be symbolic, of the taps none."""
     box = equation.extents
     width = merged(extents_of(inner_taps(equation, p), box))
@@ -111,45 +61,45 @@ def columns_fit(equation: Equation, p: Pattern) -> bool:
     return fixed and merged(extents_of(p.places, box)) is not None
 
 
-def copied_columns(equation: Equation, storage: Storage, p: Pattern) -> Columns:
-    """The columns of the picture, as what an equation may find copied already, whatever it calls its indices."""
+def im2col_copy(equation: Equation, storage: Storage, p: Geometry) -> Im2col:
+    """The copy, as what an equation may find made already, whatever it calls its indices."""
     read, order, box = _stacked(equation, storage, p)
     names = {n: Affine.of(f"#{k}") for k, n in enumerate(order)}
-    return Columns(read.tensor, tuple(s.substitute(names) for s in affine(read)), extents_of(order, box), read.strong)
+    return Im2col(read.tensor, tuple(s.substitute(names) for s in affine(read)), extents_of(order, box), read.strong)
 
 
-def _stacked(equation: Equation, storage: Storage, p: Pattern) -> tuple[Read, tuple[str, ...], dict[str, Affine]]:
-    """The picture as it is read row by row, the axes of its columns, and their extents."""
+def _stacked(equation: Equation, storage: Storage, p: Geometry) -> tuple[Read, tuple[str, ...], dict[str, Affine]]:
+    """The image as it is read row by row, the axes of its copy, and their extents."""
     row = allocate("row", {*equation.extents, *storage.program.sizes})
     order = (*p.groups, row, *inner_taps(equation, p), *p.places)
     zeros = points(equation, p.taps[1:])
-    at = (Affine.of(row) + s.const if s.coefficient(p.tap) else s.substitute(zeros) for s in affine(p.picture.read))
+    at = (Affine.of(row) + s.const if s.coefficient(p.tap) else s.substitute(zeros) for s in affine(p.image.read))
     box = {n: e for n, e in equation.extents.items() if n in order} | {row: height_of(equation, p)}
-    return Read(p.picture.tensor, tuple(at), p.picture.strong), order, box
+    return Read(p.image.tensor, tuple(at), p.image.strong), order, box
 
 
-def columns_of(equation: Equation, storage: Storage, p: Pattern) -> str:
-    """The array (groups..., row, taps but the first, places) of the picture, copied for each tap along a row.
+def im2col_of(equation: Equation, storage: Storage, p: Geometry) -> str:
+    """The name of the array (groups..., row, taps but the first, places) of the image, copied for each tap along a row.
 
-    It is made once, and only if it is not there already.
+    It is made once, and is the image itself where that lies so.
     """
-    key = copied_columns(equation, storage, p)
+    key = im2col_copy(equation, storage, p)
     if key in storage.prepared:
         return storage.prepared[key]
     read, order, box = _stacked(equation, storage, p)
     copied = equation.with_(box=tuple(box.items()), over=(), reads=(), guards=())
     copies = _copies(read, p.along, order, copied, storage)
     if copies:
-        name = storage.buffer(f"{p.picture.tensor}.columns", extents_of(order, box), fill=0.0)
+        name = storage.buffer(f"{p.image.tensor}.columns", extents_of(order, box), fill=0.0)
         storage.prelude += [Copy(View(name).then(Take(into), axes=()), source) for into, source in copies]
     else:
         source = storage.view(read, copied)
         if source.axes == order and all(isinstance(op, Reshape) for op in source.ops):
             storage.prepared[key] = source.base
             return source.base
-        name = storage.buffer(f"{p.picture.tensor}.columns", extents_of(order, box))
-        moved = transposed(source, tuple(source.axes.index(n) for n in order), order)
-        storage.prelude.append(Copy(View(name, (), order), moved))
+        made = storage.array(f"{p.image.tensor}.columns", order, box)
+        storage.prelude.append(Copy(made, transposed(source, order)))
+        name = made.base
     storage.prepared[key] = name
     return name
 
@@ -157,7 +107,7 @@ def columns_of(equation: Equation, storage: Storage, p: Pattern) -> str:
 def _copies(
     read: Read, taps: Sequence[str], order: Sequence[str], equation: Equation, storage: Storage
 ) -> list[tuple[tuple[Affine | Slice, ...], View]]:
-    """(part of the columns, part of the picture) for every tap along a row; the zeros around stay as they are.
+    """(part of the copy, part of the image) for every tap along a row; the zeros around stay as they are.
 
     Empty where nothing moves along a row, or where a subscript is of another form.
     """
@@ -188,8 +138,7 @@ def _copies(
             axes.append(name)
         kept = [n for n in order if n not in along]
         view = View(read.tensor).then(Take(tuple(source)), axes=axes)
-        moved = transposed(view, tuple(axes.index(n) for n in kept), kept)
-        found.append((tuple(parts[n] for n in order), moved))
+        found.append((tuple(parts[n] for n in order), transposed(view, kept)))
     return found
 
 
@@ -212,16 +161,3 @@ def _clipped(subscript: Affine, size: Affine, box: Mapping[str, Affine]) -> tupl
     start = Affine.of(step * low + const)
     out_of = FULL if step == 1 and start == Affine() and length == size else Slice(start, step, length)
     return name, into, out_of
-
-
-def merged(extents: Sequence[Affine]) -> Affine | None:
-    """The product of extents of which at most one is symbolic."""
-    total = Affine.of(1)
-    for extent in extents:
-        if extent.is_constant:
-            total = total * extent.const
-        elif total.is_constant:
-            total = extent * total.const
-        else:
-            return None
-    return total

@@ -1,7 +1,13 @@
 """The recipes for sums of products over windows.
 
 Those with a cost compete: convolutions and the gradients of their kernels, by BLAS or, for a target that compiles
-loops, directly.  Where a picture is stored channel by channel only two that are never compared apply.
+loops, directly.  Where an image is stored channel by channel only the last two apply, which are never compared.
+
+The names are those that users give, as `recipes=("shifts",)`, and that modules say in their comments:
+
+columns   im2col                            shifts, stacks   shifted GEMM, a product for each tap or one for all
+pairs     Winograd's F(2,3)                 turned           with a transposed copy of the gradient of the output
+bands     Toeplitz matrices, depthwise      points           1x1 convolutions
 """
 
 from __future__ import annotations
@@ -16,29 +22,36 @@ from codegen.lower.copies import Copied, Halo
 from codegen.lower.recipe import Recipe, Site
 from codegen.lower.storage import Storage
 from codegen.lower.windows.convolution import (
-    by_columns,
-    by_shifts,
-    by_stacks,
-    columns_apply,
-    shifts_apply,
-    stacks_apply,
+    by_im2col,
+    by_shifted_gemm,
+    by_stacked_gemm,
+    im2col_applies,
+    shifted_applies,
+    stacked_applies,
 )
 from codegen.lower.windows.costs import (
     Cost,
-    columns_cost,
+    im2col_cost,
     mean_cost,
-    pairs_cost,
-    rows_of_stacks,
-    shifts_cost,
-    stacks_cost,
+    shifted_cost,
+    stacked_cost,
+    stacked_rows,
+    winograd_cost,
 )
 from codegen.lower.windows.direct import DirectProduct, direct, direct_product
-from codegen.lower.windows.im2col import ONE, columns_fit, copied_columns
-from codegen.lower.windows.kernel_gradient import error_lies, gradient_by_columns, gradient_by_shifts
+from codegen.lower.windows.geometry import ONE
+from codegen.lower.windows.im2col import im2col_copy, im2col_fits
+from codegen.lower.windows.kernel_gradient import gradient_by_im2col, gradient_by_shifted_gemm, output_gradient_fits
 from codegen.lower.windows.pointwise import PointProduct, point_product, pointwise
 from codegen.lower.windows.product import WindowProduct, window_product
-from codegen.lower.windows.toeplitz import BandedProduct, banded_product, depthwise
-from codegen.lower.windows.winograd import by_pairs, gradient_by_pairs, gradient_pairs_apply, pairs_apply, sums_of
+from codegen.lower.windows.toeplitz import DepthwiseProduct, depthwise, depthwise_product
+from codegen.lower.windows.winograd import (
+    by_winograd,
+    gradient_by_winograd,
+    gradient_winograd_applies,
+    row_sums,
+    winograd_applies,
+)
 
 Build = Callable[[Equation, Storage, WindowProduct, int], list[Step]]
 Applies = Callable[[Equation, Storage, WindowProduct], bool]
@@ -63,27 +76,30 @@ def _blocks(site: Site, w: WindowProduct) -> Iterable[int]:
 
 def _blocks_in_place(site: Site, w: WindowProduct) -> Iterable[int]:
     """The same for a kernel's gradient, whose other factor must lie as it is read."""
-    return _blocks(site, w) if error_lies(site.equation, site.storage, w) else (0,)
+    return _blocks(site, w) if output_gradient_fits(site.equation, site.storage, w) else (0,)
 
 
-def _stacks(site: Site, w: WindowProduct) -> Iterable[int]:
-    return rows_of_stacks(w, site.storage.machine) or (0,)
+def _stacked(site: Site, w: WindowProduct) -> Iterable[int]:
+    return stacked_rows(w, site.storage.machine) or (0,)
 
 
-def _columns(site: Site, w: WindowProduct, block: int) -> tuple[Copied, ...]:
-    """The columns; without taps along a row these are the picture itself, in its halo."""
-    columns = copied_columns(site.equation, site.storage, w.p)
-    return (columns,) if w.p.along or w.p.groups else (columns, *_halo(site, w, block))
+def _im2col(site: Site, w: WindowProduct, block: int) -> tuple[Copied, ...]:
+    """The copy for im2col; without taps along a row this is the image itself, in its halo."""
+    copied = im2col_copy(site.equation, site.storage, w.p)
+    return (copied,) if w.p.along or w.p.groups else (copied, *_halo(site, w, block))
 
 
 def _halo(site: Site, w: WindowProduct, block: int) -> tuple[Copied, ...]:
-    reach = w.p.picture.overhang
-    return (Halo(w.p.picture.tensor, *reach),) if reach is not None and any((*reach[0], *reach[1])) else ()
+    overhang = w.p.image.overhang
+    return () if overhang is None else _if_wide(Halo(w.p.image.tensor, *overhang))
+
+
+def _if_wide(halo: Halo) -> tuple[Copied, ...]:
+    return (halo,) if halo.wide else ()
 
 
 def _sums(site: Site, w: WindowProduct, block: int) -> tuple[Copied, ...]:
-    assert w.band is not None
-    return (sums_of(site.equation, w.p, w.band), *_halo(site, w, block))
+    return (row_sums(site.equation, w), *_halo(site, w, block))
 
 
 def _by(cost: Cost) -> Callable[[Site, WindowProduct, int, bool], float | None]:
@@ -96,7 +112,7 @@ def _by(cost: Cost) -> Callable[[Site, WindowProduct, int, bool], float | None]:
 
 
 def _shifting(cost: Cost) -> Callable[[Site, WindowProduct, int, bool], float | None]:
-    """The same where something is shifted; a column of the kernel that is all of it is not."""
+    """The same for what treats each tap along a row by itself, where there are several."""
     compared = _by(cost)
     return lambda site, w, *how: compared(site, w, *how) if w.trials and w.trials[0].across > 1 else None
 
@@ -110,84 +126,80 @@ def _always(text: str) -> Callable[[Site, object], str]:
     return lambda site, found: text
 
 
-def _direct_halo(site: Site, found: DirectProduct, variant: int) -> tuple[Copied, ...]:
-    return (found.halo,) if any((*found.halo.low, *found.halo.high)) else ()
-
-
-COLUMNS = "by columns: the picture copied for each tap along a row, one product a row"
-SHIFTS = "by shifts: for each tap along a row one product a row, of the picture from there on"
-STACKS = "by stacks: one product a row for all taps along it, then their shifted sum"
-PAIRS = "by pairs: two rows at once, from four products in place of six, for each tap along a row"
-TURNED_COLUMNS = "by columns, one product a row with what reaches it, turned"
-TURNED_SHIFTS = "by shifts: for each tap along a row one product a row with what reaches it, turned"
-BANDS = "by bands: a few rows of every channel at once, as products with a banded matrix of the taps"
+IM2COL = "by columns: the picture copied for each tap along a row, one product a row"
+SHIFTED = "by shifts: for each tap along a row one product a row, of the picture from there on"
+STACKED = "by stacks: one product a row for all taps along it, then their shifted sum"
+WINOGRAD = "by pairs: two rows at once, from four products in place of six, for each tap along a row"
+TRANSPOSED_IM2COL = "by columns, one product a row with what reaches it, turned"
+TRANSPOSED_SHIFTED = "by shifts: for each tap along a row one product a row with what reaches it, turned"
+TOEPLITZ = "by bands: a few rows of every channel at once, as products with a banded matrix of the taps"
 DIRECT = "directly: sums in registers while all taps are added to them, from the picture where it is"
 
 FORWARD: tuple[Recipe[WindowProduct], ...] = (
     Recipe(
         "forward:columns",
-        "a convolution: the picture copied for each tap along a row, then one `matmul` a row",
-        _window(True, lambda e, s, w: columns_apply(e, w)),
-        by_columns,
-        *(_blocks, _columns, _by(columns_cost), _several(COLUMNS)),
+        "a convolution, by im2col: the image copied for each tap along a row, then one `matmul` a row",
+        _window(True, lambda e, s, w: im2col_applies(e, w)),
+        by_im2col,
+        *(_blocks, _im2col, _by(im2col_cost), _several(IM2COL)),
     ),
     Recipe(
         "forward:pairs",
-        "the same with windows of three rows: two rows at once, from four products in place of six (Winograd's F(2,3))",
-        _window(True, lambda e, s, w: pairs_apply(e, w) and shifts_apply(w)),
-        by_pairs,
-        *(_blocks, _sums, _shifting(pairs_cost), _several(PAIRS)),
+        "the same by Winograd's F(2,3): with windows of three rows, two rows at once by four products in place of six",
+        _window(True, lambda e, s, w: winograd_applies(e, w) and shifted_applies(w)),
+        by_winograd,
+        *(_blocks, _sums, _shifting(winograd_cost), _several(WINOGRAD)),
     ),
     Recipe(
         "forward:shifts",
-        "the same: for each tap along a row one `matmul` a row, of the picture in its halo from there on",
-        _window(True, lambda e, s, w: shifts_apply(w)),
-        by_shifts,
-        *(_blocks, _halo, _shifting(shifts_cost), _several(SHIFTS)),
+        "the same by shifted GEMM: for each tap along a row one `matmul` a row, of the image in its halo from there on",
+        _window(True, lambda e, s, w: shifted_applies(w)),
+        by_shifted_gemm,
+        *(_blocks, _halo, _shifting(shifted_cost), _several(SHIFTED)),
     ),
     Recipe(
         "forward:stacks",
-        "the same: one `matmul` of all taps along a row with whole rows, whose parts are added up shifted",
-        _window(True, lambda e, s, w: stacks_apply(e, w)),
-        by_stacks,
-        *(_stacks, _halo, _shifting(stacks_cost), _several(STACKS)),
+        "the same: one `matmul` of all taps along a row with whole rows, whose parts are shifted and added up",
+        _window(True, lambda e, s, w: stacked_applies(e, w)),
+        by_stacked_gemm,
+        *(_stacked, _halo, _shifting(stacked_cost), _several(STACKED)),
     ),
 )
 KERNEL: tuple[Recipe[WindowProduct], ...] = (
     Recipe(
         "kernel:columns",
-        "the gradient of a kernel: one `matmul` a row of the picture's columns and what reaches the row, added up",
-        _window(False, lambda e, s, w: columns_fit(e, w.p)),
-        gradient_by_columns,
-        *(_blocks_in_place, _columns, _by(columns_cost), _several(COLUMNS)),
+        "the gradient of a kernel, by im2col: one `matmul` a row with the gradient of the output, added up",
+        _window(False, lambda e, s, w: im2col_fits(e, w.p)),
+        gradient_by_im2col,
+        *(_blocks_in_place, _im2col, _by(im2col_cost), _several(IM2COL)),
     ),
     Recipe(
         "kernel:pairs",
-        "the same with windows of three rows, from four products in place of six",
-        _window(False, gradient_pairs_apply),
-        gradient_by_pairs,
-        *(_blocks, _sums, _shifting(pairs_cost), _several(PAIRS)),
+        "the same by Winograd's F(2,3), for windows of three rows",
+        _window(False, gradient_winograd_applies),
+        gradient_by_winograd,
+        *(_blocks, _sums, _shifting(winograd_cost), _several(WINOGRAD)),
     ),
     Recipe(
         "kernel:shifts",
-        "the same without a copy: for each tap along a row one `matmul` a row",
-        _window(False, lambda e, s, w: w.band is not None and error_lies(e, s, w)),
-        gradient_by_shifts,
-        *(_blocks, _halo, _shifting(shifts_cost), _several(SHIFTS)),
+        "the same by shifted GEMM, without a copy: for each tap along a row one `matmul` a row",
+        _window(False, lambda e, s, w: w.in_halo is not None and output_gradient_fits(e, s, w)),
+        gradient_by_shifted_gemm,
+        *(_blocks, _halo, _shifting(shifted_cost), _several(SHIFTED)),
     ),
     Recipe(
         "kernel:turned columns",
-        "the same by columns, what reaches the rows turned once, so that BLAS need not",
-        _window(False, lambda e, s, w: columns_fit(e, w.p) and error_lies(e, s, w, turned=True)),
-        partial(gradient_by_columns, turned=True),
-        *(_blocks, _columns, _by(partial(columns_cost, turned=True)), _several(TURNED_COLUMNS)),
+        "the same by im2col, with a transposed copy of the gradient of the output, so that BLAS need make none",
+        _window(False, lambda e, s, w: im2col_fits(e, w.p) and output_gradient_fits(e, s, w, transpose=True)),
+        partial(gradient_by_im2col, transpose=True),
+        *(_blocks, _im2col, _by(partial(im2col_cost, transpose=True)), _several(TRANSPOSED_IM2COL)),
     ),
     Recipe(
         "kernel:turned shifts",
-        "the same by shifts, turned likewise",
-        _window(False, lambda e, s, w: w.band is not None and error_lies(e, s, w, turned=True)),
-        partial(gradient_by_shifts, turned=True),
-        *(_blocks, _halo, _shifting(partial(shifts_cost, turned=True)), _several(TURNED_SHIFTS)),
+        "the same by shifted GEMM, with such a copy",
+        _window(False, lambda e, s, w: w.in_halo is not None and output_gradient_fits(e, s, w, transpose=True)),
+        partial(gradient_by_shifted_gemm, transpose=True),
+        *(_blocks, _halo, _shifting(partial(shifted_cost, transpose=True)), _several(TRANSPOSED_SHIFTED)),
     ),
 )
 DIRECTLY: Recipe[DirectProduct] = Recipe(
@@ -195,21 +207,21 @@ DIRECTLY: Recipe[DirectProduct] = Recipe(
     "either as one compiled loop, whose sums stay in registers while all taps are added to them",
     lambda site: site.read(direct_product),
     direct,
-    copies=_direct_halo,
+    copies=lambda site, found, variant: _if_wide(found.halo),
     cost=lambda site, found, variant, ready: found.cost,
     remark=_always(DIRECT),
 )
-BANDED: Recipe[BandedProduct] = Recipe(
+DEPTHWISE: Recipe[DepthwiseProduct] = Recipe(
     "bands",
-    "a window of every channel by itself, and the gradient of its kernel: `matmul` with a banded matrix of the taps",
-    lambda site: site.read(banded_product),
+    "a depthwise convolution, and the gradient of its kernel: `matmul` with a banded Toeplitz matrix of the taps",
+    lambda site: site.read(depthwise_product),
     depthwise,
-    remark=_always(BANDS),
+    remark=_always(TOEPLITZ),
 )
 POINTS: Recipe[PointProduct] = Recipe(
     "points",
-    "a window of one point over pictures stored channels first, and the gradient of its kernel: one `matmul` a row",
+    "a 1x1 convolution of images stored channels first, and the gradient of its kernel: one `matmul` a row",
     lambda site: site.read(point_product),
     pointwise,
 )
-WINDOWS: tuple[Recipe[Any], ...] = (DIRECTLY, *FORWARD, *KERNEL, BANDED, POINTS)
+WINDOWS: tuple[Recipe[Any], ...] = (DIRECTLY, *FORWARD, *KERNEL, DEPTHWISE, POINTS)

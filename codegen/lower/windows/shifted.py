@@ -1,6 +1,6 @@
-"""A picture as one factor of matrix products over a window, for one tap along a row at a time, without a copy.
+"""An image as one factor of matrix products over a window, for one tap along a row at a time, without a copy.
 
-    factor_v[i, (u,d), (j,n)] = x[i+u, d, j+v, n]         a view, from column v on
+    factor_v[i,(u,d),(j,n)] = x[i+u,d,j+v,n]              a view, from column v on
 
 provided that x lies in a halo of zeros as wide as the window reaches beyond it.  The factor may be cut into blocks of
 columns.
@@ -16,28 +16,31 @@ from codegen.analysis.window import Window
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation
 from codegen.ir.view import FULL, Slice, Take, View, Windows
+from codegen.lower.copies import Halo
 from codegen.lower.storage import Storage
-from codegen.lower.windows.im2col import Pattern, merged
+from codegen.lower.windows.geometry import Geometry, merged
 
 
 @dataclass(frozen=True)
-class Band:
-    """How the picture is read for one tap along a row at a time, without a copy.
+class Shifted:
+    """How the image is read for one tap along a row at a time, without a copy.
 
-    low, high: how far the window reaches beyond the picture along each axis.  axis: that of the columns.
+    halo: what the window reaches of the image and beyond it.  axis: that of the columns.
     starts: where row 0 and column 0 of the first tap are read.
     """
 
-    low: tuple[int, ...]
-    high: tuple[int, ...]
+    halo: Halo
     axis: int
     starts: tuple[int, int]
 
 
-def band_of(s: Structure, w: Window) -> Band | None:
-    """The geometry of shifted views; None unless the picture is stored (row, channels..., column, batch).
+def shifted(s: Structure, w: Window) -> Shifted | None:
+    """How shifted views read the image; None unless it is stored (row, channels..., column, batch).
 
     One tap moves along a row, by one column at a time.
+
+        x[2*i+u-1,d,j+v-1,n]        halo 1 below and above rows and columns, axis 2, starts 0 and 0
+        x[i+u,d,2*j+v,n]            None: two columns at a time
     """
     image, box = s.accesses[w.image], s.equation.extents
     *others, last = image.axes
@@ -49,34 +52,32 @@ def band_of(s: Structure, w: Window) -> Band | None:
     if (column.stride, column.dilation) != (1, 1) or not all(e.is_constant for e in fixed):
         return None
     assert image.overhang is not None, "no size moves a window"
-    low, high = image.overhang
-    return Band(low, high, column.axis, (row.offset.const + low[0], column.offset.const + low[column.axis]))
+    halo, axis = Halo(image.tensor, *image.overhang), column.axis
+    return Shifted(halo, axis, (row.offset.const + halo.low[0], column.offset.const + halo.low[axis]))
 
 
 def shifted_factor(
-    equation: Equation, storage: Storage, p: Pattern, band: Band, shift: int, columns: int, block: int
+    equation: Equation, storage: Storage, p: Geometry, how: Shifted, shift: int, columns: int, block: int
 ) -> View:
-    """(positions, blocks, (tap, channels), (columns, batch)) of the framed picture from column `shift` on, as a view.
+    """(positions, blocks, (tap, channels), (columns, batch)) of the image from column `shift` on, as a view.
 
     columns: how many of them.  block: columns in a block (0: there is no axis of blocks).
     """
-    box = equation.extents
-    name = storage.framed_copy(p.picture.tensor, band.low, band.high)
-    framed = storage.shapes[name]
-    row, column = band.starts[0], band.starts[1] + shift
-    parts: list[Affine | Slice] = [FULL] * len(framed)
-    for axis, start in ((0, row), (band.axis, column)):
+    box, axis = equation.extents, how.axis
+    name = storage.padded(how.halo)
+    shape = storage.shapes[name]
+    parts: list[Affine | Slice] = [FULL] * len(shape)
+    for k, start in ((0, how.starts[0]), (axis, how.starts[1] + shift)):
         if start:
-            parts[axis] = Slice(Affine.of(start), 1, framed[axis] - start)
+            parts[k] = Slice(Affine.of(start), 1, shape[k] - start)
     view = View(name)
     if any(part != FULL for part in parts):
         view = view.then(Take(tuple(parts)), axes=())
-    channels = merged(framed[1 : band.axis])
+    channels = merged(shape[1:axis])
     assert channels is not None
-    batch = framed[-1]
-    moves = [((0, p.stride),), ((band.axis - 1, 1),), ((band.axis + 1, 1),)]
-    shape = [box[p.position], box[p.tap] * channels.const, batch * (block or columns)]
+    moves = [((0, p.stride),), ((axis - 1, 1),), ((axis + 1, 1),)]
+    sizes = [box[p.position], box[p.tap] * channels.const, shape[-1] * (block or columns)]
     if block:
-        moves.insert(1, ((band.axis, block),))
-        shape.insert(1, Affine.of(columns // block))
-    return view.then(Windows(tuple(shape), tuple(moves)), axes=())
+        moves.insert(1, ((axis, block),))
+        sizes.insert(1, Affine.of(columns // block))
+    return view.then(Windows(tuple(sizes), tuple(moves)), axes=())
