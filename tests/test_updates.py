@@ -145,6 +145,12 @@ def test_a_formula_reads_nothing_that_is_overwritten() -> None:
         update(late, TARGETS["numpy"])
 
 
+def test_a_function_that_not_every_module_has_is_refused() -> None:
+    rule = Optimizer("smooth", "w_next[k] = w[k] - lr[]*erf(g[k])", (), 0.1)
+    with pytest.raises(ValueError, match="smooth: its update calls erf, which not every module has"):
+        update(rule, TARGETS["numpy"])
+
+
 def test_numbers_are_computed_once_and_nothing_is_divided_by_10() -> None:
     for target in WRITTEN:
         source = update(optimizer_named("adam"), TARGETS[target]).source

@@ -109,6 +109,14 @@ def _written_for(target: Target, compiled: bool) -> Target:
     return Target("updates", compiled, "never" if target.numexpr == "never" else "where it pays")
 
 
+def extended(source: str, updates: Sequence[Update], more: Sequence[Update]) -> tuple[str, int]:
+    """A module with more updates, and the number of lines that this adds above its own part."""
+    have = source.splitlines()
+    new = [line for line in dict.fromkeys(line for each in more for line in each.imports) if line not in have]
+    source = source.replace("import numpy as np\n", "\n".join([*new, "import numpy as np\n"]), 1)
+    return source.replace(table(updates).rstrip(), table(more).rstrip()), len(new)
+
+
 @cache
 def module_names(hvp: bool, weighted: bool, optimizers: tuple[str, ...] = USUAL) -> tuple[str, ...]:
     """What every module defines or imports, whatever the network: no kernel of one is called so."""

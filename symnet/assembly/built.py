@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -14,13 +14,13 @@ from codegen.emit.demand import Lines
 from codegen.ir.equation import Program
 from codegen.passes.state import Given, Traced
 from codegen.plan.memory import Memory
-from symnet.assembly.assemble import assemble
+from symnet.assembly.assemble import assemble, extended
 from symnet.assembly.loading import loaded
 from symnet.differentiate.programs import evaluation, network
 from symnet.machine.file import remark_of
 from symnet.model.graph import Model
-from symnet.optim.optimizers import USUAL
-from symnet.optim.update import Update
+from symnet.optim.optimizers import OPTIMIZERS, USUAL
+from symnet.optim.update import Update, update
 from symnet.support.errors import DefinitionError
 from symnet.support.extras import extra
 from symnet.support.files import write_atomic
@@ -133,6 +133,22 @@ class Built:
     def chosen_optimizers(self) -> tuple[str, ...]:
         """Those names where they are not the usual ones, for pages; else none."""
         return () if self.optimizers == USUAL else self.optimizers
+
+    def having(self, optimizer: object) -> Self:
+        """This network, or one whose module has this optimizer, too, where there is such a one."""
+        if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS or optimizer in self.optimizers:
+            return self
+        if optimizer not in self._having:
+            written_for = self.updates[0].target, self.updates[0].machine
+            more = (*self.updates, update(OPTIMIZERS[optimizer], *written_for))
+            source, added = extended(self.source, self.updates, more)
+            blocks = tuple((equation, first + added, last + added) for equation, first, last in self.blocks)
+            self._having[optimizer] = replace(self, source=source, blocks=blocks, updates=more)
+        return self._having[optimizer]
+
+    @cached_property
+    def _having(self) -> dict[str, Self]:
+        return {}
 
     def save(self, path: str | Path) -> None:
         """Write the module; the file is written whole or not at all."""

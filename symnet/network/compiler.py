@@ -24,7 +24,7 @@ from symnet.explain.summary import summary
 from symnet.facts.memory import memory, workspace_bytes
 from symnet.machine.file import machine_of
 from symnet.model.graph import Model
-from symnet.optim.chosen import chosen, optimizers_of, require
+from symnet.optim.chosen import chosen, optimizers_of
 from symnet.support.errors import DefinitionError, border, errors_of
 from symnet.support.options import bound, choice, flag, strings
 from symnet.training.callbacks.fitting import fit
@@ -186,6 +186,8 @@ class Network(Built):
     ) -> Any:
         """Train with `module.train` and its options; returns (params, history).
 
+        An optimizer that the module has not is brought along: `net.fit(x, y, optimizer="lion")`.
+
         params: where to start; by default `module.init_params(seed)`.
         checkpoint: a folder for checkpoints, made where it is missing.  checkpoint_every: "epoch" (the default), or a
         number of steps.  keep: how many there are at most; by default 3.
@@ -200,15 +202,15 @@ class Network(Built):
         CheckpointError for a checkpoint.
         """
         plan = Plan(checkpoint, checkpoint_every, keep, resume)
-        require("fit(optimizer=)", self.model.name, self.optimizers, options.get("optimizer"))
-        bound("fit", self.module.train, (params, x, y), options, also=inspect.getfullargspec(Network.fit).kwonlyargs)
+        net = self.having(options.get("optimizer"))
+        bound("fit", net.module.train, (params, x, y), options, also=inspect.getfullargspec(Network.fit).kwonlyargs)
         watch = Watch(metrics, tensorboard, histograms, plot, class_names, progress)
-        with errors_of(self.module):
+        with errors_of(net.module):
             for hook in ("on_step", "on_epoch"):  # the loop sees them inside of others
                 if options.get(hook) is not None:
-                    self.module._require_function(hook, options[hook], "event")
-            start = self.module.init_params(options.get("seed", 0)) if params is None else params
-        return fit(self, plan, watch, start, x, y, options)
+                    net.module._require_function(hook, options[hook], "event")
+            start = net.module.init_params(options.get("seed", 0)) if params is None else params
+        return fit(net, plan, watch, start, x, y, options)
 
     @border
     def activations(

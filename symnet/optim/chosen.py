@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symnet.model.graph import Model
 from symnet.optim.optimizers import OPTIMIZERS, USUAL
-from symnet.support.errors import DataError, DefinitionError
+from symnet.support.errors import DefinitionError
 from symnet.support.options import choice, strings
 
 
@@ -21,13 +21,3 @@ def optimizers_of(model: Model, trained_by: object = None) -> tuple[str, ...]:
     names = USUAL if model.optimizers is None else model.optimizers
     more = isinstance(trained_by, str) and trained_by in OPTIMIZERS and trained_by not in names
     return (*names, str(trained_by)) if more else names
-
-
-def require(where: str, model: str, names: tuple[str, ...], wanted: object) -> None:
-    """Refuse an optimizer that there is, but not in the module of this model.  Raises DataError."""
-    if isinstance(wanted, str) and wanted in OPTIMIZERS and wanted not in names:
-        more = ", ".join(repr(name) for name in (*names, wanted))
-        raise DataError(
-            f"{where}: the module of '{model}' has no '{wanted}'; it has {', '.join(names)}; "
-            f"sn.compile(model, optimizers=[{more}]) makes one that has"
-        )

@@ -37,7 +37,8 @@ from symnet.runtime.vectors import _BLOCK
 class Update:
     """An optimizer in a module: its function, the vectors of its state, scratch vectors, the rate to start with.
 
-    scratch: the kind of each.  imports: lines that the function needs, besides NumPy's.
+    scratch: the kind of each.  target, machine: what it is written for.  imports: lines that the function needs,
+    besides NumPy's.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Update:
     state: tuple[str, ...]
     scratch: tuple[Dtype, ...]
     learning_rate: float
+    target: Target
+    machine: Machine
     imports: tuple[str, ...] = ()
 
     @property
@@ -64,22 +67,35 @@ def table(updates: Sequence[Update]) -> str:
 
 @cache
 def update(optimizer: Optimizer, target: Target, machine: Machine = MACHINE) -> Update:
-    """The update of an optimizer, written for a target, to be fast on a machine."""
+    """The update of an optimizer, written for a target, to be fast on a machine.
+
+    Raises ValueError for what cannot be computed in place, and for a function that no library has (erf).
+    """
     read = formula(optimizer)
     scope = _Arguments(Program(tuple(vectors_of(optimizer).values()), (), ("K",)), {})
     plan = Plan(blocks=[Block(read.program.equations[0], _joined(read, target))])
-    machine = replace(machine, sizes=replace(machine.sizes, typical=_BLOCK))
-    writer = StepWriter.for_plan(plan, scope, target, show, machine=machine)
+    blocks = replace(machine, sizes=replace(machine.sizes, typical=_BLOCK))
+    writer = StepWriter.for_plan(plan, scope, target, show, machine=blocks)
     writer.scalar = "DTYPE"
     writer.loops += [*NUMBERS, *read.numbers]  # numbers that are variables here
     writer.kernels.prefix = f"{optimizer.name}_"
     body = [line for block in plan.blocks for step in block.steps for line in writer.write(step, 4)]
+    if more := writer.helpers - {"numexpr"}:  # functions that a module has only where its equations call them
+        raise ValueError(f"{optimizer.name}: its update calls {', '.join(sorted(more))}, which not every module has")
     lines = [*_quoted(read.text), *_unpacked([*optimizer.state, *scope.vectors])]
     lines += [f"    {name} = {scalar_text(number)}" for name, number in read.numbers.items()]
     function = "\n".join([f"def _{optimizer.name}(w, g, state, lr, t):", *lines, *body])
     source = "\n\n".join([*writer.kernels.functions.values(), function])
-    scratch = tuple(scope.vectors.values())
-    return Update(optimizer.name, source, optimizer.state, scratch, optimizer.learning_rate, imports(scope, writer))
+    return Update(
+        optimizer.name,
+        source,
+        optimizer.state,
+        tuple(scope.vectors.values()),
+        optimizer.learning_rate,
+        target,
+        machine,
+        imports(scope, writer),
+    )
 
 
 def _joined(read: Formula, target: Target) -> tuple[Step, ...]:

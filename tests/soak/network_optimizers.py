@@ -1,4 +1,4 @@
-"""The optimizers' rules in NumPy, as PyTorch documents them (torch.optim of 2.x, default options)."""
+"""The optimizers' rules in NumPy, as PyTorch documents them (torch.optim of 2.x, default options), and Lion."""
 
 from __future__ import annotations
 
@@ -30,4 +30,8 @@ def stepped(
             state["v"] = v = 0.999 * state.get("v", zero) + 0.001 * g * g
             w = w * (1 - rate * 0.01) if rule == "adamw" else w
             return w - rate * (m / (1 - 0.9**number)) / (np.sqrt(v / (1 - 0.999**number)) + 1e-8)
+        case "lion":
+            m = state.get("m", zero)
+            state["m"] = 0.99 * m + (1 - 0.99) * g
+            return w - rate * np.sign(0.9 * m + (1 - 0.9) * g)
     raise ValueError(rule)
