@@ -46,11 +46,11 @@ def inside_anyway(right: Callable[..., Structure]) -> Callable[..., Structure]:
 
 P, L = "codegen.passes.", "codegen.lower."
 TILED = MACHINE.changed(caches={"second": 64}, calls={"compiled": 0.0})
-"""So that small pictures fall into blocks of rows."""
+"""So that small images fall into blocks of rows."""
 SHARED = MACHINE.changed(limits={"array": 1})
 """So that small arrays share their bytes."""
-FRAMED = MACHINE.changed(limits={"frame": 0})
-"""So that small pictures are written into frames."""
+IN_HALOS = MACHINE.changed(limits={"halo": 0})
+"""So that small images get their halos filled at each step."""
 PASSES: tuple[Sabotage, ...] = (
     # Before the differentiation.
     Sabotage(
@@ -258,7 +258,7 @@ PASSES: tuple[Sabotage, ...] = (
         "rest",
         lambda right: lambda lengths, boxes: (found := right(lengths, boxes)) and found[:-1],
         plan.padded_pictures,
-        Code("codegen.passes.plans", "filled_halos", did=_changed, machine=FRAMED),
+        Code("codegen.passes.plans", "filled_halos", did=_changed, machine=IN_HALOS),
     ),
     Sabotage(
         "fuse",
@@ -307,7 +307,7 @@ PASSES: tuple[Sabotage, ...] = (
         "_span",
         lambda right: lambda first, last: right(first, max(first, last - 1)),
         plan.arrays_in_turn,
-        Code("codegen.passes.plans", "planned", did=lambda memory, _: bool(memory.places), machine=SHARED),
+        Code("codegen.passes.plans", "planned", did=lambda memory, _: bool(memory.arenas), machine=SHARED),
     ),
     Sabotage("arena", "codegen.plan.memory.arena", "meet", always(False), plan.arrays_in_turn, Remembered(SHARED)),
 )

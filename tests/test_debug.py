@@ -105,7 +105,7 @@ def test_a_wrong_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def _piled_up(state: State, given: Given) -> State:
     """A pass with a defect: all arrays of a place lie at its beginning."""
     piled = (
-        replace(m, places=tuple(replace(p, spots=tuple(replace(s, start=0) for s in p.spots)) for p in m.places))
+        replace(m, arenas=tuple(replace(p, slots=tuple(replace(s, offset=0) for s in p.slots)) for p in m.arenas))
         for m in state.memory
     )
     return replace(state, memory=tuple(piled))

@@ -30,10 +30,10 @@ from codegen.plan.memory import (
     Overwritten,
     Polynomial,
     elements,
-    places,
     planned,
     verify,
 )
+from codegen.plan.memory import arena as placing
 from corpus import NETWORKS, network
 from equations import cases
 from nine import WORKLOADS
@@ -79,12 +79,12 @@ def test_nothing_is_overwritten_that_is_wanted(name: str) -> None:
 @pytest.mark.parametrize("name", ["W3", "W8", "lenet"])
 def test_arrays_that_live_too_short_are_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every array forgets its last moment: the plan is smaller, and it does not pass."""
-    lives = places.lives
+    lives = placing.lives
 
     def shorter(*given: Any) -> dict[str, int | None]:
         return {n: bits and bits ^ 1 << bits.bit_length() - 1 for n, bits in lives(*given).items()}
 
-    monkeypatch.setattr(places, "lives", shorter)
+    monkeypatch.setattr(placing, "lives", shorter)
     with pytest.raises(Overwritten):
         proved(arena(MODELS[name](), SHARING), {"N": 3, "T": 4})
 
@@ -92,8 +92,8 @@ def test_arrays_that_live_too_short_are_noticed(name: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["W3", "W8", "lenet"])
 def test_arrays_that_live_too_long_only_cost_bytes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = MODELS[name]()
-    lives, before = places.lives, arena(model)
-    monkeypatch.setattr(places, "lives", lambda *given: {n: b and b | b << 1 for n, b in lives(*given).items()})
+    lives, before = placing.lives, arena(model)
+    monkeypatch.setattr(placing, "lives", lambda *given: {n: b and b | b << 1 for n, b in lives(*given).items()})
     after = arena(model)
     proved(after, {"N": 3, "T": 4})
     assert held(after.memory[0], N=64, T=16) > held(before.memory[0], N=64, T=16)
@@ -124,15 +124,15 @@ def arrays(**extents: Affine) -> list[Buffer]:
 def test_a_chain_needs_room_for_two() -> None:
     demand = asked(arrays(a=N, b=N, c=N, d=N))
     memory = planned(demand)
-    (place,) = memory.places
-    assert {spot.buffer.name: spot.start for spot in place.spots} == {"a": 0, "b": 64, "c": 0, "d": 64}
-    assert (place.unit, place.length) == (Polynomial.of({("N",): 1}), 128)
+    (arena,) = memory.arenas
+    assert {slot.buffer.name: slot.offset for slot in arena.slots} == {"a": 0, "b": 64, "c": 0, "d": 64}
+    assert (arena.unit, arena.length) == (Polynomial.of({("N",): 1}), 128)
     verify(memory, demand, {"N": 5})
 
 
 def test_what_is_kept_lives_to_the_end() -> None:
-    (place,) = planned(asked(arrays(a=N, b=N, c=N, d=N), kept="ad")).places
-    assert place.length == 3 * 64
+    (arena,) = planned(asked(arrays(a=N, b=N, c=N, d=N), kept="ad")).arenas
+    assert arena.length == 3 * 64
 
 
 def test_arrays_of_two_units_share_only_where_one_always_fits() -> None:
@@ -141,13 +141,13 @@ def test_arrays_of_two_units_share_only_where_one_always_fits() -> None:
     memory = planned(demand)
     verify(memory, demand, {"N": 1, "T": 1})
     verify(memory, demand, {"N": 7, "T": 3})
-    assert [str(place.unit) for place in memory.places] == ["N*T", "N"]
-    assert {spot.buffer.name for spot in memory.places[0].spots} == {"a", "c"}, "b is needed while a is read"
+    assert [str(arena.unit) for arena in memory.arenas] == ["N*T", "N"]
+    assert {slot.buffer.name for slot in memory.arenas[0].slots} == {"a", "c"}, "b is needed while a is read"
 
 
 @pytest.mark.parametrize(("dtype", "room"), [("float", "N*64"), ("int", "N*128"), ("bool", "N*16")])
 def test_the_room_of_every_dtype(dtype: Any, room: str) -> None:
-    assert str(places.needed(Buffer("a", (N, Affine.of(64)), dtype))) == room
+    assert str(placing.needed(Buffer("a", (N, Affine.of(64)), dtype))) == room
 
 
 def test_frames_inputs_and_what_is_read_first_are_left_alone() -> None:
@@ -171,7 +171,7 @@ def test_multiples_are_enough_wherever_they_are_claimed(terms: list[tuple[tuple[
 
 def poison(workspace: Any, made: Emitted, inputs: set[str]) -> None:
     """NaN in every float, nonsense in every other array that the plan does not hold to be constant."""
-    buffers = [spot.buffer for place in made.memory.places for spot in place.spots]
+    buffers = [slot.buffer for arena in made.memory.arenas for slot in arena.slots]
     buffers += [b for b in made.memory.own if b.fill is None and b.name not in inputs]
     for buffer in sorted(buffers, key=lambda b: b.dtype == "float"):
         array = getattr(workspace, made.names.get(buffer.name, buffer.name))

@@ -26,7 +26,7 @@ from codegen.passes.watch import watch
 from codegen.pipeline import generate
 from codegen.plan.reuse import reuse
 from families.writing import program_of
-from sabotage import FRAMED, SHARED, TILED
+from sabotage import IN_HALOS, SHARED, TILED
 from symnet.differentiate.reverse import gradient
 from symnet.support.errors import FormulaError
 
@@ -45,7 +45,7 @@ SHAPES = {"d_x": ("N", 6), "d_E": (5, 4), "z": (7, 2, "N", 4)}
 SIZES = {"u": 2, "v": 2, "k": 4, "r": 6}
 RESULTS = {"copied-results": "y r", "repeated": "y r"}
 """Where not only the last one is."""
-MACHINES = {"halos": FRAMED, "tiling": TILED, "arena": SHARED}
+MACHINES = {"halos": IN_HALOS, "tiling": TILED, "arena": SHARED}
 """So that a small example meets what is made for large ones."""
 LOWERING: tuple[Phase, ...] = ("legal", "choice", "plan")
 """The phases whose passes need those before them."""

@@ -1,4 +1,4 @@
-"""The price of computing a scalar expression, in additions.
+"""The cost of computing a scalar expression, in additions.
 
 A subexpression that occurs twice is counted once, because the emitted code shares it.
 """
@@ -20,13 +20,15 @@ DIVIDE = 4
 ROOT = 4
 POWER = 20
 UNKNOWN = 50
-"""For a function that is not in the table: dearer than any that is."""
+"""For a function that is not in the table: more than any that is."""
 
 
 @lru_cache(maxsize=20000)
 def operations(expr: Expr) -> int:
-    """The weighted number of operations in `expr`: 1 an addition, multiplication,
-    comparison or selection, 4 a division or root, and the table's price for a function."""
+    """The weighted number of operations in `expr`.
+
+    1 an addition, multiplication, comparison or selection, 4 a division or root, the table's cost for a function.
+    """
     return sum(_own(node) for node in _distinct(expr))
 
 
@@ -48,7 +50,7 @@ def _is_scalar_constant(node: Basic) -> bool:
 
 
 def _own(node: Basic) -> int:
-    """The price of the node itself, its arguments given."""
+    """The cost of the node itself, its arguments given."""
     if node.is_Add:
         return len(node.args) - 1
     if node.is_Mul:
@@ -87,7 +89,7 @@ def _power(node: Expr) -> int:
 
 
 def _size(exponent: Expr) -> int:
-    """The price of a power above the line."""
+    """The cost of a power above the line."""
     if exponent.is_integer:
         return 0 if exponent == 1 else int(exponent).bit_length() - 2 + bin(int(exponent)).count("1")
     if (2 * exponent).is_integer:

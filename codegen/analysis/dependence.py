@@ -22,7 +22,7 @@ def components(program: Program) -> tuple[tuple[str, ...], ...]:
     """The strongly connected components of the defined tensors, those that are read first.
 
     A component of several tensors, or of one that reads itself, is a recurrence.  Tarjan's
-    algorithm with a stack of its own: a deep network has longer chains than Python has frames.
+    algorithm with a stack of its own: a deep network has longer chains than Python lets functions call each other.
     """
     graph = sources(program)
     number: dict[str, int] = {}

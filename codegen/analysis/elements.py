@@ -27,16 +27,16 @@ Dims = tuple[Dim, ...]
 class Arrays:
     """The arrays of a plan: their shapes, the views that tensors are of others, and what holds one number for ever.
 
-    turned: matrices that may be stored with their columns first.
+    column_major: matrices that may be stored with their columns first.
     """
 
     shapes: Mapping[str, Dims]
     aliases: Mapping[str, View] = field(default_factory=dict)
     constants: Mapping[str, sympy.Expr] = field(default_factory=dict)
-    turned: frozenset[str] = frozenset()
+    column_major: frozenset[str] = frozenset()
 
     @staticmethod
-    def of(plan: Plan, program: Program, turned: Iterable[str] = ()) -> Arrays:
+    def of(plan: Plan, program: Program, column_major: Iterable[str] = ()) -> Arrays:
         """The arrays of a lowered program."""
         shapes = {t.name: _dims(t.shape) for t in program.tensors}
         shapes |= {item.name: _dims(item.shape) for item in plan.setup if isinstance(item, Buffer)}
@@ -48,7 +48,7 @@ class Arrays:
             for item in plan.setup
             if isinstance(item, Buffer) and item.fill is not None and item.name not in touched
         }
-        return Arrays(shapes, aliases, constants, frozenset(turned))
+        return Arrays(shapes, aliases, constants, frozenset(column_major))
 
     def shape(self, view: View) -> Dims:
         """The shape of a view."""
@@ -84,14 +84,14 @@ class Arrays:
             ops, place = ops[:-1], found
         return View(base, ops), place
 
-    def count(self, view: View, nominal: int) -> int:
-        """How many elements a view has where every symbolic size is `nominal`."""
-        return prod(count(dim, nominal) for dim in self.shape(view))
+    def count(self, view: View, size: int) -> int:
+        """How many elements a view has where every symbolic size is `size`."""
+        return prod(count(dim, size) for dim in self.shape(view))
 
 
-def count(dim: Dim, nominal: int) -> int:
-    """The length of an axis where every symbolic size is `nominal`."""
-    return prod(f.const + nominal * sum(c for _, c in f.terms) for f in dim)
+def count(dim: Dim, size: int) -> int:
+    """The length of an axis where every symbolic size is `size`."""
+    return prod(f.const + size * sum(c for _, c in f.terms) for f in dim)
 
 
 def _dims(shape: Iterable[Affine]) -> Dims:

@@ -1,4 +1,4 @@
-"""Direct window products: compiled loops over the picture itself, without columns and without BLAS.
+"""Direct window products: compiled loops over the image itself, without im2col and without BLAS.
 
     convolve_8 = convolution(8, 3)
     ...
@@ -139,12 +139,12 @@ def definition(step: Direct) -> str:
 
 def statement(step: Direct, text: Callable[[View], str], indent: int) -> list[str]:
     """The call of a step's kernel.  text: of an array."""
-    arrays = [text(step.out), text(step.factor), text(step.picture)]
+    arrays = [text(step.out), text(step.factor), text(step.image)]
     return call(name_of(step), [*arrays, str(step.stride), str(step.apart), str(int(step.deep))], indent)
 
 
 def near(machine: Machine) -> str:
-    """The line that says how many rows of a picture are added up at a time."""
+    """The line that says how many rows of an image are added up at a time."""
     size = FLOAT * machine.caches.second
     text = f"1 << {size.bit_length() - 1}" if size & (size - 1) == 0 else f"{size:_}"
     return f"NEAR = {text}  # bytes that may stay in a core's own cache\n"

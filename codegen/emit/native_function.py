@@ -101,7 +101,7 @@ class Function:
         source, places = self.arrays.element(view, at)
         if source.base in self.arrays.constants:
             return True
-        last = places[0 if source.base in self.arrays.turned else -1 :]
+        last = places[0 if source.base in self.arrays.column_major else -1 :]
         gaps = any(isinstance(op, Windows) for op in source.ops)
         return bool(places) and not gaps and last[0].coefficient(index) == 1
 

@@ -6,7 +6,7 @@
     a reduction     into a number where the last axis is reduced; else row by row into the result
     all others      a loop over each axis
 
-A new kind of step gets a function here and its place in `WRITERS`, and a price in `codegen/plan/region.py`.
+A new kind of step gets a function here and its place in `WRITERS`, and a limit in `codegen/plan/region.py`.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Written:
         scope, writer, functions = self.scope, self.writer, self.workspaces.functions
         pairs = zip(self.own, memories, strict=True)
         classes = "\n\n".join(self.workspaces.source(name, stages, memory) for (name, stages), memory in pairs)
-        called = helpers(scope, writer, any(memory.places for memory in memories))
+        called = helpers(scope, writer, any(memory.arenas for memory in memories))
         wanted = {name: text for name, text in called.items() if name not in self.naming.defined}
         parts = [text for name, text in wanted.items() if name not in writer.kernels.tiles]
         if tiles := [text for name, text in wanted.items() if name in writer.kernels.tiles]:

@@ -13,7 +13,7 @@ from codegen.emit.scalar import scalar_text
 from codegen.emit.scope import DTYPES, Scope, number_text, shape_text
 from codegen.ir.equation import Program
 from codegen.ir.plan import Buffer
-from codegen.plan.memory import Memory, Moment, Place, Polynomial
+from codegen.plan.memory import Arena, Memory, Moment, Polynomial
 from codegen.plan.memory.moments import first_seen
 
 WINDOWS = '''\
@@ -73,15 +73,15 @@ def workspace(
     ]
     for buffer in memory.own:
         lines += _made(scope, buffer)
-    if memory.places:
-        lines += [f"        {line.format(_names(memory.places))}" for line in OVERLAP]
+    if memory.arenas:
+        lines += [f"        {line.format(_names(memory.arenas))}" for line in OVERLAP]
     seen = first_seen(moments)
-    for place in memory.places:
-        lines += call(f"{place.name} = arena", [text(place.unit, place.length, program), "dtype"], 8)
-        for spot in sorted(place.spots, key=lambda s: (s.start, seen[s.buffer.name])):
-            start = text(place.unit, spot.start, program)
-            arguments = [place.name, start, shape_text(spot.buffer.shape), DTYPES[spot.buffer.dtype]]
-            lines += call(f"self.{scope.attribute(spot.buffer.name)} = within", arguments, 8)
+    for arena in memory.arenas:
+        lines += call(f"{arena.name} = arena", [text(arena.unit, arena.length, program), "dtype"], 8)
+        for slot in sorted(arena.slots, key=lambda s: (s.offset, seen[s.buffer.name])):
+            start = text(arena.unit, slot.offset, program)
+            arguments = [arena.name, start, shape_text(slot.buffer.shape), DTYPES[slot.buffer.dtype]]
+            lines += call(f"self.{scope.attribute(slot.buffer.name)} = within", arguments, 8)
     wanted = None if used is None else _with_sources(used, scope)
     views = {name: view for name, view in scope.views.items() if wanted is None or name in wanted}
     made = {text.removeprefix("w.") for text in scope.made.values()}
@@ -104,8 +104,8 @@ def _purpose(moments: Sequence[Moment]) -> str:
     return "a step" if any(m.stage not in ("forward", "loss") for m in moments) else "a forward pass"
 
 
-def _names(places: Sequence[Place]) -> str:
-    return places[0].name if len(places) == 1 else "a place"
+def _names(arenas: Sequence[Arena]) -> str:
+    return arenas[0].name if len(arenas) == 1 else "a place"
 
 
 def _made(scope: Scope, buffer: Buffer) -> list[str]:

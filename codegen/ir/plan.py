@@ -64,17 +64,17 @@ class MatMul:
 
 @dataclass(frozen=True)
 class Direct:
-    """A window product in one compiled loop: of a picture (row, channel, column, batch) and another factor.
+    """A window product in one compiled loop: of an image (row, channel, column, batch) and another factor.
 
     A convolution: out (row, channel, column, batch), factor (blocks, inputs, taps down, taps along, block).
     gradient: out (outputs, inputs, taps down, taps along), factor (row, channel, column, batch).
     tile: the sizes of what stays in registers.  stride: of the positions; apart: how far the taps lie apart.
-    deep: whether each channel of the picture belongs to one output channel.
+    deep: whether each channel of the image belongs to one output channel.
     """
 
     out: View
     factor: View
-    picture: View
+    image: View
     tile: tuple[int, ...]
     stride: tuple[int, int]
     apart: tuple[int, int]

@@ -65,7 +65,7 @@ class Scalar:
     numpy: the ufunc's text, or None where NumPy has none (erf, and what `expansion` composes).
     numexpr: the function's name there, or None.
     reference: the function on Python floats, following IEEE (no exceptions).
-    cost: the price of one value, in additions.
+    cost: of one value, in additions.
     expansion: the same function composed of others with a ufunc, or None.
     """
 

@@ -156,14 +156,14 @@ def _in_two(items: Sequence[Affine | Slice]) -> tuple[tuple[Affine | Slice, ...]
     Python would take the -1 at which such a slice stops for the last position.
     """
     forward: list[Affine | Slice] = []
-    turned: list[Slice] = []
+    reversals: list[Slice] = []
     for item in items:
         backwards = isinstance(item, Slice) and item.step < 0 and not _last(item).is_constant
         if isinstance(item, Slice):
-            turned.append(REVERSED if backwards else FULL)
+            reversals.append(REVERSED if backwards else FULL)
             item = Slice(_last(item), -item.step, item.length) if backwards else item
         forward.append(item)
-    return tuple(forward), tuple(turned)
+    return tuple(forward), tuple(reversals)
 
 
 def _last(item: Slice) -> Affine:

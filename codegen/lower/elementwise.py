@@ -32,7 +32,7 @@ def elementwise(equation: Equation, storage: Storage, found: bool = True, varian
     if not whole and not equation.accumulate:
         steps.append(Fill(View(equation.target), 0.0))
     pieces = [_settled(piece, storage) for piece in _pieces(equation, storage)]
-    # Where a number 0 is not what a read of zeros gives, the whole range reads a copy in a frame of zeros.
+    # Where a number 0 is not what a read of zeros gives, the whole range reads a copy in a halo of zeros.
     for piece in [equation] if None in pieces else [piece for piece in pieces if piece is not None]:
         steps += [compute(piece, storage)] if piece.body != 0 or (whole and not equation.accumulate) else []
     return steps

@@ -52,7 +52,7 @@ def _legal(equation: Equation, step: str | None, storage: Storage) -> Equation:
     if equation.reduce in SKIPPING:
         tests = [r for g in equation.guards for _, r in g.reads]
         nested = [inner for r in (*equation.reads, *tests) for inner in reads_of(r.at)]
-        # Beyond its ends, what a loop computes lies in a frame of zeros.
+        # What a loop computes is stored with zeros before and after its steps.
         every = escapes([*equation.reads, *tests, *nested], equation, storage)
         guards += [g for g in every if step is not None and g.affine.coefficient(step)]
         bare = not equation.over  # there is nothing for a -inf to be lost in

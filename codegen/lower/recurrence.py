@@ -1,12 +1,13 @@
 """Recurrences as loops.
 
-Inside one step of the loop the recurrent tensors have no step axis: `h[t,n,k]`
-is the slice `h.now[n,k]`, `h[t-1,n,k]` the slice `h.before[n,k]`.  The equations
-of a step, written over such slices, are lowered by the same rules as any others;
-afterwards the slices are put back in place of their names.
+Inside one step of the loop the recurrent tensors have no step axis: `h[t,n,k]` is the slice `h.now[n,k]`,
+`h[t-1,n,k]` the slice `h.before.now[n,k]`.  The equations of a step, written over such slices, are lowered by the
+same rules as any others; afterwards the slices are put back in place of their names.
 
-Every recurrent tensor that is read beyond its ends is stored inside a frame of
-zeros, so that the state before the first step is there to be read.
+    h[t,n,k] = tanh(s[t,n,k] + h[t-1,n,k])          for t in range(T):  h[t] = tanh(s[t] + h_before[t])
+
+Every recurrent tensor that is read beyond its ends is stored between zeros, so that the state before the first step is
+there to be read: `h` is `h.states[1:]`, `h.before` is `h.states[:-1]`.
 """
 
 from __future__ import annotations

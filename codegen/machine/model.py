@@ -55,7 +55,7 @@ class Caches:
 
 @dataclass(frozen=True)
 class Gemm:
-    """A product of (m, k) and (k, n), by BLAS.  It lies across where the second factor is stored as (n, k).
+    """A product of (m, k) and (k, n), by BLAS.  The second factor is transposed where it is stored as (n, k).
 
     flop: ns; a multiplication, or an addition, of a product whose rows are whole vectors.
     product: ns; both, in a product of any shape.
@@ -63,16 +63,16 @@ class Gemm:
     thin: rows with which a product loses half of its rate.
     call: ns; a product.
     packing: ns; one that packs its factors before.
-    packed, packed_across, packed_left: ns; a number packed of the second factor, of one that lies across, of the first.
+    packed, packed_across, packed_left: ns; a number packed of the second factor, of a transposed one, of the first.
     unpacked: multiplications m*k*n up to which BLAS reads factors where they lie.
-    across: ns; a multiplication, or an addition, where the second factor lies across.
+    across: ns; a multiplication, or an addition, where the second factor is transposed.
     tiny: numbers of a result up to which such a product is computed without packing.
     across_rows, across_columns: rows, and columns, with which it then loses half of its rate.
     written: ns; a number of the result.
-    streamed: ns, near and far; a number of a picture that is read, which may take longer than its work.
+    streamed: ns, near and far; a number of an image that is read, which may take longer than its work.
     aliased: ns; the same besides, where more than `ways` rows of a factor lie whole pages apart ...
-    repacked: ... and how many times as much where the factor lies across.
-    stretched: ns; a number of the first factor, where the second lies across and both are long.
+    repacked: ... and how many times as much where the factor is transposed.
+    stretched: ns; a number of the first factor, where the second is transposed and both are long.
     long: numbers of the factors beyond which they are long.
     banded: rows that a product with a banded matrix might have besides in the same time.
     """
@@ -164,7 +164,7 @@ class Registers:
     turn, read: half cycles that a turn of a loop, and a number or vector that it reads, take besides.
     added_up: half cycles to add up the numbers of a vector ...
     rows: ... at the end of so many rows.
-    moved: ns; a number of a picture that is read or written.
+    moved: ns; a number of an image that is read or written.
     packed: ns; a number of the kernel.
     """
 
@@ -186,18 +186,18 @@ class Limits:
     """Policy: bounds that keep code short, memory small and compilers quick.  They are never measured.
 
     array: numbers; arrays of fewer have storage of their own.
-    band: rows of a band, at most.
+    band: rows of a banded Toeplitz matrix, at most.
     blocked_calls: calls on whole arrays from which a kernel may run block by block ...
     blocked_row: ... and the numbers of a row from which it does.
-    channel: numbers that a row of a picture must have for each channel to be a product of its own.
+    channel: numbers that a row of an image must have for each channel to be a product of its own.
     converted: numbers of a kernel whose calls take about as long as converting a Python number for them.
-    frame: one part in this many of an array may be frame that is written anew at each step ...
-    frame_slices: ... in at most so many slices.
+    halo: one part in this many of an array may be halo that is filled anew at each step ...
+    halo_slices: ... in at most so many slices.
     parts: parts of a product that need not be packed, at most.
     parts_added: parts that are added up in one statement, at most, in a loop.
-    copy_of_value, copy_of_parameter: the price of a factor copied at each step, and of one copied once, in no unit.
+    copy_of_value, copy_of_parameter: the cost of a factor copied at each step, and of one copied once, in no unit.
     pool: points of a window that is reduced slice by slice, at most.
-    pairs: times by which pairs of rows, which take memory and round more, have to be faster than other recipes.
+    winograd: times by which Winograd's F(2,3), which takes memory and rounds more, has to be faster than other recipes.
     region_products: multiplications of a product within a region, at most: a loop does 30 in a nanosecond, a call of
     BLAS 60, and costs a microsecond itself.
     region_numbers: numbers that a copy, a fill, a reduction or a gather within a region moves, at most.
@@ -208,7 +208,7 @@ class Limits:
     table: rows of a table whose gradient is a product, at most.
     taps: points of a window that is reduced tap by tap, at most.
     tile: input and output channels of a gradient's tile that is preferred ...
-    tile_worth: ... and how much dearer it may be: fewer kinds of tiles are compiled sooner.
+    tile_worth: ... and how much more it may cost: fewer kinds of tiles are compiled sooner.
     """
 
     array: int = 1024
@@ -217,14 +217,14 @@ class Limits:
     blocked_row: int = 64
     channel: int = 4
     converted: int = 4096
-    frame: int = 4
-    frame_slices: int = 6
+    halo: int = 4
+    halo_slices: int = 6
     parts: int = 8
     parts_added: int = 4
     copy_of_value: int = 10
     copy_of_parameter: int = 1
     pool: int = 8
-    pairs: float = 1.05
+    winograd: float = 1.05
     region_products: int = 40_000
     region_numbers: int = 16_384
     region_axes: int = 2

@@ -191,8 +191,8 @@ def matmul(step: MatMul, arrays: Arrays) -> None:
 
 def direct(step: Direct, arrays: Arrays) -> None:
     _emptied(step.out, arrays)
-    out, factor, picture = (arrays.view(view) for view in (step.out, step.factor, step.picture))
-    _put(step.out, window_product(step, out.shape, factor, picture), arrays)
+    out, factor, image = (arrays.view(view) for view in (step.out, step.factor, step.image))
+    _put(step.out, window_product(step, out.shape, factor, image), arrays)
 
 
 def reduce(step: Reduce, arrays: Arrays) -> None:

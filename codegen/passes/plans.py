@@ -71,7 +71,7 @@ PLAN = (
         "halos",
         "plan",
         on_plan(lambda state, given: filled_halos(state.steps, given.machine)),
-        "cheap frames of zeros written at each step, so that their buffers can share memory",
+        "cheap halos of zeros written at each step, so that their buffers can share memory",
         (
             "h[r,d,s,n] = tanh(rows[r,d,s,n])\ny[r,p,j,n] = sum[d,u,v](K[p,d,u,v]*h[r+u-1,d,j+v,n])",
             "h in h.padded\n"
@@ -110,7 +110,7 @@ PLAN = (
         "tiling",
         "plan",
         on_plan(lambda state, given: tiled(state.steps, state.program, given.keep, given.machine)),
-        "groups of steps over pictures in a loop over blocks of rows, which stay in the cache",
+        "groups of steps over feature maps in a loop over blocks of rows, which stay in the cache",
         (
             "h[i,p,j,n] = sum[d,u,v](K[p,d,u,v]*rows[i+u,d,j+v,n])\ny[i,p,j,n] = tanh(h[i,p,j,n])",
             "Copy K.packed <- K\n"
@@ -152,7 +152,7 @@ MEMORY = (
         "arena",
         "memory",
         lambda state, given: replace(state, memory=tuple(planned(each, given.machine) for each in state.demands)),
-        "arrays that are never needed at once over one another, in a few places",
+        "arrays that are never needed at once over one another, in a few arenas",
         (
             "h[n,i] = sin(x[n,i])\nm[n] = max[i](h[n,i])\nr[n,i] = x[n,i] + m[n]\ny[i] = max[n](r[n,i])",
             "x, N*4\nplace, N*8\n    h, N*4 from 0\n    r, N*4 from 0\n    m, N from N*4",

@@ -17,14 +17,14 @@ def lines(state: State, phase: Phase) -> list[str]:
     if state.plan is not None:
         return [*_plan(state.plan)]
     if phase == "choice" and state.choices:
-        return [_chosen(state, place, show(e)) for place, e in enumerate(state.meant.equations)]
+        return [_chosen(state, number, show(e)) for number, e in enumerate(state.meant.equations)]
     head = "# " if phase == "plan" else ""
     return [head + show(equation) for equation in state.meant.equations]
 
 
-def _chosen(state: State, place: int, text: str) -> str:
+def _chosen(state: State, number: int, text: str) -> str:
     """An equation with its recipe, and what that should take; none for the steps of a loop."""
-    choice = state.choices.get(place)
+    choice = state.choices.get(number)
     if choice is None:
         return text
     cost = f", {1e-3 * choice.cost:,.1f} us a sample" if choice.cost is not None else ""
@@ -46,10 +46,10 @@ def _memory(memory: Memory) -> Iterator[str]:
     """The arrays with storage of their own, then the places with what lies in them, and from where on."""
     for buffer in memory.own:
         yield f"{buffer.name}, {elements(buffer.shape)}"
-    for place in memory.places:
-        yield f"{place.name}, {place.unit * place.length}"
-        for spot in place.spots:
-            yield f"    {spot.buffer.name}, {elements(spot.buffer.shape)} from {place.unit * spot.start}"
+    for arena in memory.arenas:
+        yield f"{arena.name}, {arena.unit * arena.length}"
+        for slot in arena.slots:
+            yield f"    {slot.buffer.name}, {elements(slot.buffer.shape)} from {arena.unit * slot.offset}"
 
 
 def _step(step: Step, indent: str) -> Iterator[str]:

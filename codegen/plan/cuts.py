@@ -1,7 +1,11 @@
-"""How steps over pictures are cut into blocks of rows: along which axis, and which part of an array is a block's.
+"""How steps over feature maps are cut into blocks of rows: along which axis, and which part of an array is a block's.
 
-Block k of a step uses, of an array of which the whole step uses `count` places along an axis, the k-th part of
+Block k of a step uses, of an array of which the whole step uses `count` positions along an axis, the k-th part of
 these.  Steps fit together where that is the same part for all of them, of each array that one of them writes.
+
+    h[i,p,j,n] = sum[..](K[..]*x[..])         of 8 rows i, in 4 blocks: block k writes rows 2*k and 2*k + 1 of h
+    y[i,p,j,n] = tanh(h[i,p,j,n])             fits: block k reads these rows
+    r[i,p,j,n] = h[7-i,p,j,n]                 does not
 """
 
 from __future__ import annotations
@@ -16,13 +20,13 @@ from codegen.ir.plan import Alias, Buffer, Compute, Direct, Kernel, Plan, Step, 
 from codegen.ir.view import FULL, Slice, Take, Transpose, View
 from codegen.machine.model import Machine
 
-Place = tuple[int, int, int] | None
-"""(axis of the array, first position, step) of an axis of a view; None where it is none of the array's."""
+Span = tuple[int, int, int] | None
+"""Where an axis of a view lies: axis of the array, first position, step; None where it is none of the array's."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A step and the axis along which it is cut: its place in the step's axes, its length."""
+    """A step and the axis along which it is cut: its number among the step's axes, its length."""
 
     step: Compute | Kernel | Direct
     axis: int
@@ -50,17 +54,17 @@ class Arrays:
             name = self.aliases[name].base
         return name
 
-    def places(self, view: View) -> list[Place]:
+    def spans(self, view: View) -> list[Span]:
         """Where each axis of a view lies in the array `own(view.base)`."""
         name = self.own(view.base)
         if view.base not in self.shapes and name not in self.shapes:
             return []
-        found: list[Place] = [(k, 0, 1) for k in range(len(self.shapes.get(view.base, self.shapes.get(name, ()))))]
+        found: list[Span] = [(k, 0, 1) for k in range(len(self.shapes.get(view.base, self.shapes.get(name, ()))))]
         for op in view.ops:
             if isinstance(op, Transpose):
                 found = [found[k] for k in op.order]
             elif isinstance(op, Take):
-                found = list(_taken(found, op))
+                found = list(_indexed(found, op))
             else:
                 return []
         return found
@@ -70,21 +74,21 @@ class Arrays:
         return math.prod(e.assumed(self.machine.sizes.looped) for e in self.shapes[name])
 
 
-def _taken(places: Sequence[Place], op: Take) -> Iterator[Place]:
-    rest = list(places)
+def _indexed(spans: Sequence[Span], op: Take) -> Iterator[Span]:
+    rest = list(spans)
     for item in op.items:
         if item is None:
             yield None
             continue
-        place = rest.pop(0)
+        span = rest.pop(0)
         if isinstance(item, Affine):
             continue
-        if place is None or item == FULL:
-            yield place
+        if span is None or item == FULL:
+            yield span
         elif item.full or not item.start.is_constant:
             yield None
         else:
-            axis, start, step = place
+            axis, start, step = span
             yield axis, start + item.start.const * step, step * item.step
     yield from rest
 
@@ -92,9 +96,9 @@ def _taken(places: Sequence[Place], op: Take) -> Iterator[Place]:
 def cuts(step: Compute | Kernel | Direct, known: Arrays) -> Iterator[Rows]:
     """The ways to cut a step."""
     if isinstance(step, Direct):
-        places = known.places(step.out)
-        if not step.gradient and places and places[0] is not None:
-            length = known.shapes[known.own(step.out.base)][places[0][0]]
+        spans = known.spans(step.out)
+        if not step.gradient and spans and spans[0] is not None:
+            length = known.shapes[known.own(step.out.base)][spans[0][0]]
             yield Rows(step, 0, length.const)
         return
     inner = step.steps if isinstance(step, Kernel) else (step,)
@@ -104,7 +108,7 @@ def cuts(step: Compute | Kernel | Direct, known: Arrays) -> Iterator[Rows]:
             yield Rows(step, k, extent.const)
 
 
-def place_of(view: View, cut: Rows) -> int | None:
+def axis_of(view: View, cut: Rows) -> int | None:
     """Which axis of a view is cut; None for none."""
     if isinstance(cut.step, Direct):
         return 0 if view != cut.step.factor else None
@@ -125,12 +129,12 @@ def fit(rows: Sequence[Rows], known: Arrays) -> bool:
         root = known.root(view.base)
         if root not in written:
             continue
-        at = place_of(view, cut)
-        places = known.places(view)
-        place = places[at] if at is not None and at < len(places) else None
-        if place is None or (isinstance(cut.step, Direct) and not wrote):
+        at = axis_of(view, cut)
+        spans = known.spans(view)
+        span = spans[at] if at is not None and at < len(spans) else None
+        if span is None or (isinstance(cut.step, Direct) and not wrote):
             return False
-        axis, start, step = place
+        axis, start, step = span
         part = (known.own(view.base), axis, step * cut.length)
         if not 0 <= start < step or parts.setdefault(root, part) != part:
             return False

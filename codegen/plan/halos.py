@@ -1,11 +1,11 @@
-"""Arrays inside a frame of zeros: the frame is written anew at each step where that is cheap.
+"""Halos of zeros that are filled anew at each step, where that is cheap.
 
     padded = zeros(...)                     padded = empty(...)
-                                    ->      padded[0] = 0 ... (the parts that nothing else reaches)
+                                    ->      padded[0] = 0 ... (the parts that nothing else writes)
     padded[1:9, 1:9] = x                    padded[1:9, 1:9] = x
 
-An array whose zeros must last from one step to the next can share its place with no other one.
-Without its frame it can, for the price of at most a quarter of its numbers written again.
+An array whose zeros must last from one step to the next can share its memory with no other one.  With its halo filled
+anew it can, if at most a quarter of its numbers are written again for that.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Box = tuple[Span, ...]
 
 
 @dataclass
-class _Framed:
-    """An array with a frame: what is written to it, and the first step (block, number) that touches it."""
+class _Padded:
+    """An array with a halo: what is written to it, and the first step (block, number) that touches it."""
 
     buffer: Buffer
     inside: dict[str, Box] = field(default_factory=dict)
-    """By name of a tensor that lies in the frame: where."""
+    """By name of a tensor that lies within the halo: where."""
     boxes: list[Box] = field(default_factory=list)
     first: tuple[int, int] | None = None
     was_read: bool = False
@@ -39,23 +39,23 @@ class _Framed:
 
 
 def filled_halos(plan: Plan, machine: Machine) -> Plan:
-    """`plan` with cheap frames written at each step; the buffers then need no value before the first one."""
-    found, limits = _framed(plan), machine.limits
+    """`plan` with cheap halos filled at each step; the buffers then need no value before the first one."""
+    found, limits = _padded(plan), machine.limits
     _look(plan, found)
     free: dict[str, Buffer] = {}
     added: dict[tuple[int, int], list[Step]] = {}
-    for name, framed in found.items():
-        buffer = framed.buffer
-        if framed.refused or framed.first is None or not isinstance(buffer.fill, float):
+    for name, padded in found.items():
+        buffer = padded.buffer
+        if padded.refused or padded.first is None or not isinstance(buffer.fill, float):
             continue
-        frame = rest(buffer.shape, [*framed.boxes, *framed.inside.values()])
-        if frame is None or len(frame) > limits.frame_slices:
+        halo = rest(buffer.shape, [*padded.boxes, *padded.inside.values()])
+        if halo is None or len(halo) > limits.halo_slices:
             continue
-        if _part(frame, buffer.shape, machine.sizes.typical) * limits.frame > 1:
+        if _part(halo, buffer.shape, machine.sizes.typical) * limits.halo > 1:
             continue
         free[name] = replace(buffer, fill=None)
-        fills = [Fill(View(name).then(Take(_items(box)), axes=()), buffer.fill) for box in frame]
-        added.setdefault(framed.first, []).extend(fills)
+        fills = [Fill(View(name).then(Take(_items(box)), axes=()), buffer.fill) for box in halo]
+        added.setdefault(padded.first, []).extend(fills)
     blocks = [
         replace(block, steps=tuple(s for k, step in enumerate(block.steps) for s in (*added.get((b, k), ()), step)))
         for b, block in enumerate(plan.blocks)
@@ -63,45 +63,45 @@ def filled_halos(plan: Plan, machine: Machine) -> Plan:
     return Plan([free.get(item.name, item) if isinstance(item, Buffer) else item for item in plan.setup], blocks)
 
 
-def _framed(plan: Plan) -> dict[str, _Framed]:
-    """The arrays with a frame, and the tensors that lie in each."""
-    found = {item.name: _Framed(item) for item in plan.setup if isinstance(item, Buffer) and item.fill is not None}
+def _padded(plan: Plan) -> dict[str, _Padded]:
+    """The arrays with a halo, and the tensors that lie in each."""
+    found = {item.name: _Padded(item) for item in plan.setup if isinstance(item, Buffer) and item.fill is not None}
     storage = plan.storage
     for item in plan.setup:
-        if isinstance(item, Alias) and (framed := found.get(storage[item.name])) is not None:
-            box = framed.inside.get(item.view.base) if not item.view.ops else None
-            if item.view.base == framed.buffer.name:
-                box = _box(item.view, framed.buffer.shape)
+        if isinstance(item, Alias) and (padded := found.get(storage[item.name])) is not None:
+            box = padded.inside.get(item.view.base) if not item.view.ops else None
+            if item.view.base == padded.buffer.name:
+                box = _box(item.view, padded.buffer.shape)
             if box is None:
-                framed.refused = True
+                padded.refused = True
             else:
-                framed.inside[item.name] = box
+                padded.inside[item.name] = box
     return found
 
 
-def _look(plan: Plan, found: Mapping[str, _Framed]) -> None:
+def _look(plan: Plan, found: Mapping[str, _Padded]) -> None:
     """Note what the steps do to the arrays.  Refused is what is not written in slices by one block, then read."""
     storage = plan.storage
     written: set[str] = set()
     for b, block in enumerate(plan.blocks):
         for k, step in enumerate(block.steps):
             for view, wrote in accesses(step):
-                framed = found.get(storage.get(view.base, view.base))
-                if framed is None:
+                padded = found.get(storage.get(view.base, view.base))
+                if padded is None:
                     continue
-                framed.first = framed.first or (b, k)
+                padded.first = padded.first or (b, k)
                 if wrote:
                     written.add(view.base)
-                if view.base in framed.inside or not wrote:
-                    framed.was_read |= not wrote
+                if view.base in padded.inside or not wrote:
+                    padded.was_read |= not wrote
                     continue
-                box = _box(view, framed.buffer.shape)
-                if box is None or framed.was_read or isinstance(step, Loop) or framed.first[0] != b:
-                    framed.refused = True
+                box = _box(view, padded.buffer.shape)
+                if box is None or padded.was_read or isinstance(step, Loop) or padded.first[0] != b:
+                    padded.refused = True
                 else:
-                    framed.boxes.append(box)
-    for framed in found.values():
-        framed.inside = {name: box for name, box in framed.inside.items() if name in written}
+                    padded.boxes.append(box)
+    for padded in found.values():
+        padded.inside = {name: box for name, box in padded.inside.items() if name in written}
 
 
 def _box(view: View, shape: Sequence[Affine]) -> Box | None:
@@ -171,10 +171,10 @@ def _order(a: Affine, b: Affine) -> int:
     raise _Undecided
 
 
-def _part(frame: Sequence[Box], shape: Sequence[Affine], size: int) -> float:
-    """The share of an array that a frame takes, every symbolic size being `size`."""
+def _part(halo: Sequence[Box], shape: Sequence[Affine], size: int) -> float:
+    """The share of an array that a halo takes, every symbolic size being `size`."""
     total = 0.0
-    for box in frame:
+    for box in halo:
         share = 1.0
         for span, extent in zip(box, shape, strict=True):
             share *= (span[1] - span[0]).assumed(size) / extent.assumed(size) if span is not None else 1.0

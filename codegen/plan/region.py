@@ -40,12 +40,12 @@ Takes = Callable[[Compute], bool]
 
 def regions(plan: Plan, program: Program, takes: Takes, machine: Machine) -> Plan:
     """`plan` with runs of steps as regions.  takes: the elementwise steps that the target can write as a loop."""
-    price = _Price(Arrays.of(plan, program), takes, plan.storage, machine)
+    costs = _Costs(Arrays.of(plan, program), takes, plan.storage, machine)
     found: list[Block] = []
     waiting: list[Block] = []
     for block in plan.blocks:
-        block = replace(block, steps=tuple(_inside(block.steps, price)))
-        whole = not block.remark and all(isinstance(s, Note) or price.is_cheap(s) for s in _opened(block.steps))
+        block = replace(block, steps=tuple(_inside(block.steps, costs)))
+        whole = not block.remark and all(isinstance(s, Note) or costs.is_cheap(s) for s in _opened(block.steps))
         if waiting and (not whole or block.equation.stage != waiting[0].equation.stage):
             found += _joined(waiting)
             waiting = []
@@ -66,15 +66,15 @@ def _joined(blocks: Sequence[Block]) -> Iterable[Block]:
     return [replace(blocks[0], steps=(Region(tuple(steps)),), noted=True)]
 
 
-def _inside(steps: Sequence[Step], price: _Price) -> Iterable[Step]:
+def _inside(steps: Sequence[Step], costs: _Costs) -> Iterable[Step]:
     """The steps of one block, neighbours among them as regions; what has nothing to do with a run comes before it."""
     run: list[Step] = []
     for step in steps:
         if isinstance(step, Loop):
-            step = replace(step, steps=tuple(_inside(step.steps, replace(price, looped=True))))
-        if price.is_cheap(step) or (run and isinstance(step, Note)):
+            step = replace(step, steps=tuple(_inside(step.steps, replace(costs, looped=True))))
+        if costs.is_cheap(step) or (run and isinstance(step, Note)):
             run.append(step)
-        elif run and price.looped and not isinstance(run[-1], Note) and price.is_apart(step, run):
+        elif run and costs.looped and not isinstance(run[-1], Note) and costs.is_apart(step, run):
             yield step
         else:
             yield from _closed(run)
@@ -103,7 +103,7 @@ def _opened(steps: Iterable[Step]) -> Iterable[Step]:
 
 
 @dataclass(frozen=True)
-class _Price:
+class _Costs:
     """Says which steps belong into a region."""
 
     arrays: Arrays

@@ -1,12 +1,12 @@
-"""Steps over the rows of pictures that follow each other, a few rows at a time, for targets that compile loops.
+"""Tiling: steps over feature maps that follow each other, a few rows at a time, for targets that compile loops.
 
     z = convolution of x                        for block in range(8):
     h = max(z + b, 0)                   ->          z = convolution of x, 4 rows of it
                                                     h[4 * block : 4 * block + 4] = max(z + b, 0)
 
-What one step writes the next one finds in a core's own cache.  An array that nobody else reads is only as
-large as a block of it.  Steps join a group where every array that one of them writes is seen by all of them
-in the same blocks: block k reads and writes the k-th part of it, along one of its axes.
+What one step writes the next one finds in a core's own cache.  An array that nobody else reads is only as large as
+one block of it.  Steps join a group where every array that one of them writes is read and written by all of them in
+the same blocks: block k has the k-th part of it, along one of its axes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from codegen.ir.names import allocate
 from codegen.ir.plan import Block, Buffer, Compute, Copy, Direct, Fill, Kernel, Loop, Note, Plan, Step, accesses, mapped
 from codegen.ir.view import View
 from codegen.machine.model import Machine
-from codegen.plan.cuts import Arrays, Rows, cut_view, cuts, fit, is_free, place_of, shorter
+from codegen.plan.cuts import Arrays, Rows, axis_of, cut_view, cuts, fit, is_free, shorter
 
 INDEX = "block"
 
@@ -38,7 +38,7 @@ class _Group:
 
 
 def tiled(plan: Plan, program: Program, keep: frozenset[str], machine: Machine) -> Plan:
-    """`plan` with groups of steps over pictures in loops over blocks of rows.
+    """`plan` with groups of steps over feature maps in loops over blocks of rows.
 
     keep: tensors that are read from outside.
     """
@@ -124,24 +124,24 @@ def _looped(group: _Group, known: Arrays, used: set[str], shrunk: dict[str, tupl
     small: set[str] = set()
     for cut in group.rows:
         for view, wrote in accesses(cut.step):
-            root, at = known.root(view.base), place_of(view, cut)
+            root, at = known.root(view.base), axis_of(view, cut)
             if not wrote or at is None or root in used or root in known.filled or root in known.parents:
                 continue
-            place = known.places(view)[at]
+            span = known.spans(view)[at]
             shape = known.shapes.get(root)
-            if place is not None and shape is not None and view.base == root:
+            if span is not None and shape is not None and view.base == root:
                 small.add(root)
-                part = Affine.of(shape[place[0]].const // count)
-                shrunk[root] = (*shape[: place[0]], part, *shape[place[0] + 1 :])
+                part = Affine.of(shape[span[0]].const // count)
+                shrunk[root] = (*shape[: span[0]], part, *shape[span[0] + 1 :])
 
     def changed(cut: Rows) -> Step:
         size = cut.length // count
 
         def change(view: View) -> View:
-            at = place_of(view, cut)
+            at = axis_of(view, cut)
             if at is None:
                 return view
-            if isinstance(cut.step, Direct) and view == cut.step.picture:
+            if isinstance(cut.step, Direct) and view == cut.step.image:
                 taps = known.shapes[cut.step.factor.base][2].const
                 rows = (size - 1) * cut.step.stride[0] + (taps - 1) * cut.step.apart[0] + 1
                 return cut_view(view, at, Affine.of(index) * (size * cut.step.stride[0]), rows, False)

@@ -35,7 +35,7 @@ def changed(each: Traced) -> str:
     if each.phase == "choice":
         return f"{len({choice.recipe for choice in each.after.choices.values()})} recipes"
     if each.phase == "memory":
-        shared = sum(len(place.spots) for memory in each.after.memory for place in memory.places)
+        shared = sum(len(arena.slots) for memory in each.after.memory for arena in memory.arenas)
         return f"{shared} arrays in places" if shared else ""
     found = []
     before, after = lines(each.before, each.phase), lines(each.after, each.phase)

@@ -127,7 +127,7 @@ class Remembered:
         """Whether arrays share their bytes; raises PassError where they do at once."""
         with mock.patch.dict(os.environ, {VARIABLE: "1"}):
             made = load(drawn.program, drawn.results, checked=drawn.checked, machine=self.machine)
-        return bool(made.emitted.memory.places)
+        return bool(made.emitted.memory.arenas)
 
 
 Way = Rewriting | Declared | Code | Remembered

@@ -1,4 +1,4 @@
-"""Sums over all but the channels of a picture: a product with ones, then a short sum.
+"""Sums over all but the channels of a feature map: a product with ones, then a short sum.
 
     d_b[c] = sum[n,i,j](d_z[i,c,j,n])       parts[i,c] = d_z[(i,c),(j,n)] @ ones;  d_b = sum of rows
 

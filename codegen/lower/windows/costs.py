@@ -88,7 +88,7 @@ def shifted_cost(s: Sizes, block: int, in_halo: bool, machine: Machine, transpos
 
 
 def stacked_cost(s: Sizes, rows: int, in_halo: bool, machine: Machine) -> float:
-    """By stacks of so many rows; 0 for all of them."""
+    """By shifted GEMM of so many stacked rows; 0 for all of them."""
     row = s.whole * s.batch
     cost = s.height * convolution_cost(s.across * s.outputs, s.down * s.inputs, row, row, machine)
     adding = s.height / (rows or s.height) * s.across * machine.calls.statement
@@ -112,7 +112,7 @@ def winograd_cost(s: Sizes, block: int, summed: bool, machine: Machine) -> float
         each = gradient_cost(s.inputs, numbers, s.outputs, s.whole * s.batch, s.width * s.batch, True, machine)
         cost += 2 * statement + result * moves.transposed + 2 * _added(result // 2, machine)
         cost += s.across * _added(count * s.inputs * s.outputs, machine) + 4 * _added(weights, machine)
-    return machine.limits.pairs * (cost + s.across * (statement + count * each))
+    return machine.limits.winograd * (cost + s.across * (statement + count * each))
 
 
 def _products(s: Sizes, block: int, taps: int, stride: int, transpose: bool, machine: Machine) -> float:

@@ -7,19 +7,19 @@ overwritten while somebody still wants to read it.
 """
 
 from codegen.ir.polynomial import Polynomial, elements
-from codegen.plan.memory.arena import Demand, Memory, Place, Spot, planned
+from codegen.plan.memory.arena import Arena, Demand, Memory, Slot, planned
 from codegen.plan.memory.moments import Access, Moment, lives
 from codegen.plan.memory.verify import Overwritten, verify
 
 __all__ = [
     "Access",
+    "Arena",
     "Demand",
     "Memory",
     "Moment",
     "Overwritten",
-    "Place",
     "Polynomial",
-    "Spot",
+    "Slot",
     "elements",
     "lives",
     "planned",

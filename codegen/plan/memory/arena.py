@@ -1,13 +1,17 @@
-"""Which arrays lie over one another: offsets in a few places, valid for every size.
+"""Which arrays lie over one another: offsets in a few arenas, valid for every size.
 
-A place is one vector.  Its length and the positions in it are multiples of one polynomial, its
-unit: all that is proportional to N lies in one place, all that is proportional to N*T in
-another.  So positions are whole numbers times the unit, and no comparison depends on what N is.
-An array of another unit goes into a gap of a place where it fits for all sizes from 1 on.
+An arena is one vector.  Its length and the offsets in it are multiples of one polynomial, its unit: all that is
+proportional to N lies in one arena, all that is proportional to N*T in another.  So offsets are whole numbers times
+the unit, and no comparison depends on what N is.  An array of another unit goes into a gap of an arena where it fits
+for all sizes from 1 on.
 
-Positions are multiples of 64 bytes (a cache line) for arrays of 128 numbers a unit and more, of
-16 bytes for others.  Rows are not padded: measured on products and elementwise operations with
-rows of 1 kB to 3 kB, padding gained nothing in the former and cost half as much again in the latter.
+    h, N*4 numbers, of moments 0 and 1        h at offset 0
+    m, N numbers, of moments 1 and 2          m at offset 4 (times N)
+    r, N*4 numbers, of moments 2 and 3        r at offset 0, over h
+
+Offsets are multiples of 64 bytes (a cache line) for arrays of 128 numbers a unit and more, of 16 bytes for others.
+Rows are not padded: measured on products and elementwise operations with rows of 1 kB to 3 kB, padding gained nothing
+in the former and cost half as much again in the latter.
 """
 
 from __future__ import annotations
@@ -23,33 +27,33 @@ from codegen.machine.model import MACHINE, Machine
 from codegen.plan.memory.moments import Moment, lives
 
 SLACK = 16
-"""Numbers by which a place is longer, so that it can begin at a multiple of 64 bytes."""
+"""Numbers by which an arena is longer, so that it can begin at a multiple of 64 bytes."""
 
 
 @dataclass(frozen=True)
-class Spot:
-    """An array in a place, from `start` units on, `length` units long."""
+class Slot:
+    """An array in an arena, from `offset` units on, `length` units long."""
 
     buffer: Buffer
-    start: int
+    offset: int
     length: int
 
 
 @dataclass(frozen=True)
-class Place:
+class Arena:
     """A vector of `unit * length` numbers of the module's float dtype that arrays share."""
 
     name: str
     unit: Polynomial
     length: int
-    spots: tuple[Spot, ...]
+    slots: tuple[Slot, ...]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a workspace allocates: places, and arrays with storage of their own."""
+    """What a workspace allocates: arenas, and arrays with storage of their own."""
 
-    places: tuple[Place, ...]
+    arenas: tuple[Arena, ...]
     own: tuple[Buffer, ...]
 
     def renamed(self, names: Mapping[str, str]) -> Memory:
@@ -59,17 +63,17 @@ class Memory:
         def buffer(item: Buffer) -> Buffer:
             return replace(item, shape=tuple(e.substitute(values) for e in item.shape))
 
-        places = (
-            replace(p, unit=p.unit.renamed(names), spots=tuple(replace(s, buffer=buffer(s.buffer)) for s in p.spots))
-            for p in self.places
+        arenas = (
+            replace(p, unit=p.unit.renamed(names), slots=tuple(replace(s, buffer=buffer(s.buffer)) for s in p.slots))
+            for p in self.arenas
         )
-        return Memory(tuple(places), tuple(map(buffer, self.own)))
+        return Memory(tuple(arenas), tuple(map(buffer, self.own)))
 
     def numbers(self) -> dict[Dtype, Polynomial]:
         """How many elements of each dtype are allocated."""
         total: dict[Dtype, Polynomial] = {}
-        for place in self.places:
-            whole = place.unit * place.length + Polynomial.number(SLACK)
+        for arena in self.arenas:
+            whole = arena.unit * arena.length + Polynomial.number(SLACK)
             total["float"] = total.get("float", Polynomial()) + whole
         for buffer in self.own:
             total[buffer.dtype] = total.get(buffer.dtype, Polynomial()) + elements(buffer.shape)
@@ -84,7 +88,7 @@ class Memory:
 
 
 def needed(buffer: Buffer) -> Polynomial:
-    """The room that an array takes in a place, in floats of 4 bytes or more."""
+    """The room that an array takes in an arena, in floats of 4 bytes or more."""
     count = elements(buffer.shape)
     match buffer.dtype:
         case "float":
@@ -139,12 +143,12 @@ def planned(demand: Demand, machine: Machine = MACHINE) -> Memory:
     weights = {unit: sum(a.length for a in group) * _assumed(unit, typical) for unit, group in shared.items()}
     opened: list[_Opened] = []
     for unit in sorted(shared, key=lambda u: (-weights[u], u)):
-        place = _Opened(unit)
+        arena = _Opened(unit)
         for asking in sorted(shared[unit], key=lambda a: -a.length):
             if not any(earlier.guest(asking) for earlier in opened):
-                place.take(asking.buffer, asking.bits, asking.length, grow=True)
-        if place.taken:
-            opened.append(place)
+                arena.take(asking.buffer, asking.bits, asking.length, grow=True)
+        if arena.taken:
+            opened.append(arena)
     numbered = [f"place_{k}" for k in range(1, len(opened) + 1)] if len(opened) > 1 else ["place"]
     return Memory(tuple(p.closed(n) for p, n in zip(opened, numbered, strict=False)), tuple(own))
 
@@ -174,13 +178,13 @@ def meet(one: int, other: int) -> bool:
 
 
 class _Opened:
-    """A place while it is filled: the largest arrays first, each in the tightest gap that is free while it lives."""
+    """An arena while it is filled: the largest arrays first, each in the tightest gap that is free while it lives."""
 
     def __init__(self, unit: Polynomial) -> None:
         self.unit = unit
         self.length = 0
         self.taken: list[tuple[int, int, int, Buffer]] = []
-        """(start, end, bits, array), sorted by start."""
+        """(offset, end, bits, array), sorted by offset."""
 
     def guest(self, asking: _Asking) -> bool:
         """Take in an array of another unit, if there is a gap that is always wide enough."""
@@ -188,24 +192,24 @@ class _Opened:
         return length is not None and self.take(asking.buffer, asking.bits, _rounded(length), grow=False)
 
     def take(self, buffer: Buffer, bits: int, length: int, grow: bool) -> bool:
-        """Find room for `length` units; False where there is none and the place must not grow."""
+        """Find room for `length` units; False where there is none and the arena must not grow."""
         gaps: list[tuple[int, int]] = []
         free = 0
-        for start, end, others, _ in self.taken:
+        for offset, end, others, _ in self.taken:
             if meet(others, bits):
-                gaps.append((start - free, free))
+                gaps.append((offset - free, free))
                 free = max(free, end)
         gaps.append((self.length - free, free))
         fitting = [gap for gap in gaps if gap[0] >= length]
         if not fitting and not grow:
             return False
-        start = min(fitting)[1] if fitting else free
-        self.taken.append((start, start + length, bits, buffer))
+        offset = min(fitting)[1] if fitting else free
+        self.taken.append((offset, offset + length, bits, buffer))
         self.taken.sort(key=lambda taken: taken[0])
-        self.length = max(self.length, start + length)
+        self.length = max(self.length, offset + length)
         return True
 
-    def closed(self, name: str) -> Place:
-        """The place, now that its length is known."""
-        spots = (Spot(buffer, start, end - start) for start, end, _, buffer in self.taken)
-        return Place(name, self.unit, self.length, tuple(spots))
+    def closed(self, name: str) -> Arena:
+        """The arena, now that its length is known."""
+        slots = (Slot(buffer, offset, end - offset) for offset, end, _, buffer in self.taken)
+        return Arena(name, self.unit, self.length, tuple(slots))

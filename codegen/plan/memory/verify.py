@@ -20,7 +20,7 @@ class Overwritten(AssertionError):
 def verify(memory: Memory, demand: Demand, sizes: Mapping[str, int]) -> None:
     """Raise Overwritten if at these sizes an array loses bytes while it is wanted, or does not fit where it lies.
 
-    Positions in a place are multiples of one polynomial, so what holds for one N holds for every N, except for arrays
+    Offsets in an arena are multiples of one polynomial, so what holds for one N holds for every N, except for arrays
     of another unit in its gaps: try several.
     """
     walk = _Walk(_overlaps(memory, sizes))
@@ -33,16 +33,16 @@ def verify(memory: Memory, demand: Demand, sizes: Mapping[str, int]) -> None:
 
 
 def _overlaps(memory: Memory, sizes: Mapping[str, int]) -> dict[str, list[str]]:
-    """For each array in a place, those that have bytes in common with it."""
+    """For each array in an arena, those that have bytes in common with it."""
     found: dict[str, list[str]] = {}
-    for place in memory.places:
-        unit = place.unit.evaluate(sizes)
+    for arena in memory.arenas:
+        unit = arena.unit.evaluate(sizes)
         ranges = [
-            (s.buffer.name, s.start * unit, s.start * unit + needed(s.buffer).evaluate(sizes)) for s in place.spots
+            (s.buffer.name, s.offset * unit, s.offset * unit + needed(s.buffer).evaluate(sizes)) for s in arena.slots
         ]
         for name, start, stop in ranges:
-            if stop > place.length * unit:
-                raise Overwritten(f"{name} ends at {stop}, beyond {place.name}, which has {place.length * unit}")
+            if stop > arena.length * unit:
+                raise Overwritten(f"{name} ends at {stop}, beyond {arena.name}, which has {arena.length * unit}")
             found[name] = [other for other, low, high in ranges if low < stop and start < high and other != name]
     return found
 
