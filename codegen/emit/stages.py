@@ -237,6 +237,7 @@ def _moved(blocks: Iterable[Lines], above: int) -> list[Lines]:
 
 def _lines(body: list[str], start: int) -> list[Lines]:
     """The lines of each equation in the block that begins at line `start` and ends `body`."""
-    heads = [(k, line.equation) for k, line in enumerate(body, start=1) if isinstance(line, Headline) and k >= start]
+    added = enumerate(body[start - 1 :], start)
+    heads = [(k, line.equation) for k, line in added if isinstance(line, Headline)]
     ends = [*(k - 1 for k, _ in heads), len(body)][1:]  # a region has none here: they stand above its loops
     return [(equation, first, last) for (first, equation), last in zip(heads, ends, strict=True)]

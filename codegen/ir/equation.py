@@ -145,9 +145,17 @@ class Program:
         """The fields: what was found out about a program stays behind when it is copied or pickled."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    @cached_property
+    def definitions(self) -> Mapping[str, tuple[Equation, ...]]:
+        """The equations of each target, in order: read once, since passes ask for those of every tensor."""
+        found: dict[str, list[Equation]] = {}
+        for equation in self.equations:
+            found.setdefault(equation.target, []).append(equation)
+        return {name: tuple(equations) for name, equations in found.items()}
+
     def defining(self, name: str) -> tuple[Equation, ...]:
         """The equations whose target is `name`, in order."""
-        return tuple(e for e in self.equations if e.target == name)
+        return self.definitions.get(name, ())
 
     def with_equations(self, equations: Iterable[Equation]) -> Program:
         """The same tensors with other equations."""

@@ -27,10 +27,17 @@ def reuse(plan: Plan, program: Program, keep: frozenset[str]) -> Plan:
     whole = _reshaped(plan)
     taken: dict[str, str] = {}
     """By the array that goes: the tensor whose storage it takes over."""
+    ends: dict[str, str] = {}
+    """The same, further on: runs of kernels that work in place are as long as a network is deep."""
 
     def now(name: str) -> str:
         name = storage.get(name, name)
-        return now(taken[name]) if name in taken else name
+        passed = []
+        while name in ends:
+            passed.append(name)
+            name = ends[name]
+        ends.update(dict.fromkeys(passed, name))
+        return name
 
     for k, step in enumerate(steps):
         if not isinstance(step, Compute) or step.accumulate or step.out.ops or step.out.base not in free:
@@ -42,7 +49,7 @@ def reuse(plan: Plan, program: Program, keep: frozenset[str]) -> Plan:
             if not fits or shapes.get(operand.base) != shapes[target] or not first[target] == last[source] == k:
                 continue
             if all(v == operand for v in step.operands if now(v.base) == source):
-                taken[target] = operand.base
+                taken[target], ends[target] = operand.base, source
                 last[source] = last[target]
                 kept |= {source} if target in kept else set()
                 break
@@ -63,12 +70,13 @@ def _reshaped(plan: Plan) -> set[str]:
 
 def _after_bases(setup: list[Buffer | Alias]) -> list[Buffer | Alias]:
     """Buffers first, then aliases, each after the one it is a view of."""
-    ordered: list[Buffer | Alias] = [item for item in setup if isinstance(item, Buffer)]
-    names = {item.name for item in ordered}
-    waiting = [item for item in setup if isinstance(item, Alias)]
-    while waiting:
-        ready = [item for item in waiting if item.view.base in names]
-        ordered += ready
-        names |= {item.name for item in ready}
-        waiting = [item for item in waiting if item not in ready]
-    return ordered
+    bases = {item.name: item.view.base for item in setup if isinstance(item, Alias)}
+    away: dict[str, int] = {}
+    """How many views an array is away from a buffer."""
+    for name in bases:
+        path = [name]
+        while path[-1] in bases and path[-1] not in away:
+            path.append(bases[path[-1]])
+        start = away.setdefault(path[-1], 0)
+        away |= {each: start + k for k, each in enumerate(reversed(path))}
+    return sorted(setup, key=lambda item: away.get(item.name, 0))

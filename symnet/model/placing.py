@@ -98,6 +98,8 @@ def place(used: Sequence[Node], tensors: dict[Node, Tensor], names: Names) -> tu
     rectified = {source for node in used if node.layer and node.layer.rectifies for source in node.inputs}
     counts: dict[str, int] = {}
     owners: dict[Layer, tuple[str, int, Declared]] = {}
+    named: dict[object, str] = {}
+    """The names in `owners`, which a layer looks at while it is declared."""
     further: dict[Node, tuple[Tensor, ...]] = {}
     placed = []
     for node in used:
@@ -109,7 +111,6 @@ def place(used: Sequence[Node], tensors: dict[Node, Tensor], names: Names) -> tu
         layer = node.layer
         inputs = tuple(tensors[source] for source in node.inputs)
         layout = node.inputs[0].layout
-        named: dict[object, str] = {known: name for known, (name, _, _) in owners.items()}
         if layer in owners:
             owner, uses, first = owners[layer]
             site = Site(names.again(owner, uses + 1), owner, layout, node in rectified, node.roles, owners=named)
@@ -120,7 +121,7 @@ def place(used: Sequence[Node], tensors: dict[Node, Tensor], names: Names) -> tu
             owner = names.first(layer, counts)
             site = Site(owner, owner, layout, node in rectified, node.roles, owners=named)
             declared = layer.declare(site, inputs)
-            owners[layer] = owner, 1, declared
+            owners[layer], named[layer] = (owner, 1, declared), owner
         _check_borrowed(owner, declared, owners)
         tensors[node], further[node] = declared.output, declared.further
         placed.append(_placed(layer, site, inputs, declared, new=owners[layer][1] == 1))
