@@ -9,6 +9,7 @@ import pytest
 import sympy
 
 from building import A, c, equation, i, n, plan_of, program, read, tensor, u
+from codegen.analysis.cost import MOST_NODES, nodes
 from codegen.ir.affine import Affine
 from codegen.ir.edit import substitute
 from codegen.ir.equation import Program, Read, all_reads, index_symbol, slot, slots_of
@@ -172,6 +173,23 @@ def test_inline_substitutes_copies_constants_and_sole_readers() -> None:
     last = after("inline", made, "h3").defining("h3")[0]
     assert [r.tensor for r in last.reads] == ["x"]
     assert last.body == sympy.tanh(2 * slot(0) + 1)
+
+
+def test_inline_makes_no_body_larger_than_a_body_may_be() -> None:
+    made = chain(*[sympy.tanh(slot(0)) + 1] * 100)
+    inlined = alone("dead", alone("inline", made, "h100"), "h100")
+    assert max(nodes(e.body) for e in inlined.equations) <= MOST_NODES
+    assert 1 < len(inlined.equations) < 10
+
+
+def test_merge_makes_no_body_larger_than_a_body_may_be() -> None:
+    terms = [equation("y", (n, i), [read("a", n, i)], sympy.sin(k * slot(0)), n=N, i=3) for k in range(1, 101)]
+    first, *more = terms
+    tensors = [tensor("a", N, 3), tensor("y", N, 3, kind="result")]
+    merged = after("merge", program(tensors, first, *(e.with_(accumulate=True) for e in more)), "y")
+    assert max(nodes(e.body) for e in merged.equations) <= MOST_NODES
+    assert [e.accumulate for e in merged.equations] == [False, *[True] * (len(merged.equations) - 1)]
+    assert 1 < len(merged.equations) < 10
 
 
 def test_inline_leaves_what_two_equations_read() -> None:

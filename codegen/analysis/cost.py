@@ -19,6 +19,11 @@ from codegen.ir.scalars import SCALARS
 DIVIDE = 4
 ROOT = 4
 POWER = 20
+MOST_NODES = 200
+"""Nodes of a body beyond which passes put nothing more into it; those of usual networks have up to 70.
+
+What is done with each body, from derivatives to the calls of a kernel, takes more than twice as long for twice as many.
+"""
 UNKNOWN = 50
 """For a function that is not in the table: more than any that is."""
 
@@ -30,6 +35,12 @@ def operations(expr: Expr) -> int:
     1 an addition, multiplication, comparison or selection, 4 a division or root, the table's cost for a function.
     """
     return sum(_own(node) for node in _distinct(expr))
+
+
+@lru_cache(maxsize=20000)
+def nodes(expr: Basic) -> int:
+    """The size of an expression as a tree, a part that occurs twice counted twice; found without walking it twice."""
+    return 1 + sum(map(nodes, expr.args))
 
 
 def _distinct(expr: Basic) -> list[Basic]:

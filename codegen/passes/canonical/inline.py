@@ -3,16 +3,20 @@
 constants        d_loss[] = 1                       into every reader
 copies           d_a[n,k] = d_sum[n,k]              into every reader
 single readers   an elementwise equation read once, by an elementwise equation of the same stage
+
+No body grows beyond `MOST_NODES`: a chain of a thousand such equations becomes a few dozen, not one.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
 import sympy
 
 from codegen.analysis.access import plain_indices
+from codegen.analysis.cost import MOST_NODES, nodes
 from codegen.analysis.structure import structure
 from codegen.ir.affine import Affine
 from codegen.ir.edit import compact, inserted
@@ -41,11 +45,22 @@ def _substituted(
     for k in slots_of(equation.body):
         read = equation.reads[k]
         definition = definitions.get(read.tensor)
-        if definition is not None and _pays(definition, equation, k, readers, program):
+        if definition is not None and _fits(definition, equation) and _pays(definition, equation, k, readers, program):
             joined = inserted(equation, k, definition)
             # SymPy applies a power or a logarithm to each branch, and has no signed infinity for 1/0 or log(0).
-            equation = equation if joined.body.has(sympy.zoo, sympy.nan) else joined
+            unusable = joined.body.has(sympy.zoo, sympy.nan) or nodes(joined.body) > _most(definition)
+            equation = equation if unusable else joined
     return compact(equation)
+
+
+def _fits(definition: Equation, reader: Equation) -> bool:
+    """Whether a body can hold both: chains are as long as a network is deep."""
+    return nodes(definition.body) + nodes(reader.body) - 1 <= _most(definition)
+
+
+def _most(definition: Equation) -> float:
+    """How large a body may become by this definition; a copy or a number makes none larger."""
+    return math.inf if definition.body.is_Atom else MOST_NODES
 
 
 def _pays(definition: Equation, reader: Equation, k: int, readers: Counter[str], program: Program) -> bool:

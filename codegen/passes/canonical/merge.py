@@ -7,13 +7,18 @@ contribution to a data-dependent place joins the elementwise one as a bracket:
 
     d_z[n,c] = softmax[n,c]/N ;  d_z[n,label[n]] += -1/N
     d_z[n,c] = softmax[n,c]/N - [c == label[n]]/N
+
+Of a thousand contributions a few dozen remain, each with a body of at most `MOST_NODES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import sympy
 
 from codegen.analysis.access import plain_indices
+from codegen.analysis.cost import MOST_NODES, nodes
 from codegen.analysis.structure import structure
 from codegen.ir.edit import joined, renamed
 from codegen.ir.equation import Equation, Program, Read, index_symbol, slot
@@ -32,18 +37,23 @@ def merge_contributions(program: Program) -> Program:
 def _merge(contributions: tuple[Equation, ...], program: Program) -> list[Equation]:
     if len(contributions) == 1:
         return list(contributions)
-    elementwise = [e for e in contributions if _is_mergeable(e, program)]
-    lookups = [e for e in contributions if e not in elementwise and elementwise and _joins(e, program)]
-    rest = [e for e in contributions if e not in elementwise and e not in lookups]
-    if elementwise:
-        total = elementwise[0]
-        for other in elementwise[1:]:
-            total = _add(total, _aligned(other, total))
-        for other in lookups:
-            total = _add(total, _bracketed(other, total, program))
-        rest.append(total)
+    elementwise, other = _divided(contributions, lambda e: _is_mergeable(e, program))
+    lookups, rest = _divided(other, lambda e: bool(elementwise) and _joins(e, program))
+    for equation in elementwise:
+        fits = equation is not elementwise[0] and nodes(rest[-1].body) + nodes(equation.body) <= MOST_NODES
+        rest[-1:] = [_add(rest[-1], _aligned(equation, rest[-1]))] if fits else [*rest[-1:], equation]
+    for equation in lookups:
+        rest[-1] = _add(rest[-1], _bracketed(equation, rest[-1], program))
     stage = contributions[-1].stage
     return [e.with_(accumulate=k > 0, stage=stage) for k, e in enumerate(rest)]
+
+
+def _divided(equations: Iterable[Equation], test: Callable[[Equation], bool]) -> tuple[list[Equation], list[Equation]]:
+    """Those that pass a test, and the others."""
+    found: tuple[list[Equation], list[Equation]] = ([], [])
+    for equation in equations:
+        found[not test(equation)].append(equation)
+    return found
 
 
 def _is_mergeable(equation: Equation, program: Program) -> bool:
