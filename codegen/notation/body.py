@@ -28,6 +28,7 @@ from codegen.notation.syntax import (
     Negate,
     Node,
     Number,
+    Part,
     Power,
     Reduce,
     Truth,
@@ -92,6 +93,10 @@ class Draft:
     def _inner_sum(self, node: Add) -> sympy.Expr:
         read = self.lift(node, self.scope)
         return self.slot(read) if read is not None else self._sum(node)
+
+    def _part(self, node: Part) -> sympy.Expr:
+        read = self.lift(node, self.scope)
+        return self.slot(read) if read is not None else self.expression(node.whole)
 
     def _reduction(self, node: Reduce) -> sympy.Expr:
         read = self.lift(node, self.scope)
@@ -220,6 +225,7 @@ _BUILDERS: Mapping[type, Callable[..., sympy.Expr]] = {
     Access: Draft._access,
     Add: Draft._inner_sum,
     Reduce: Draft._reduction,
+    Part: Draft._part,
     Mul: Draft._product,
     Power: Draft._power,
     Call: Draft._call,

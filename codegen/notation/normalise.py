@@ -19,6 +19,7 @@ from codegen.notation.body import Draft
 from codegen.notation.conditions import guards_of, range_guards
 from codegen.notation.extents import Unknown
 from codegen.notation.linear import is_constant, linear, resolved, used
+from codegen.notation.parts import in_parts
 from codegen.notation.refusals import check_left, check_reads, is_inside
 from codegen.notation.scope import Context, Scope
 from codegen.notation.syntax import (
@@ -31,6 +32,7 @@ from codegen.notation.syntax import (
     Negate,
     Node,
     Number,
+    Part,
     Reduce,
     children,
 )
@@ -101,8 +103,20 @@ class Normaliser:
         if rest:
             draft = self._draft(scope, target)
             read = draft.expression if sums else draft.terms
-            body = sympy.Add(*(factor * read(term) for factor, term in rest))
+            body = sympy.Add(*(factor * read(self._in_parts(term, scope)) for factor, term in rest))
             self.add(target, (), "sum", (), body, draft, scope, node.at)
+
+    def _in_parts(self, node: Node, scope: Scope, whole: bool = True, skipping: bool = False) -> Node:
+        """`node` with parts of it marked where it is too large; they get tensors of their own.
+
+        whole: whether the values at all points are used.  skipping: whether a point with a read outside is left out,
+        which one of a part would not be.
+        """
+
+        def apart(part: Node) -> bool:
+            return not is_constant(part, scope) and not (skipping and self._may_leave(part, scope))
+
+        return in_parts(node, self.context.source, whole, apart)
 
     def terms(self, node: Node, scope: Scope, factor: sympy.Expr) -> list[Term]:
         """The additive terms of `node` with constant factors, distributed over sums."""
@@ -138,6 +152,7 @@ class Normaliser:
                 factor = factor / self._count(body, scope)
             body = body.body
         draft = self._draft(scope, target, op in SKIPPING)
+        body = self._in_parts(body, scope, not guards, op in SKIPPING)
         value = draft.expression(body) if factor == 1 else factor * draft.expression(body)
         reduce: Reduction = "sum" if op in SUMS else op  # type: ignore[assignment]
         self.add(target, tuple(over), reduce, tuple(guards), value, draft, scope, node.at)
@@ -180,7 +195,7 @@ class Normaliser:
         return any(self._may_leave(child, scope) for child in children(node))
 
     def lift(self, node: Node, scope: Scope, root: str) -> Read | None:
-        """A tensor for a nested reduction, or for a sum of terms of which one is a sum; None for other sums."""
+        """A tensor for a nested reduction, a part, or a sum of terms of which one is a sum; None for other sums."""
         depends = used(node, scope)
         free = tuple(n for n in self._order(scope) if n in depends)
         at = tuple(Affine.of(name) for name in free)
@@ -188,6 +203,8 @@ class Normaliser:
         if isinstance(node, Reduce):
             name = self._fresh(f"{root}.{node.op}")
             dtype = "int" if node.op == "argmax" else "float"
+        elif isinstance(node, Part):
+            name, node = self._fresh(f"{root}.part"), node.whole
         else:
             probe = Target("", at, free, root)
             if not any(self._merges(term, probe, scope) for _, term in self.terms(node, scope, sympy.S.One)):

@@ -156,9 +156,31 @@ class Reduce:
     at: int
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a right side that is too large for one equation; no text has it, see `parts.py`."""
+
+    whole: Node
+    at: int
+
+
 Condition = Compare | Truth
 Node = (
-    Number | Name | Access | Group | Negate | Add | Mul | Power | FloorDivide | Modulo | Call | Bracket | Where | Reduce
+    Number
+    | Name
+    | Access
+    | Group
+    | Negate
+    | Add
+    | Mul
+    | Power
+    | FloorDivide
+    | Modulo
+    | Call
+    | Bracket
+    | Where
+    | Reduce
+    | Part
 )
 
 
@@ -188,6 +210,7 @@ _CHILDREN: Mapping[type, Callable[..., tuple[Node | Condition, ...]]] = {
     Bracket: lambda node: node.conditions,
     Where: lambda node: (*node.conditions, node.then, node.otherwise),
     Reduce: lambda node: (*node.guards, node.body),
+    Part: lambda node: (node.whole,),
 }
 """The nodes right below each kind of node; numbers and names have none."""
 
