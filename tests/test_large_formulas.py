@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sympy
 
 import symnet as sn
-from codegen.analysis.cost import nodes
+from codegen.analysis.cost import expanded, nodes, terms
 from codegen.notation.parts import MOST, REFUSED, written_out
+from codegen.passes.scalar.simplify import simplify_body
 
 GIVEN = np.random.default_rng(0).normal(size=(3, 40))
 
@@ -117,3 +119,32 @@ def test_how_large_functions_are_written_out() -> None:
     assert written_out("silu", 1) == (8, (2,))
     assert written_out("max", 2)[1] == (2, 2)
     assert written_out("tanh", 2) == (1, (1, 1)), "it is refused where it is applied"
+
+
+A, B, C = sympy.symbols("a b c", real=True)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [A, A + B, (A + B) ** 3, (A + B) * (B + C) * A, sympy.exp((A + B) ** 2) * (A + C), (A + B) ** -2, (A * B) ** 3 + A],
+    ids=str,
+)
+def test_the_number_of_terms_is_foreseen(expr: sympy.Expr) -> None:
+    assert len(sympy.Add.make_args(expr.expand())) <= terms(expr)[0]
+    assert expanded(expr) == expr.expand()
+
+
+def test_what_has_too_many_terms_is_not_multiplied_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = sum(sympy.symbols("x:10", real=True)) ** 12
+    for expr in (large, sympy.sin(large), 1 / large):
+        assert terms(expr)[1] == 293930
+        assert expanded(expr) is expr
+    monkeypatch.setattr(sympy, "factor", lambda expr: pytest.fail(f"{expr} is factored"))
+    simplify_body(A * (A + B + 1 / C) ** 12 * (B + C + 1) ** 12)
+
+
+def test_a_power_of_a_sum_under_a_maximum_is_compiled_as_it_stands() -> None:
+    total = " + ".join(f"x[n,k+{i}]" for i in range(10))
+    net = formula(f"y[n] = max[k](({total})**12)")
+    values = np.stack([GIVEN[:, k : k + 10].sum(1) ** 12 for k in range(31)]).max(0)
+    np.testing.assert_allclose(net.module.forward({}, GIVEN), values, rtol=1e-12)

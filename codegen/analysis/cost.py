@@ -5,6 +5,7 @@ A subexpression that occurs twice is counted once, because the emitted code shar
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 from sympy import Expr, Piecewise, S, preorder_traversal
@@ -24,6 +25,8 @@ MOST_NODES = 200
 
 What is done with each body, from derivatives to the calls of a kernel, takes more than twice as long for twice as many.
 """
+MOST_TERMS = 200
+"""Terms beyond which nothing is multiplied out: (a + b + .. + j)**12 has 293,930."""
 UNKNOWN = 50
 """For a function that is not in the table: more than any that is."""
 
@@ -41,6 +44,26 @@ def operations(expr: Expr) -> int:
 def nodes(expr: Basic) -> int:
     """The size of an expression as a tree, a part that occurs twice counted twice; found without walking it twice."""
     return 1 + sum(map(nodes, expr.args))
+
+
+def expanded(expr: Expr) -> Expr:
+    """`expr` multiplied out; as it stands where that has more than `MOST_TERMS`."""
+    return expr.expand() if terms(expr)[1] <= MOST_TERMS else expr
+
+
+@lru_cache(maxsize=20000)
+def terms(expr: Basic) -> tuple[int, int]:
+    """The most terms that `expr` can have once it is multiplied out, and the most that it or a part of it can have."""
+    inner = [terms(argument) for argument in expr.args]
+    own = 1
+    if expr.is_Add:
+        own = sum(count for count, _ in inner)
+    elif expr.is_Mul:
+        own = math.prod(count for count, _ in inner)
+    elif expr.is_Pow and expr.exp.is_Integer:
+        power = abs(int(expr.exp))
+        own = math.comb(inner[0][0] + power - 1, power)
+    return own if not expr.is_Pow or expr.exp.is_positive else 1, max([own, *(worst for _, worst in inner)])
 
 
 def _distinct(expr: Basic) -> list[Basic]:

@@ -18,6 +18,7 @@ from typing import Literal
 
 import sympy
 
+from codegen.analysis.cost import expanded
 from codegen.analysis.facts import fact
 from codegen.ir.equation import (
     Equation,
@@ -176,7 +177,7 @@ def _of_no_row(equation: Equation, read_kinds: Iterable[Kind], kinds: dict[str, 
 
 def _free_of(body: sympy.Expr) -> bool:
     size = size_symbol(BATCH)
-    return size not in body.free_symbols or size not in sympy.expand(body).free_symbols
+    return size not in body.free_symbols or size not in expanded(body).free_symbols
 
 
 def _joined(before: Kind, more: Kind) -> Kind:

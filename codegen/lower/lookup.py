@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sympy
 
 from codegen.analysis.bounds import inside, is_valid
+from codegen.analysis.cost import expanded
 from codegen.analysis.lookups import OneHot, Row, row
 from codegen.ir.affine import Affine
 from codegen.ir.edit import compact, map_reads
@@ -226,7 +227,7 @@ def bracketed(equation: Equation, storage: Storage) -> Bracketed | None:
         if not is_valid(found.label, equation.extents[found.index], storage.checked):
             continue  # the label may be out of range
         rest = equation.body.subs(found.condition, False)
-        gain = (equation.body.subs(found.condition, True) - rest).expand()
+        gain = expanded(equation.body.subs(found.condition, True) - rest)
         held = {n for k in slots_of(gain) for n in indices_of(equation.reads[k].at)}
         if index_symbol(found.index) not in gain.free_symbols and found.index not in held:
             return Bracketed(found, rest, gain)

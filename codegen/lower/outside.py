@@ -8,6 +8,7 @@ from collections.abc import Collection
 import sympy
 
 from codegen.analysis.bounds import inside
+from codegen.analysis.cost import expanded
 from codegen.ir.equation import (
     SKIPPING,
     Dtype,
@@ -57,8 +58,9 @@ def fill_outside(equation: Equation, k: int, storage: Storage) -> float:
         or not storage.access(read, equation).regular
     ):
         return 0.0
-    scale = equation.body.expand().coeff(slot(k))
-    rest = (equation.body - scale * slot(k)).expand()
+    body = expanded(equation.body)
+    scale = body.coeff(slot(k))
+    rest = expanded(body - scale * slot(k))
     return -math.inf if scale.is_positive and scale.is_number and slot(k) not in rest.free_symbols else 0.0
 
 

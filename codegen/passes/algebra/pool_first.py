@@ -33,6 +33,7 @@ from dataclasses import replace
 import sympy
 
 from codegen.analysis.access import plain_indices
+from codegen.analysis.cost import expanded
 from codegen.analysis.readers import readers
 from codegen.analysis.structure import structure
 from codegen.analysis.window import Window
@@ -87,7 +88,7 @@ def _is_rectifier(body: sympy.Piecewise, x: sympy.Symbol) -> bool:
     below = body.args[1].expr
     if below == 0:
         return True
-    strictly = x in below.free_symbols and not below.has(sympy.Piecewise) and is_monotone(below.expand(), x)
+    strictly = x in below.free_symbols and not below.has(sympy.Piecewise) and is_monotone(expanded(below), x)
     at_zero = below.subs(x, 0)
     return bool(strictly and at_zero.is_number and at_zero <= 0)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import sympy
 
+from codegen.analysis.cost import expanded
 from codegen.ir.affine import Affine
 from codegen.ir.edit import substitute_read
 from codegen.ir.equation import (
@@ -141,7 +142,7 @@ class _Work:
 
 def _is_linear(body: sympy.Expr, own: Sequence[int]) -> bool:
     """Whether each term has exactly one of the slots `own`, as a factor."""
-    for term in sympy.Add.make_args(sympy.expand(body)):
+    for term in sympy.Add.make_args(expanded(body)):
         mine = [f for f in sympy.Mul.make_args(term) if set(slots_of(f)) & set(own)]
         if len(mine) != 1 or mine[0] not in {slot(k) for k in own}:
             return False

@@ -14,7 +14,7 @@ from functools import lru_cache
 import sympy
 from sympy import Expr, Piecewise, Symbol
 
-from codegen.analysis.cost import operations
+from codegen.analysis.cost import MOST_TERMS, operations, terms
 from codegen.passes.scalar.exponentials import common_unit, split_argument
 
 MOST_OPERATIONS = 120
@@ -143,6 +143,7 @@ def _is_small(rational: Expr) -> bool:
         operations(rational) <= MOST_OPERATIONS
         and len(rational.free_symbols) <= MOST_GENERATORS
         and _degree(rational) <= MOST_DEGREE
+        and terms(rational)[1] <= MOST_TERMS
     )
 
 

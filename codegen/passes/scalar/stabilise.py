@@ -16,6 +16,7 @@ import sympy
 from sympy import Expr, Piecewise, S
 from sympy.core.basic import Basic
 
+from codegen.analysis.cost import expanded
 from codegen.ir.scalars import Expm1, Log1p, Maximum, Minimum, Sigmoid, Softplus
 from codegen.passes.scalar.bounded import bounded_quotient, log_of_sum
 from codegen.passes.scalar.exponentials import split_argument
@@ -65,7 +66,7 @@ def _maximum(expr: Piecewise) -> Expr | None:
         return None
     a, condition, b = branches
     # The condition may be a - b > 0, or a multiple of that.
-    (_, chosen), (_, compared) = ((a - b).expand().primitive(), (condition.gts - condition.lts).expand().primitive())
+    (_, chosen), (_, compared) = (expanded(a - b).primitive(), expanded(condition.gts - condition.lts).primitive())
     if chosen not in (compared, -compared):
         return None
     return Maximum(a, b) if chosen == compared else Minimum(a, b)
