@@ -10,6 +10,7 @@ import symnet as sn
 from codegen.analysis.cost import expanded, nodes, terms
 from codegen.notation.parts import MOST, REFUSED, written_out
 from codegen.passes.scalar.simplify import simplify_body
+from effort import instructions
 
 GIVEN = np.random.default_rng(0).normal(size=(3, 40))
 
@@ -148,3 +149,20 @@ def test_a_power_of_a_sum_under_a_maximum_is_compiled_as_it_stands() -> None:
     net = formula(f"y[n] = max[k](({total})**12)")
     values = np.stack([GIVEN[:, k : k + 10].sum(1) ** 12 for k in range(31)]).max(0)
     np.testing.assert_allclose(net.module.forward({}, GIVEN), values, rtol=1e-12)
+
+
+def test_windows_over_huge_extents_are_not_tried_point_by_point() -> None:
+    def made(extent: int) -> int:
+        x = sn.Input((3 * extent,), name="x")
+        sizes = {"u": 3, "i": extent, "j": extent, "k": extent}
+        layer = sn.Formula("y[n,i,j,k] = max[u](x[n,i+j+k+u-1])", sizes=sizes, name="f")
+        return instructions(lambda: sn.Model(x, layer(x), name="m"))
+
+    assert made(1200) < 2 * made(100)
+
+
+def test_a_window_that_lies_outside_is_found_among_many() -> None:
+    x = sn.Input((9,), name="x")
+    layer = sn.Formula("y[n,i,j] = max[u](x[n,i+40*j+u-30])", sizes={"u": 3, "i": 40, "j": 2}, name="f")
+    with pytest.raises(sn.errors.ShapeError, match="lies wholly outside"):
+        layer(x)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from itertools import product
 
 import sympy
 
@@ -16,6 +15,8 @@ from codegen.notation.syntax import Definition
 Shapes = Mapping[str, tuple[Affine, ...]]
 ENUMERATED = 4096
 """The most points of a window that are tried one by one; beyond, only its ends are."""
+LISTED = 2**17
+"""The most values that are listed at all."""
 
 
 def check_left(
@@ -136,13 +137,18 @@ def _may_be_empty(subscript: Affine, extent: Affine, equation: Equation) -> bool
     if not all(e.is_constant for e in (extent, *window.values(), *places.values(), start.without(*places))):
         return False
     starts, offsets = _values(start, places), _values(inner, window)
-    if len(starts) * len(offsets) > ENUMERATED:
-        starts = {min(starts), max(starts)}
+    if offsets is None:
+        return False
+    if starts is None or len(starts) * len(offsets) > ENUMERATED:
+        starts = {first.const, last.const}
     return any(not any(0 <= s + o < extent.const for o in offsets) for s in starts)
 
 
-def _values(affine: Affine, extents: Mapping[str, Affine]) -> set[int]:
-    """The values an affine expression takes."""
-    names = list(extents)
-    ranges = (range(extents[name].const) for name in names)
-    return {affine.evaluate(dict(zip(names, point, strict=True))) for point in product(*ranges)}
+def _values(affine: Affine, extents: Mapping[str, Affine]) -> set[int] | None:
+    """The values that an affine expression takes; None where they may be too many to be tried."""
+    found = {affine.const}
+    for name, coefficient in affine:
+        if len(found) * extents[name].const > LISTED:
+            return None
+        found = {value + coefficient * step for value in found for step in range(extents[name].const)}
+    return found
