@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 import symnet as sn
 from building import A, equation, program, read, tensor
 from codegen.ir.equation import Program
@@ -48,3 +50,33 @@ def test_definitions_are_looked_up() -> None:
 
     assert growth(asking(Program.defining), (20, 40, 80)) < LINEAR
     assert instructions(lambda: scanned(program([]), "h")) == 0, "only the two packages are counted"
+
+
+def declaring(text: Callable[[int], str]) -> Callable[[int], Callable[[], object]]:
+    """Reading a formula of so many lines; its text may be as long as it likes."""
+
+    def made(count: int) -> Callable[[], object]:
+        lines = text(count)
+        return lambda: sn.Formula(lines, name="f")(sn.Input((9,), name="x"))
+
+    return made
+
+
+def chained(count: int) -> str:
+    return "\n".join(["q0[n,i] = x[n,i]", *(f"q{k}[n,i] = sin(q{k - 1}[n,i])" for k in range(1, count))])
+
+
+def starred(count: int) -> str:
+    lines = [f"q{k}[n,i] = sin({k}*x[n,i])" for k in range(count)]
+    return "\n".join([*lines, "y[n,i] = q0[n,i]", *(f"y[n,i] += q{k}[n,i]" for k in range(1, count))])
+
+
+def windowed(count: int) -> str:
+    lines = [f"q{k}[n,i] = sin(x[n,i+{k % 3}])" for k in range(count)]
+    return "\n".join([*lines, "y[n] = sum[i](q0[n,i])", *(f"y[n] += sum[i](q{k}[n,i])" for k in range(1, count))])
+
+
+@pytest.mark.parametrize("text", [chained, starred, windowed])
+def test_lines_of_a_formula(text: Callable[[int], str]) -> None:
+    declaring(text)(8)()
+    assert growth(declaring(text), (16, 32, 64)) < LINEAR

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import count, islice
 
 KEYWORDS = frozenset(
@@ -62,6 +63,22 @@ def allocate(wanted: str, taken: Collection[str], words: Collection[str] = ()) -
         number += 1
         name = f"{wanted}_{number}"
     return name
+
+
+@dataclass(frozen=True)
+class Together(Collection[str]):
+    """Names taken in several places, none of which is copied: to ask for one name of thousands."""
+
+    places: tuple[Collection[str], ...]
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in place for place in self.places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for place in self.places for name in place))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 def indices(wanted: Iterable[str], taken: Collection[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -144,9 +145,10 @@ def _context(
     locals_ = {name: Local(t.name, len(t.shape), t.dtype, t.shape) for name, t in tensors.items()}
     for name, subscripts in letters.items():
         locals_[name] = Local(rename[name], len(subscripts), "float", None, parameter=True)
+    lines = Counter(definition.target for definition in definitions)
     for definition in definitions:
         if definition.target not in locals_:
-            dtype = _dtype(definition, definitions, locals_)
+            dtype = _dtype(definition, lines[definition.target], locals_)
             rank = len(definition.subscripts)
             locals_[definition.target] = Local(
                 rename[definition.target], rank, dtype, shapes.get(definition.target), fresh=True
@@ -184,10 +186,10 @@ def _nodes(definition: Definition) -> list[object]:
     return [*(n for s in definition.subscripts for n in walk(s)), *walk(definition.expression)]
 
 
-def _dtype(definition: Definition, definitions: tuple[Definition, ...], known: Mapping[str, Local]) -> Dtype:
-    """Positions are integers, a copy keeps its dtype, all else is float."""
+def _dtype(definition: Definition, lines: int, known: Mapping[str, Local]) -> Dtype:
+    """Positions are integers, a copy keeps its dtype, all else is float.  lines: how many have this target."""
     node = definition.expression
-    if sum(d.target == definition.target for d in definitions) == 1:
+    if lines == 1:
         if isinstance(node, Reduce) and node.op == "argmax":
             return "int"
         if isinstance(node, Access) and node.name in known:
@@ -214,12 +216,13 @@ def _check_names(
                     "  expected: indices and groups such as 'o,i' or '(g,q),d'"
                 )
     defined: dict[str, int] = {}
+    first: dict[str, int] = {}
     for definition in definitions:
         target = definition.target
         if target in letters:
             raise source.fault(definition.at, f"'{target}' is a parameter and cannot be defined", mend="rename it")
         ranks = defined.setdefault(target, len(definition.subscripts))
-        known = target in tensors or any(d.target == target for d in definitions if d.at < definition.at)
+        known = target in tensors or first.setdefault(target, definition.at) < definition.at
         if known != definition.accumulate:
             raise source.fault(
                 definition.at,

@@ -14,7 +14,7 @@ import sympy
 
 from codegen.ir.affine import Affine
 from codegen.ir.equation import SKIPPING, Dtype, Equation, Guard, Read, Reduction, Subscript, Tensor, indices_of, slot
-from codegen.ir.names import allocate
+from codegen.ir.names import Together, allocate
 from codegen.notation.body import Draft
 from codegen.notation.conditions import guards_of, range_guards
 from codegen.notation.extents import Unknown
@@ -69,6 +69,8 @@ class Normaliser:
         self.invented: list[Tensor] = []
         self.shapes: dict[str, tuple[Affine, ...]] = {}
         self.defined: set[str] = set()
+        self.known = frozenset(t.program_name for t in context.locals.values())
+        self.fresh = frozenset(t.program_name for t in context.locals.values() if t.fresh)
         self.summed: set[str] = set()
         """Targets that are the sum of several definitions: a maximum among these has a tensor of its own."""
 
@@ -89,7 +91,7 @@ class Normaliser:
 
     def right(self, target: Target, node: Node, scope: Scope) -> None:
         """The equations `target = node`: sums first, the elementwise rest last."""
-        first = target.name not in self.defined | self.summed
+        first = target.name not in self.defined and target.name not in self.summed
         direct = isinstance(node, Reduce) and node.op not in SUMS and target.plain and first
         if isinstance(node, Reduce) and direct and used(node, scope) >= set(target.free):
             self.reduction(target, sympy.S.One, node, scope)
@@ -217,7 +219,7 @@ class Normaliser:
         return Read(name, at)
 
     def _fresh(self, base: str) -> str:
-        return allocate(base, {*self.shapes, *(t.program_name for t in self.context.locals.values())})
+        return allocate(base, Together((self.shapes, self.known)))
 
     def _order(self, scope: Scope) -> list[str]:
         """The indices in force, split ones as quotient and remainder."""
@@ -272,8 +274,8 @@ class Normaliser:
             self.stage,
             self.origin,
         )
-        fresh = {t.program_name for t in self.context.locals.values() if t.fresh}
-        check_reads(self.context.source, equation, self.shapes, fresh - self.defined, at)
+        recurrent = ({read.tensor for read in reads} & self.fresh) - self.defined
+        check_reads(self.context.source, equation, self.shapes, recurrent, at)
         self.defined.add(target.name)
         self.equations.append(equation)
 

@@ -6,7 +6,7 @@ change what a text is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from codegen.notation.scope import Context
 from codegen.notation.source import Source
@@ -26,14 +26,18 @@ def check_order(context: Context, definitions: Sequence[Definition], whole: bool
     read: dict[str, dict[str, None]] = {target: {} for target in last}
     for definition in definitions:
         read[definition.target] |= dict.fromkeys(n.name for n in _places(context, definition, last))
-    reached = {target: _reached(target, read) for target in last}
+    reached: dict[str, set[str]] = {}
+    """By target, what it is computed from: of those that are read before their last line, which are few."""
     for definition in definitions:
         for place in _places(context, definition, last):
-            mutual = place.name == definition.target or definition.target in reached[place.name]
-            if not mutual and last[place.name].at > definition.at:
+            if place.name == definition.target or last[place.name].at <= definition.at:
+                continue
+            if place.name not in reached:
+                reached[place.name] = _reached(place.name, read)
+            if definition.target not in reached[place.name]:
                 raise _too_late(context.source, definition, place, last[place.name])
     if whole:
-        _check_needed(context.source, definitions, reached)
+        _check_needed(context.source, definitions, _reached(definitions[-1].target, read))
 
 
 def _places(context: Context, definition: Definition, targets: Mapping[str, object]) -> list[Access | Name]:
@@ -75,11 +79,11 @@ def _too_late(source: Source, reader: Definition, place: Access | Name, late: De
     )
 
 
-def _check_needed(source: Source, definitions: Sequence[Definition], reached: Mapping[str, set[str]]) -> None:
+def _check_needed(source: Source, definitions: Sequence[Definition], needed: Collection[str]) -> None:
     """Refuse a line whose target the output does not need."""
     output = definitions[-1].target
     for definition in definitions:
-        if definition.target != output and definition.target not in reached[output]:
+        if definition.target != output and definition.target not in needed:
             raise source.fault(
                 definition.at,
                 f"'{definition.target}' is computed for nothing: no line that leads to the output '{output}' reads it",

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.ir.equation import Equation, Tensor
-from codegen.ir.names import allocate
+from codegen.ir.names import Together, allocate
 from symnet.model.layers.base import Layer, Node
 from symnet.model.layers.spelling import Declared, Parameter, Site, described
 from symnet.support.errors import DefinitionError, ShapeError
@@ -82,12 +82,12 @@ class Names:
 
     def first(self, layer: Layer, counts: dict[str, int]) -> str:
         """The name of a layer at its first use.  Raises DefinitionError where something else has it."""
-        name = layer.name or automatic_name(layer.kind, counts, self.taken.keys() | self.given)
+        name = layer.name or automatic_name(layer.kind, counts, Together((self.taken, self.given)))
         return self.take(name, f"a layer ({layer.kind})")
 
     def again(self, owner: str, use: int) -> str:
         """The name of a further use of a layer."""
-        return self.take(allocate(f"{owner}_{use}", self.taken.keys() | self.given), f"a further use of '{owner}'")
+        return self.take(allocate(f"{owner}_{use}", Together((self.taken, self.given))), f"a further use of '{owner}'")
 
 
 def place(used: Sequence[Node], tensors: dict[Node, Tensor], names: Names) -> tuple[Placed, ...]:
