@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from codegen.ir.affine import Affine
@@ -167,6 +167,14 @@ def axis(subscript: Subscript, size: Affine, extents: Extents) -> Axis:
     """What a subscript does on an axis of this size."""
     if isinstance(subscript, Read):
         return Axis(size, "lookup", (), Affine(), None, None, False, subscript)
+    inner = subscript.numerator if isinstance(subscript, Quotient) else subscript
+    return _axis(subscript, size, tuple([(name, extents[name]) for name, _ in inner.terms if name in extents]))
+
+
+@lru_cache(maxsize=20000)
+def _axis(subscript: Affine | Quotient, size: Affine, ranges: tuple[tuple[str, Affine], ...]) -> Axis:
+    """`axis`, which asks the same of every layer of a kind."""
+    extents = dict(ranges)
     inner = subscript.numerator if isinstance(subscript, Quotient) else subscript
     terms = tuple(sorted((t for t in inner.terms if t[0] in extents), key=lambda t: (-abs(t[1]), t[0])))
     offset = inner.without(*extents)

@@ -114,6 +114,9 @@ class Structure:
             base = expr.base if times > 1 else expr
             names = {s.name for s in base.free_symbols} & self.equation.extents.keys()
             found += [Factor(base, slots_of(base), frozenset(names))] * times
+        places = [(f.read is None, f.slots) for f in found]
+        if len(set(places)) == len(places):  # printing takes longer than all the rest
+            return tuple(sorted(found, key=lambda f: (f.read is None, f.slots)))
         return tuple(sorted(found, key=lambda f: (f.read is None, f.slots, str(f.expr))))
 
     def spread(self, factor: Factor) -> frozenset[str]:

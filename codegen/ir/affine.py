@@ -58,7 +58,8 @@ class Affine:
 
     def without(self, *names: str) -> Affine:
         """The expression with the terms of `names` removed."""
-        return Affine(tuple(t for t in self.terms if t[0] not in names), self.const)
+        terms = tuple([t for t in self.terms if t[0] not in names])
+        return self if len(terms) == len(self.terms) else Affine(terms, self.const)
 
     def substitute(self, values: Mapping[str, Affine]) -> Affine:
         """Replace names by affine expressions, all at once."""
@@ -88,10 +89,16 @@ class Affine:
 
     def is_nonnegative(self) -> bool:
         """True when provably >= 0 for all size symbols >= 1 (never a wrong True)."""
+        if not self.terms:
+            return self.const >= 0
         return all(c >= 0 for _, c in self.terms) and self.const + sum(c for _, c in self.terms) >= 0
 
     def __add__(self, other: int | str | Affine) -> Affine:
         other = Affine.of(other)
+        if not other.terms:
+            return Affine(self.terms, self.const + other.const) if other.const else self
+        if not self.terms:
+            return Affine(other.terms, self.const + other.const) if self.const else other
         total = dict(self.terms)
         for name, c in other.terms:
             total[name] = total.get(name, 0) + c
@@ -104,7 +111,8 @@ class Affine:
         return self + Affine.of(other) * -1
 
     def __mul__(self, factor: int) -> Affine:
-        return Affine.total({n: c * factor for n, c in self.terms}, self.const * factor)
+        terms = tuple((n, c * factor) for n, c in self.terms) if factor else ()
+        return Affine(terms, self.const * factor)
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         return iter(self.terms)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Literal
 
 import sympy
@@ -118,6 +118,13 @@ class Equation:
         """The indices that are not reduced."""
         return tuple(name for name, _ in self.box if name not in self.over)
 
+    @cached_property
+    def every_read(self) -> tuple[Read, ...]:
+        """The reads of body, guards and subscripts."""
+        reads = [*self.reads, *(read for guard in self.guards for _, read in guard.reads)]
+        nested = [inner for read in reads for inner in reads_of(read.at)]
+        return (*reads, *nested, *reads_of(self.at))
+
     def with_(self, **changes: object) -> Equation:
         """A copy with some fields replaced."""
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -203,6 +210,7 @@ def number(value: Affine, indices: Collection[str]) -> sympy.Expr:
     return sympy.Add(value.const, *terms)
 
 
+@lru_cache(maxsize=20000)
 def slots_of(body: sympy.Expr) -> tuple[int, ...]:
     """The numbers of the slots that occur in `body`, sorted."""
     return tuple(sorted(int(s.name[1:]) for s in body.free_symbols if s.name.startswith("_")))
@@ -219,9 +227,7 @@ def reads_of(subscripts: Iterable[Subscript]) -> tuple[Read, ...]:
 
 def all_reads(equation: Equation) -> tuple[Read, ...]:
     """Every read of an equation: of its body, guards and subscripts."""
-    reads = [*equation.reads, *(read for guard in equation.guards for _, read in guard.reads)]
-    nested = [inner for read in reads for inner in reads_of(read.at)]
-    return (*reads, *nested, *reads_of(equation.at))
+    return equation.every_read
 
 
 def indices_of(subscripts: Iterable[Subscript]) -> tuple[str, ...]:

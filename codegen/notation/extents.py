@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 
 from codegen.ir.affine import Affine
 from codegen.ir.errors import CodegenError, ShapeError
+from codegen.notation.rounds import Rounds
 from codegen.notation.scope import Variable
 from codegen.notation.source import Source, nearest
 
@@ -75,12 +75,8 @@ class System:
     given: set[Variable] = field(default_factory=set)
     shown: dict[Variable, str] = field(default_factory=dict)
     """How the text has them: `i//2` and `i % 2` of an index that is divided."""
-    _watchers: dict[Unknown, list[int]] = field(default_factory=dict)
-    """The constraints that name an unknown, by number; a chain of a thousand lines is not gone through for each."""
+    _rounds: Rounds = field(default_factory=Rounds)
     _reading: dict[Variable, list[Inside]] = field(default_factory=dict)
-    _ahead: list[int] = field(default_factory=list)
-    _again: list[int] = field(default_factory=list)
-    _current: int = -1
 
     def add_index(self, variable: Variable, at: int) -> None:
         """Declare an index; its explicit size, if any, is taken."""
@@ -98,25 +94,17 @@ class System:
             raise self.source.fault(
                 at, f"the extent of '{name}' is {value}", expected="at least 1", got=reason, kind=ShapeError
             )
-        self._set(unknown, value, reason)
-
-    def _set(self, unknown: Unknown, value: Affine, reason: str) -> None:
-        """Record an extent, and which constraints are to be looked at again: those ahead of the one at hand first."""
         self.values[unknown] = value
         self.reasons[unknown] = reason
-        for number in self._watchers.get(unknown, ()):
-            heappush(self._ahead if number > self._current else self._again, number)
+        self._rounds.changed(unknown)
 
     def solve(self) -> None:
         """Find every extent; ShapeError where extents disagree or one cannot be told."""
-        self._again = list(range(len(self.constraints)))
         for number, constraint in enumerate(self.constraints):
-            for named in _unknowns(constraint):
-                self._watchers.setdefault(named, []).append(number)
+            self._rounds.watch(number, _unknowns(constraint))
         for read in self.reads:
-            for name in read.affine.names:
-                if name in read.indices:
-                    self._reading.setdefault(read.indices[name], []).append(read)
+            for variable in (read.indices[name] for name in read.affine.names if name in read.indices):
+                self._reading.setdefault(variable, []).append(read)
         self._propagate()
         while True:
             for variable in self.places:
@@ -141,25 +129,17 @@ class System:
         )
 
     def _propagate(self) -> None:
-        """Rounds through the constraints, in order, until one finds no extent; those with nothing new are left out."""
         before = -1
         while before != len(self.values):
             before = len(self.values)
-            self._ahead, self._again = self._again, []
-            while self._ahead:
-                number = heappop(self._ahead)
-                if number != self._current:
-                    self._current = number
-                    self._look(self.constraints[number])
-            self._current = -1
-
-    def _look(self, constraint: Constraint) -> None:
-        if isinstance(constraint, Alone):
-            self._alone(constraint)
-        elif isinstance(constraint, Grouped):
-            self._grouped(constraint)
-        else:
-            self._divided(constraint)
+            for number in self._rounds.round():
+                constraint = self.constraints[number]
+                if isinstance(constraint, Alone):
+                    self._alone(constraint)
+                elif isinstance(constraint, Grouped):
+                    self._grouped(constraint)
+                else:
+                    self._divided(constraint)
 
     def _alone(self, c: Alone) -> None:
         index, axis = self.values.get(c.index), self.values.get(c.axis)
@@ -230,9 +210,10 @@ class System:
         elif index is not None:
             found = self._ratio(c, index)
             if quotient is None or c.index in self.given:
-                if quotient != found:
-                    self._set(c.quotient, found, f"{c.index[2]}//{c.divisor}")
+                self.values[c.quotient] = found
                 self.reasons[c.quotient] = f"{c.index[2]}//{c.divisor}"
+                if quotient != found:
+                    self._rounds.changed(c.quotient)
                 self.given |= {c.quotient} if c.index in self.given else set()
             elif quotient != found:
                 raise self.source.fault(

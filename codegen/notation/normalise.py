@@ -109,11 +109,7 @@ class Normaliser:
             self.add(target, (), "sum", (), body, draft, scope, node.at)
 
     def _in_parts(self, node: Node, scope: Scope, whole: bool = True, skipping: bool = False) -> Node:
-        """`node` with parts of it marked where it is too large; they get tensors of their own.
-
-        whole: whether the values at all points are used.  skipping: whether a point with a read outside is left out,
-        which one of a part would not be.
-        """
+        """`node`, parts marked where it is too large.  whole: all points are used.  skipping: some are left out."""
 
         def apart(part: Node) -> bool:
             return not is_constant(part, scope) and not (skipping and self._may_leave(part, scope))
