@@ -294,7 +294,7 @@ PASSES: tuple[Sabotage, ...] = (
     ),
     Sabotage(
         "loop-names",
-        L + "loop_names",
+        "codegen.plan.loop_names",
         "_view",
         lambda right: lambda view, values: view,
         plan.names_of_loops,

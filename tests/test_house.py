@@ -266,6 +266,22 @@ def test_an_import_upwards_is_noticed(path: str, source: str) -> None:
     assert len(list(upward(path.split("/")[0], path, source))) == 1
 
 
+FOLDERS = {
+    "codegen/lower/products": "codegen.lower.(windows|recipes|choose|lowering)",
+    "codegen/lower/windows": "codegen.lower.(recipes|choose|lowering)",
+    "codegen/plan/memory": "codegen.plan.(?!memory)",
+}
+"""What a folder within a room does not import."""
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_of_a_room_keep_apart(folder: str) -> None:
+    for path in (ROOT / folder).glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        assert not [name for name in modules if re.match(FOLDERS[folder], name)], label(path)
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
 def test_what_a_page_names_is_there(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ import sympy
 
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Program
-from codegen.ir.plan import Alias, Buffer, Plan
+from codegen.ir.plan import Alias, Buffer, Plan, leaves
 from codegen.ir.view import ZERO, Dim, Op, Reshape, Slice, Take, Transpose, View, Windows
 
 Dims = tuple[Dim, ...]
@@ -41,7 +41,7 @@ class Arrays:
         shapes = {t.name: _dims(t.shape) for t in program.tensors}
         shapes |= {item.name: _dims(item.shape) for item in plan.setup if isinstance(item, Buffer)}
         aliases = {item.name: item.view for item in plan.setup if isinstance(item, Alias)}
-        touched = {step.out.base for block in plan.blocks for step in _opened(block.steps) if hasattr(step, "out")}
+        touched = {step.out.base for block in plan.blocks for step in leaves(block.steps) if hasattr(step, "out")}
         touched |= {aliases[name].base for name in touched & aliases.keys()}
         constants = {
             item.name: sympy.nsimplify(item.fill, rational=True)
@@ -96,15 +96,6 @@ def count(dim: Dim, size: int) -> int:
 
 def _dims(shape: Iterable[Affine]) -> Dims:
     return tuple((extent,) for extent in shape)
-
-
-def _opened(steps: Iterable[object]) -> Iterable[object]:
-    for step in steps:
-        inner = getattr(step, "steps", None)
-        if inner is None:
-            yield step
-        else:
-            yield from _opened(inner)
 
 
 def _taken(items: Sequence[Affine | Slice | None], whole: Dims) -> Dims:

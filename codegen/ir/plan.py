@@ -11,7 +11,7 @@ results) and how a step is written down is the emitter's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
@@ -200,6 +200,15 @@ class Plan:
             if isinstance(item, Alias):
                 found[item.name] = found.get(item.view.base, item.view.base)
         return found
+
+
+def leaves(steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps, with those within loops, kernels and regions in place of these."""
+    for step in steps:
+        if isinstance(step, Loop | Kernel | Region):
+            yield from leaves(step.steps)
+        else:
+            yield step
 
 
 def views_of(step: Step) -> tuple[View, ...]:

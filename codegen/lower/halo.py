@@ -12,12 +12,10 @@ the finished plan; such a tensor gets no halo.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from codegen.ir.affine import Affine
-from codegen.ir.plan import Alias, Gather, Loop, Note, Plan, ScatterAdd, Step, views_of
+from codegen.ir.plan import Alias, Gather, Plan, ScatterAdd, leaves, views_of
 from codegen.ir.view import Reshape, Slice, Take, Transpose, View
 from codegen.lower.storage import Storage
 
@@ -33,7 +31,7 @@ def not_viewable(plan: Plan, padded: dict[str, str], storage: Storage) -> set[st
     aliases = [item.view for item in plan.setup if isinstance(item, Alias) and item.view.base in padded]
     found = {view.base for view in aliases if view.ops}  # what is made of these is not looked at
     views: list[View] = []
-    for step in _opened(s for block in plan.blocks for s in block.steps):
+    for step in leaves(s for block in plan.blocks for s in block.steps):
         if isinstance(step, Gather | ScatterAdd):
             found |= {v.base for v in views_of(step) if v.base in padded}
         views += [v for v in views_of(step) if v.base in padded]
@@ -41,14 +39,6 @@ def not_viewable(plan: Plan, padded: dict[str, str], storage: Storage) -> set[st
         if any(isinstance(op, Reshape) for op in view.ops) and not _is_view(view, padded[view.base], storage):
             found.add(view.base)
     return found
-
-
-def _opened(steps: Iterator[Step]) -> Iterator[Step]:
-    for step in steps:
-        if isinstance(step, Loop):
-            yield from _opened(iter(step.steps))
-        elif not isinstance(step, Note):
-            yield step
 
 
 def _is_view(view: View, padded: str, storage: Storage) -> bool:

@@ -6,7 +6,8 @@ left out         under max, argmax and logsumexp a point with a read outside its
 annihilated      so does one where a cotangent is outside its box, unless multiplying by 0 does as well
 nothing reduced  a reduction over no index is its body, or the reduction's value over no point
 
-    y[n,t] = max[u](x[n,t+u]*w[u])      y[n,t] = max[u | t+u < T](x[n,t+u]*w[u])
+    y[n,t] = max[u](x[n,t+u]*w[u])      ->      y[n,t] = max[u | t+u < T](x[n,t+u]*w[u])
+    y[n] = sum[k](2*x[n,0]), k < 4      ->      y[n] = 8*x[n,0]
 
 After this every read outside its box may be taken as 0 (or as -inf where `fill_outside` says so).
 """

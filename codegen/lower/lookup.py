@@ -1,7 +1,9 @@
 """Data-dependent subscripts: gathers, scatters and one-hot brackets.
 
-`z[n,label[n]]` is one `take` at the flat positions `n*C + label[n]`; the same
-positions serve the scatter of its adjoint.
+y[n] = z[n,label[n]]                     take(z, n*C + label[n]): at flat positions, which its gradient shares
+e[n,t,k] = E[token[n,t],k]               take(E, token): whole rows
+d_z[n,label[n]] += q[n]                  np.add.at(d_z, the same positions, q)
+d_z[n,c] = a[n,c] - [c == label[n]]      d_z = a, then d_z[n,label[n]] += -1
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from codegen.ir.plan import Fill, Gather, ScatterAdd, Step
 from codegen.ir.view import Reshape, View
 from codegen.lower.elementwise import kernel
 from codegen.lower.outside import escapes
+from codegen.lower.result import reduced
 from codegen.lower.storage import Storage, extents_of
 
 
@@ -176,15 +179,11 @@ def _flat_position(
 def scatter_lookup(equation: Equation, storage: Storage, found: object = None, variant: int = 0) -> list[Step]:
     """`target[at] += body` at computed positions, where `at` is no view of the target."""
     steps: list[Step] = []
-    dtype = storage.dtypes[equation.target]
     if equation.over:
         order = equation.free
-        part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents), dtype)
-        plain = tuple(map(Affine.of, order))
-        steps += storage.lower(equation.with_(target=part, at=plain, accumulate=False))
-        equation = equation.with_(
-            body=slot(0), reads=(Read(part, plain),), guards=(), over=(), reduce="sum", box=equation.box[: len(order)]
-        )
+        steps, part = reduced(equation, order, storage)
+        box = equation.box[: len(order)]
+        equation = equation.with_(body=slot(0), reads=(part,), guards=(), over=(), reduce="sum", box=box)
     outside = escapes([Read(equation.target, equation.at)], equation, storage)
     equation = gathered(equation.with_(guards=tuple(dict.fromkeys((*equation.guards, *outside)))), storage)
     if not equation.accumulate:
@@ -201,12 +200,9 @@ def scatter_lookup(equation: Equation, storage: Storage, found: object = None, v
 def _values(equation: Equation, storage: Storage, names: tuple[str, ...]) -> tuple[View | sympy.Expr, list[Step]]:
     if not equation.guards and not equation.reads and not {s.name for s in equation.body.free_symbols} & set(names):
         return equation.body, []
-    out = storage.buffer(
-        f"{equation.target}.terms", extents_of(names, equation.extents), storage.dtypes[equation.target]
-    )
-    view = View(out, (), names)
-    inner = equation.with_(target=out, accumulate=False)
-    return view, [kernel(inner, storage, view, names)]
+    dtype = storage.dtypes[equation.target]
+    view = storage.array(f"{equation.target}.terms", names, equation.extents, dtype)
+    return view, [kernel(equation.with_(target=view.base, accumulate=False), storage, view, names)]
 
 
 @dataclass(frozen=True)

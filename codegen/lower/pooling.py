@@ -1,15 +1,15 @@
-"""Maxima over one axis of a window, and the way back of their gradients.
+"""Max pooling over one axis of a window, its arg max as masks, and max unpooling: its gradient.
 
     y[i] = max[u](x[2*i+u])                    maximum of two slices
     a[i] = argmax[u](x[2*i+u])                 a.wins_1 = x[2*i] < x[2*i+1]: a mask, not a number
     d_x[2*i+u] = sum[| a[i] == u](d_y[i])      d_x[1::2] = d_y*a.wins_1,  d_x[0::2] = d_y - d_x[1::2]
 
-With more points, `a.wins_k` says that point k is greater than all before it.  The arg max is the
-last point that wins, so the gradient is handed down from the last point to the first: each
-winner takes what is left.  Ties go to the first point, as `<` is strict.
+With more points, `a.wins_k` says that point k is greater than all before it, and the arg max is the last point of which
+that holds.  So unpooling goes from the last point to the first: each takes, where its mask holds, what is left of the
+gradient.  Ties go to the first point, as `<` is strict.
 
-An arg max whose readers all have the third form is stored as its masks alone: a byte for each
-point but the first, where the number would take eight.
+An arg max whose readers all have the third form is stored as its masks alone: a byte for each point but the first,
+where the number would take eight.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def is_masked(equation: Equation, storage: Storage) -> bool | None:
     return True if equation.target in storage.masks else None
 
 
-def route(equation: Equation, storage: Storage) -> Window | None:
-    """The window in which a gradient is handed down by an arg max that is stored as masks; None for anything else."""
+def unpooling(equation: Equation, storage: Storage) -> Window | None:
+    """The window of an unpooling by an arg max that is stored as masks; None for anything else."""
     w = storage.reading(equation).window
     return w if w is not None and w.choice is not None and w.choice.tensor in storage.masks else None
 
@@ -58,7 +58,7 @@ def masked(program: Program, keep: frozenset[str], machine: Machine) -> dict[str
         name = s.equation.target
         inner = program.table[name].kind == "value" and name not in keep and len(program.defining(name)) == 1
         users = [structure(user, program.table).literal for user in readers(program)[name]]
-        return inner and _pools(s, machine) and bool(users) and all(_routes(user, s) for user in users)
+        return inner and _pools(s, machine) and bool(users) and all(_unpools(user, s) for user in users)
 
     found = (structure(e, program.table).literal for e in program.equations if e.reduce == "argmax")
     return {s.equation.target: s.equation.extents[s.equation.over[0]].const for s in found if may_be(s)}
@@ -66,11 +66,8 @@ def masked(program: Program, keep: frozenset[str], machine: Machine) -> dict[str
 
 def mask(argmax: str, point: int, storage: Storage) -> str:
     """The mask of the places where `point` is greater than all before it."""
-    key = ("wins", argmax, point)
-    if key not in storage.prepared:
-        shape = storage.program.table[argmax].shape
-        storage.prepared[key] = storage.buffer(f"{argmax}.wins_{point}", shape, "bool")
-    return storage.prepared[key]
+    shape = storage.program.table[argmax].shape
+    return storage.once(("wins", argmax, point), lambda: storage.buffer(f"{argmax}.wins_{point}", shape, "bool"))
 
 
 def _pools(s: Structure, machine: Machine) -> bool:
@@ -82,7 +79,7 @@ def _pools(s: Structure, machine: Machine) -> bool:
     return size.is_constant and 2 <= size.const <= machine.limits.pool and s.sole.distinct
 
 
-def _routes(s: Structure, argmax: Structure) -> bool:
+def _unpools(s: Structure, argmax: Structure) -> bool:
     """`d_x[.., s*i+u, ..] = sum[| argmax[..] == u](d_y[..])`: every point of the window has a slice of its own."""
     w, box = s.window, s.equation.extents
     if w is None or w.choice is None or s.sole is None:
@@ -139,14 +136,14 @@ def argmax_masks(equation: Equation, storage: Storage, found: bool = True, varia
         steps.append(Compute(greater, wins, (best, point), box, dtype="bool"))
         if point is not rest[-1]:
             if k == 1:
-                so_far = View(storage.buffer(f"{equation.target}.best", [e for _, e in box]), (), names)
+                so_far = storage.array(f"{equation.target}.best", names, equation.extents)
             steps.append(Compute(so_far, Maximum(slot(0), slot(1)), (best, point), box))
             best = so_far
     return steps
 
 
-def handed_down(equation: Equation, storage: Storage, found: Window, variant: int = 0) -> list[Step]:
-    """The gradient from the last point of the window to the first; each winner takes what is left."""
+def unpool(equation: Equation, storage: Storage, found: Window, variant: int = 0) -> list[Step]:
+    """The gradient from the last point of the window to the first; each takes, by its mask, what is left."""
     (tap,), chosen = found.taps, found.choice
     assert chosen is not None
     names = plain_indices(chosen.at)
@@ -180,10 +177,7 @@ def handed_down(equation: Equation, storage: Storage, found: Window, variant: in
 def _spare(stem: str, box: Sequence[tuple[str, Affine]], storage: Storage) -> View:
     """An array over `box`, one for each stem and shape."""
     names, shape = zip(*box, strict=True)
-    key = ("spare", stem, shape)
-    if key not in storage.prepared:
-        storage.prepared[key] = storage.buffer(stem, shape)
-    return View(storage.prepared[key], (), names)
+    return View(storage.once(("spare", stem, shape), lambda: storage.buffer(stem, shape)), (), names)
 
 
 def _overlap(span: Span, equation: Equation) -> bool:

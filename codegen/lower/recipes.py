@@ -29,7 +29,7 @@ from codegen.lower.lookup import (
     scatter_lookup,
     table_rows,
 )
-from codegen.lower.pooling import argmax_masks, handed_down, is_masked, is_maximum, maximum, route
+from codegen.lower.pooling import argmax_masks, is_masked, is_maximum, maximum, unpool, unpooling
 from codegen.lower.products.contraction import contraction, product_of
 from codegen.lower.products.factors import from_operands, two_operands
 from codegen.lower.products.sums import in_runs, runs
@@ -105,7 +105,12 @@ GROUPS: tuple[tuple[Recipe[Any], ...], ...] = (
     (
         _row("masks", is_masked, argmax_masks, "an arg max of a window: where each point is greater than all before"),
         _row("maximum", is_maximum, maximum, "a maximum over one axis of a window: of slices, one for each point"),
-        _row("route", route, handed_down, "its gradient: from the last point to the first, winners take what is left"),
+        _row(
+            "route",
+            unpooling,
+            unpool,
+            "its gradient, unpooling: from the last point to the first, each takes by its mask what is left",
+        ),
     ),
     WINDOWS,
     (

@@ -1,8 +1,10 @@
 """Reductions that are no matrix product.
 
-Over whole axes a reduction is one ufunc.reduce of the body's values.  Over a
-window it is a loop of few shifted slices (taps), each as long as the output:
-`for u, v in the window: out = maximum(out, x[..., u::2, v::2])`.
+Over whole axes a reduction is one ufunc.reduce of the body's values.  Over a window it is a loop of few shifted slices
+(taps), each as long as the output.
+
+    y[n] = max[k](x[n,k]*w[k])                    terms = x*w;  y = maximum.reduce(terms, axis=1)
+    y[n,i] = max[u](x[n,2*i+u])                   for u in range(3):  y = maximum(y, x[:,u:u+8:2])
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from codegen.ir.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
 from codegen.ir.view import Reshape, View, aligned
 from codegen.lower.elementwise import kernel, values
 from codegen.lower.outside import escapes, fill_outside, may_be_empty, neutral
+from codegen.lower.result import reduced
 from codegen.lower.storage import Storage, extents_of, product
 
 SMALLEST = sympy.Rational(1, 10**30)
@@ -62,18 +65,16 @@ def added_reduction(equation: Equation, storage: Storage, found: bool = True, va
     """The reduction into an array of its own, which is added."""
     names = plain_indices(equation.at)
     assert names is not None
-    dtype = storage.dtypes[equation.target]
-    part = storage.buffer(f"{equation.target}.part", extents_of(names, equation.extents), dtype)
-    steps = storage.lower(equation.with_(target=part, at=tuple(map(Affine.of, names)), accumulate=False))
+    steps, part = reduced(equation, names, storage)
     target = storage.target(equation)
+    values = aligned(View(part.tensor, (), names), target.axes)
     axes = tuple((n, equation.extents[n]) for n in target.axes)
-    return [*steps, Compute(target, slot(0), (aligned(View(part, (), names), target.axes),), axes, True, dtype)]
+    return [*steps, Compute(target, slot(0), (values,), axes, True, storage.dtypes[equation.target])]
 
 
 def _target(equation: Equation, storage: Storage) -> tuple[list[Step], View, tuple[str, ...]]:
     target = storage.target(equation)
-    steps: list[Step] = [] if not target.ops else [Fill(View(equation.target), 0.0)]
-    return steps, target, target.axes
+    return [Fill(View(equation.target), 0.0)] if target.ops else [], target, target.axes
 
 
 def reduction(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
@@ -86,7 +87,7 @@ def reduction(equation: Equation, storage: Storage, found: bool = True, variant:
     if equation.reduce == "argmax":
         steps.append(ArgMax(target, _flattened(source, equation, axes), len(axes)))
         if may_be_empty(equation, storage):
-            best = View(storage.buffer(f"{equation.target}.best", extents_of(axes, equation.extents)), (), axes)
+            best = storage.array(f"{equation.target}.best", axes, equation.extents)
             steps.append(Reduce("maximum", best, source, reduced))
             found = sympy.Piecewise((slot(0), infinite_slot(1) > -sympy.oo), (sympy.Integer(-1), True))
             steps.append(Compute(target, found, (target, best), outer, dtype="int"))
@@ -139,9 +140,8 @@ def _values(equation: Equation, storage: Storage, axes: tuple[str, ...], steps: 
             return coefficient, view
     order = (*axes, *equation.over)
     dtype: Dtype = "float" if equation.reduce == "argmax" else storage.dtypes[equation.target]
-    name = storage.buffer(f"{equation.target}.terms", extents_of(order, equation.extents), dtype)
-    terms = View(name, (), order)
-    inner = equation.with_(body=rest, over=(), accumulate=False, target=name)
+    terms = storage.array(f"{equation.target}.terms", order, equation.extents, dtype)
+    inner = equation.with_(body=rest, over=(), accumulate=False, target=terms.base)
     steps.append(kernel(inner, storage, terms, order, default=neutral(equation, dtype)))
     return coefficient, terms
 
@@ -164,8 +164,8 @@ def log_sum_exp(equation: Equation, storage: Storage, found: bool = True, varian
     order = source.axes
     everything = tuple((n, equation.extents[n]) for n in order)
     reduced = tuple(k for k, name in enumerate(order) if name in equation.over)
-    peak = View(storage.buffer(f"{equation.target}.peak", extents_of(axes, equation.extents)), (), axes)
-    shifted = View(storage.buffer(f"{equation.target}.shifted", extents_of(order, equation.extents)), (), order)
+    peak = storage.array(f"{equation.target}.peak", axes, equation.extents)
+    shifted = storage.array(f"{equation.target}.shifted", order, equation.extents)
     outer = tuple((a, equation.extents[a]) for a in axes)
     steps.append(Reduce("maximum", peak, source, reduced))
     logarithm = sympy.log(slot(0)) + slot(1)
@@ -193,7 +193,7 @@ def tapped(equation: Equation, storage: Storage, taps: tuple[str, ...], variant:
     dtype: Dtype = "float" if equation.reduce == "argmax" else storage.dtypes[equation.target]
     least = neutral(equation, dtype)
     if equation.reduce == "argmax":
-        best = View(storage.buffer(f"{equation.target}.best", extents_of(axes, equation.extents)), (), axes)
+        best = storage.array(f"{equation.target}.best", axes, equation.extents)
         steps.append(Fill(target, -1))
     steps.append(Fill(best, float(least)))
     body, operands = values(inner, storage, axes, loops, least)

@@ -17,13 +17,14 @@ import sympy
 from codegen.analysis.access import Axis
 from codegen.analysis.structure import Structure
 from codegen.ir.affine import Affine
-from codegen.ir.equation import Equation, Read, slot
+from codegen.ir.equation import Equation, slot
 from codegen.ir.names import by_number
 from codegen.ir.plan import Compute, Fill, Loop, Step
 from codegen.ir.view import View, natural
 from codegen.lower.copies import Halo
 from codegen.lower.elementwise import kernel
-from codegen.lower.storage import Storage, affine, extents_of, interior
+from codegen.lower.result import reduced
+from codegen.lower.storage import Storage, affine, interior
 
 
 def scatter(equation: Equation, storage: Storage, found: object = None, variant: int = 0) -> list[Step]:
@@ -69,18 +70,14 @@ def is_sliceable(equation: Equation, storage: Storage) -> bool:
 def _through_part(equation: Equation, storage: Storage) -> list[Step]:
     """Reduce first, over plain indices, then write the result through the left side."""
     order = _part_order(storage.reading(equation))
-    dtype = storage.dtypes[equation.target]
-    part = storage.buffer(f"{equation.target}.part", extents_of(order, equation.extents), dtype)
-    plain = tuple(map(Affine.of, order))
     box = (*((n, equation.extents[n]) for n in order), *((n, equation.extents[n]) for n in equation.over))
     factors = sympy.Mul.make_args(equation.body) if equation.reduce == "sum" else ()
     coefficient = sympy.Mul(*(f for f in factors if f.is_number))
     body = sympy.Mul(*(f for f in factors if not f.is_number)) if factors else equation.body
-    steps = storage.lower(equation.with_(target=part, at=plain, box=box, accumulate=False, body=body))
-    written = equation.with_(
-        body=coefficient * slot(0), reads=(Read(part, plain),), guards=(), over=(), reduce="sum", box=box[: len(order)]
-    )
-    return [*steps, *scatter(written, storage)]
+    steps, part = reduced(equation.with_(box=box, body=body), order, storage)
+    body, box = coefficient * slot(0), box[: len(order)]
+    left = equation.with_(body=body, reads=(part,), guards=(), over=(), reduce="sum", box=box)
+    return [*steps, *scatter(left, storage)]
 
 
 def _part_order(s: Structure) -> tuple[str, ...]:

@@ -112,6 +112,12 @@ class Storage:
         """A new array with one axis for each of these indices."""
         return View(self.buffer(stem, extents_of(axes, extents), dtype), (), tuple(axes))
 
+    def once(self, key: object, make: Callable[[], str]) -> str:
+        """The name of what `make` makes, the first time that it is asked for."""
+        if key not in self.prepared:
+            self.prepared[key] = make()
+        return self.prepared[key]
+
     def unused(self, stem: str) -> str:
         """A name that no tensor and no array has."""
         return allocate(stem, self.shapes)  # of the tensors, too
@@ -119,9 +125,7 @@ class Storage:
     def ones(self, shape: tuple[Affine, ...]) -> str:
         """An array of ones; made once."""
         key = ("vector", shape, sympy.Integer(1))
-        if key not in self.prepared:
-            self.prepared[key] = self.buffer(shaped("ones", shape), shape, fill=1.0)
-        return self.prepared[key]
+        return self.once(key, lambda: self.buffer(shaped("ones", shape), shape, fill=1.0))
 
     def tensor(self, name: str) -> None:
         """Storage for a tensor of the program."""

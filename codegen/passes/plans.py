@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from codegen.emit.native import expressible
 from codegen.emit.words import ARGUMENTS
-from codegen.lower.loop_names import loops_apart
 from codegen.lower.lowering import Lowering
 from codegen.passes.state import Given, Pass, State, on_plan
 from codegen.plan.fuse import fuse
 from codegen.plan.halos import filled_halos
+from codegen.plan.loop_names import loops_apart
 from codegen.plan.memory import planned
 from codegen.plan.region import regions
 from codegen.plan.reuse import reuse

@@ -22,6 +22,7 @@ from codegen.ir.plan import Block, Buffer, Compute, Copy, Direct, Fill, Kernel, 
 from codegen.ir.view import View
 from codegen.machine.model import Machine
 from codegen.plan.cuts import Arrays, Rows, axis_of, cut_view, cuts, fit, is_free, shorter
+from codegen.plan.loop_names import indices_in
 
 INDEX = "block"
 
@@ -119,8 +120,7 @@ def _count(group: _Group, known: Arrays) -> int:
 def _looped(group: _Group, known: Arrays, used: set[str], shrunk: dict[str, tuple[Affine, ...]]) -> Block:
     """The group as one block of a plan; shrunk: takes note of arrays that nobody else uses."""
     count = _count(group, known)
-    names = {n for cut in group.rows for n in _names(cut.step)}
-    index = allocate(INDEX, names)
+    index = allocate(INDEX, set().union(*(indices_in(cut.step) for cut in group.rows)))
     small: set[str] = set()
     for cut in group.rows:
         for view, wrote in accesses(cut.step):
@@ -155,8 +155,3 @@ def _looped(group: _Group, known: Arrays, used: set[str], shrunk: dict[str, tupl
 
     inner = tuple(changed(step) if isinstance(step, Rows) else step for step in group.steps)
     return replace(group.first, steps=(*group.before, Loop(index, Affine.of(count), inner)))
-
-
-def _names(step: Step) -> set[str]:
-    inner = step.steps if isinstance(step, Kernel) else (step,)
-    return {name for each in inner if isinstance(each, Compute) for name, _ in each.axes}

@@ -115,7 +115,7 @@ def _cheapest(
     equation: Equation, storage: Storage, left: Read, right: Read, classes: Classes, summed: tuple[str, ...]
 ) -> tuple[Classes, tuple[str, ...]]:
     """The order of the summed indices (and the ones moved to a batch) that copies least."""
-    natural_orders = [_order(equation, storage, r) for r in (left, right)]
+    natural_orders = [storage.seen(r, equation).axes for r in (left, right)]
     prepared = [copy.axes for r in (left, right) for copy in copies_of(r, equation, storage)]
     orders = [tuple(n for n in order if n in summed) for order in (*prepared, *natural_orders)]
     candidates: list[tuple[int, int, Classes, tuple[str, ...]]] = []
@@ -137,10 +137,6 @@ def _need_not_pack(equation: Equation, outer: tuple[str, ...], machine: Machine)
     sizes = {n: e.assumed(machine.sizes.looped) for n, e in equation.box}
     volume, count = prod(sizes.values()), prod(sizes[n] for n in outer)
     return volume // count <= machine.gemm.unpacked < volume and count <= machine.limits.parts
-
-
-def _order(equation: Equation, storage: Storage, read: Read) -> tuple[str, ...]:
-    return storage.seen(read, equation).axes
 
 
 def _cost(equation: Equation, storage: Storage, left: Read, right: Read, classes: Classes) -> int:

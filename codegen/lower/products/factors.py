@@ -14,7 +14,6 @@ from codegen.ir.affine import Affine
 from codegen.ir.edit import compact
 from codegen.ir.equation import Equation, Read, Tensor, indices_of, slot
 from codegen.ir.plan import Step
-from codegen.ir.view import View
 from codegen.lower.elementwise import kernel
 from codegen.lower.products.contraction import matrix_product
 from codegen.lower.storage import Storage, extents_of
@@ -59,11 +58,11 @@ def from_operands(equation: Equation, storage: Storage, found: Operands, variant
     for group, read in zip(found.groups, found.candidate.reads, strict=True):
         if _is_new(read):
             names = indices_of(read.at)
-            name = storage.buffer(f"{equation.target}.factor", extents_of(names, equation.extents))
+            made = storage.array(f"{equation.target}.factor", names, equation.extents)
             body = sympy.Mul(*(f.expr for f, _ in group))
-            part = compact(equation.with_(target=name, body=body, over=(), accumulate=False))
-            steps.append(kernel(part, storage, View(name, (), names), names))
-            read = Read(name, read.at)
+            part = compact(equation.with_(target=made.base, body=body, over=(), accumulate=False))
+            steps.append(kernel(part, storage, made, names))
+            read = Read(made.base, read.at)
         final.append(read)
     storage.prelude += steps
     return storage.lower(found.candidate.with_(reads=tuple(final)))

@@ -90,8 +90,7 @@ def weighted_sum(equation: Equation, storage: Storage, parts: _Summand, variant:
     result = target
     if kept != target.axes:
         # The sums lie as the summands do; they are few, so they are put in order afterwards.
-        name = storage.buffer(f"{equation.target}.sums", extents_of(kept, equation.extents))
-        target = View(name, (), kept)
+        target = storage.array(f"{equation.target}.sums", kept, equation.extents)
     start = parts.order.index(parts.run[0])
     shapes = [parts.order[:start], parts.run, parts.order[start + len(parts.run) :]]
     dims = [product(extents_of(names, equation.extents)) for names in shapes if names]
@@ -140,10 +139,9 @@ def _values(parts: _Summand, equation: Equation, storage: Storage, steps: list[S
     alone = parts.whole(parts.rest[0]) if len(parts.rest) == 1 else None
     if alone is not None:
         return storage.seen(alone, equation)
-    name = storage.buffer(f"{equation.target}.terms", extents_of(parts.order, equation.extents))
-    terms = View(name, (), parts.order)
+    terms = storage.array(f"{equation.target}.terms", parts.order, equation.extents)
     body = sympy.Mul(*(factor.expr for factor in parts.rest))
-    inner = compact(equation.with_(body=body, over=(), accumulate=False, target=name))
+    inner = compact(equation.with_(body=body, over=(), accumulate=False, target=terms.base))
     steps.append(kernel(inner, storage, terms, parts.order))
     return terms
 
@@ -153,12 +151,10 @@ def _vector(parts: _Summand, equation: Equation, storage: Storage, constant: sym
     if parts.vector is not None:
         return storage.seen(parts.vector, equation)
     shape = extents_of(parts.run, equation.extents)
-    key = ("vector", shape, constant)
-    if key not in storage.prepared:
-        stem = shaped("ones" if constant == 1 else "share", shape)
-        value = evaluator(constant)({}) if constant.is_number else constant
-        storage.prepared[key] = storage.buffer(stem, shape, fill=value)
-    return View(storage.prepared[key], (), parts.run)
+    stem = shaped("ones" if constant == 1 else "share", shape)
+    value = evaluator(constant)({}) if constant.is_number else constant
+    name = storage.once(("vector", shape, constant), lambda: storage.buffer(stem, shape, fill=value))
+    return View(name, (), parts.run)
 
 
 def _as(view: View, dims: list[tuple[Affine, ...]]) -> View:

@@ -1,4 +1,8 @@
-"""Loops of a plan whose index would hide an argument of the function that they stand in: under another name."""
+"""Loops of a plan whose index would hide an argument of the function that they stand in: under another name.
+
+def _forward(p, w):                             def _forward(p, w):
+    for w in range(7): ...          ->              for w_ in range(7): ...
+"""
 
 from __future__ import annotations
 
@@ -28,18 +32,18 @@ def _apart(step: Step, taken: Collection[str]) -> Step:
     inner = tuple(_apart(each, taken) for each in step.steps)
     if step.index not in taken:
         return replace(step, steps=inner)
-    names = {step.index: allocate(f"{step.index}_", {*taken, *_indices(step)})}
+    names = {step.index: allocate(f"{step.index}_", {*taken, *indices_in(step)})}
     return replace(step, index=names[step.index], steps=tuple(_renamed(each, names) for each in inner))
 
 
-def _indices(step: Step) -> set[str]:
+def indices_in(step: Step) -> set[str]:
     """The indices of all loops and boxes in a step."""
     if isinstance(step, Compute):
         return {name for name, _ in step.axes}
     if not isinstance(step, Loop | Kernel | Region):
         return set()
     own = {step.index} if isinstance(step, Loop) else set()
-    return own.union(*map(_indices, step.steps))
+    return own.union(*map(indices_in, step.steps))
 
 
 def _renamed(step: Step, names: Mapping[str, str]) -> Step:
