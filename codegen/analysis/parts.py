@@ -42,6 +42,9 @@ def in_parts(program: Program) -> frozenset[str]:
     """The tensors whose equations write each position of one axis once, in one loop or all outside of loops.
 
     Nobody reads such a tensor before the last of its equations.
+
+    z[n,0,k] = a[n,k],  z[n,1,k] = b[n,k]       where z has 2 positions: in parts
+    z[n,0,k] = a[n,k]                           where it has 2: not, as the other is 0
     """
     loop_of = {id(e): k for k, loop in enumerate(loops(program)) for e in loop.equations}
     found: dict[str, list[Equation]] = {}

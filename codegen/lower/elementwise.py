@@ -1,9 +1,9 @@
-"""Equations without a reduction: one fused kernel, in pieces where reads leave their box.
+"""Equations without a reduction: one fused kernel, in pieces where reads leave their tensors.
 
-`y[n,c] = a[n,c] + b[n,c-3]` is a concatenation: below c = 3 the read of `b` is
-outside its box, from there on the read of `a`.  The range of `c` is cut where a
-read enters or leaves; in each piece a read is either inside, and seen as a slice,
-or outside, and 0.
+    y[n,c] = a[n,c] + b[n,c-3]          y[:,:3] = a[:,:3],  y[:,3:7] = b[:,:4]      a has 3 columns: a concatenation
+
+Below c = 3 the read of `b` is outside of it, from there on the read of `a`.  The range of `c` is cut where a read
+enters or leaves; in each piece a read is either inside, and seen as a slice, or outside, and 0.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def reshaped(equation: Equation, storage: Storage) -> View | None:
 
 
 def _pieces(equation: Equation, storage: Storage) -> Iterator[Equation]:
-    """The equation cut along every free index at which a lone subscript enters or leaves its box."""
+    """The equation cut along every free index where a subscript `index + number` enters or leaves its axis."""
     for name in equation.free:
         cuts = _cuts(equation, name, storage)
         if len(cuts) > 2:

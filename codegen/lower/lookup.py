@@ -62,7 +62,7 @@ def _gathered(read: Read, equation: Equation, storage: Storage) -> Read:
     """A read of a new array with the values of `read`, 0 where it is outside its box."""
     rows = _rows(read, equation, storage)
     inner = rows.inner if rows is not None else ()
-    # The values lie as the left side has its indices, but a row stays a row.
+    # The values lie in the order of the left side, but a row stays in one piece.
     order = [n for n in dict.fromkeys((*indices_of(equation.at), *equation.extents)) if n in indices_of(read.at)]
     names = (*(n for n in order if n in equation.extents and n not in inner), *inner)
     key = ("gathered", read, names, extents_of(names, equation.extents))
@@ -98,7 +98,7 @@ def _fetch(
 
 
 def _rows(read: Read, equation: Equation, storage: Storage) -> Row | None:
-    """`read` as whole rows of a table at tokens read as they are, `table[token[n,t],k]`; None for anything else.
+    """`read` as whole rows of a table at tokens, read as they are: `table[token[n,t],k]`; None for anything else.
 
     Indices may stand before it, `table[q,token[n,t],k]`: as many tables as they have values, one below the other.
     """
@@ -215,7 +215,11 @@ class Bracketed:
 
 
 def bracketed(equation: Equation, storage: Storage) -> Bracketed | None:
-    """The bracket of an elementwise body whose gain does not depend on its index otherwise; None without one."""
+    """The bracket of an elementwise body, if what it adds depends on its index in no other way; None without one.
+
+    d_z[n,c] = a[n,c] - [c == label[n]]/N       taken: rest a, gain -1/N
+    d_z[n,c] = a[n,c]*[c == label[n]]           left: what it adds is a[n,c]
+    """
     s = storage.reading(equation)
     if s.left.plain is None or equation.over or equation.guards:
         return None

@@ -1,4 +1,9 @@
-"""What a point counts for that reads beyond a box, or that a guard leaves out."""
+"""What a point counts for that reads outside of a tensor, or that a guard leaves out.
+
+y[n] = sum[u](x[n+u])               0
+y[n] = max[u](2*x[n+u] + b[u])      -inf: x is read as -inf there (`fill_outside`)
+y[n] = max[u](x[n+u]**2)            -inf: by a guard
+"""
 
 from __future__ import annotations
 

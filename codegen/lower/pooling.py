@@ -34,7 +34,11 @@ from codegen.machine.model import Machine
 
 
 def is_maximum(equation: Equation, storage: Storage) -> bool | None:
-    """True for a maximum over one axis of a window, of slices of what it reads; else None."""
+    """True for a maximum over one axis of a window, of slices of what it reads; else None.
+
+    y[n,i] = max[u](x[n,2*i+u])         taken
+    y[n,i,j] = max[u,v](x[n,i+u,j+v])   left: two axes, see `pool_first`
+    """
     s = storage.reading(equation)
     pools = equation.reduce == "max" and not equation.accumulate and _pools(s, storage.machine)
     return True if pools and s.accesses[1].regular and not storage.target(equation).ops else None
@@ -71,7 +75,7 @@ def mask(argmax: str, point: int, storage: Storage) -> str:
 
 
 def _pools(s: Structure, machine: Machine) -> bool:
-    """The one read is reduced over one index of few points, which shares its subscript with a position."""
+    """Whether one read is reduced over one index of few points, which shares its subscript with a position."""
     equation = s.equation
     if s.window is None or s.sole is None or s.left.plain is None or equation.guards or len(equation.over) != 1:
         return False
@@ -80,7 +84,7 @@ def _pools(s: Structure, machine: Machine) -> bool:
 
 
 def _unpools(s: Structure, argmax: Structure) -> bool:
-    """`d_x[.., s*i+u, ..] = sum[| argmax[..] == u](d_y[..])`: every point of the window has a slice of its own."""
+    """`d_x[.., s*i+u, ..] = sum[| argmax[..] == u](d_y[..])`: whether each point of the window has a slice."""
     w, box = s.window, s.equation.extents
     if w is None or w.choice is None or s.sole is None:
         return False

@@ -43,7 +43,11 @@ def is_log_sum_exp(equation: Equation, storage: Storage) -> bool | None:
 
 
 def by_taps(equation: Equation, storage: Storage) -> tuple[str, ...] | None:
-    """The reduced indices, of few points, where each shares a subscript with another index; None where they do not."""
+    """The reduced indices, of few points, where each shares a subscript with another index; None where they do not.
+
+    y[n,i] = max[u](x[n,2*i+u])         taken: u
+    y[n] = max[u](x[n,u])               left: u has an axis of its own
+    """
     sizes = extents_of(equation.over, equation.extents)
     few = all(e.is_constant for e in sizes) and prod(e.const for e in sizes) <= storage.machine.limits.taps
     axes = (axis for access in storage.reading(equation).accesses[1:] for axis in access.axes)

@@ -84,7 +84,7 @@ class Storage:
         return self.rules(equation, self)
 
     def reading(self, equation: Equation, made: Mapping[str, Tensor] | None = None) -> Structure:
-        """How an equation over what is stored is read, indices of one point kept; made: what has no storage yet."""
+        """The structure of an equation over what is stored, points kept as indices; made: what has no storage yet."""
         names = dict.fromkeys((equation.target, *(read.tensor for read in all_reads(equation))))
         known = made or {}
         return structure(equation, {name: known.get(name) or self._tensor(name) for name in names}).literal
@@ -193,7 +193,7 @@ class Storage:
         return (read.tensor, at) if self.access(read, equation).inside else None
 
     def found(self, read: Read, equation: Equation) -> Read:
-        """The read of the array in which it finds its values, if it never leaves that; else the read as it is."""
+        """The same read, of the array that stores its values, if it never leaves that; else the read as it is."""
         inside = self.source(read, equation)
         return read if inside is None else replace(read, tensor=inside[0], at=inside[1])
 

@@ -1,10 +1,14 @@
 """Steps that follow each other as one compiled function, for targets that compile loops.
 
+    Compute h <- x                      Region
+    Reduce y <- h               ->          Compute h <- x
+    MatMul z <- W, h                        Reduce y <- h
+                                        MatMul z <- W, h              large: it stays a call
+
 A call of NumPy costs half a microsecond to one whatever it does; inside of a compiled function a small step costs
 what it computes.  So runs of steps that are small, or as fast as loops, become regions; large products, copies and
-reductions stay calls, and end a region.
-
-The limits are operations where a call of NumPy and a loop take the same time.
+reductions stay calls, and end a region.  The limits are operations where a call of NumPy and a loop take the same
+time.
 """
 
 from __future__ import annotations

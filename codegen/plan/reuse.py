@@ -1,4 +1,8 @@
-"""Work in place: a kernel's result takes over the storage of an operand that nobody reads again."""
+"""In place: a kernel's result takes over the storage of an operand that nobody reads again.
+
+h = sin(x)                          h = sin(x)
+m = exp(h)                  ->      h = exp(h), which is m from then on
+"""
 
 from __future__ import annotations
 

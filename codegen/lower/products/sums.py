@@ -30,7 +30,11 @@ class Runs:
 
 
 def runs(equation: Equation, storage: Storage) -> Runs | None:
-    """The axes of a sum over the first and the last ones of a tensor; None for any other equation."""
+    """The axes of a sum over the first and the last ones of a tensor; None for any other equation.
+
+    d_b[c] = sum[n,i,j](d_z[i,c,j,n])       taken: lead i, kept c, run j n
+    d_b[c] = sum[n](d_z[n,c])               left: no run behind c
+    """
     s = storage.reading(equation)
     slots, names = s.slots(), s.left.plain
     if equation.reduce != "sum" or equation.accumulate or equation.guards or slots is None or len(slots) != 1:

@@ -30,9 +30,10 @@ from codegen.oracle.evaluate import evaluator
 
 @dataclass(frozen=True)
 class _Summand:
-    """number * coefficient * vector * rest, a sum over `run`; vector and rest are over `order`.
+    """A sum over `run` of number * coefficient * vector * rest; vector is over `run`, rest over `order`.
 
-    number: without sizes.  reading: of the equation over the arrays in which its reads find their values.
+    number: without sizes; coefficient: what sizes are in.  reading: of the equation over the arrays in which its
+    reads find their values.
     """
 
     reading: Structure
@@ -50,7 +51,11 @@ class _Summand:
 
 
 def weighted(equation: Equation, storage: Storage) -> _Summand | None:
-    """The parts of a sum that is a product with a vector; None for anything else."""
+    """The parts of a sum that is a product with a vector; None for anything else.
+
+    y[o] = sum[n](d_z[n,o]*s[n]/N)      taken: vector s, rest d_z, coefficient 1/N, order n o, run n
+    y[o] = sum[n](d_z[n,o]*c[o,n])      left: the factors lie in different orders
+    """
     plain = equation.reduce == "sum" and equation.over and not equation.guards and not equation.accumulate
     floats = all(storage.dtypes[name] == "float" for name in (equation.target, *(r.tensor for r in equation.reads)))
     if not plain or not floats:

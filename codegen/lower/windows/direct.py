@@ -105,6 +105,9 @@ def roles_of(equation: Equation, storage: Storage) -> Roles | None:
     """The parts of a window product over images of two dimensions that lie as they should; None for anything else.
 
     Image and map are stored (channel, row, column, batch) or (row, channel, column, batch), each in either way.
+
+    z[i,p,j,n] = sum[d,u,v](w[p,d,u,v]*x[2*i+u-1,d,j+v-1,n])    taken
+    z[n,p,i,j] = sum[d,u,v](w[p,d,u,v]*x[n,d,i+u,j+v])          left: the batch is not innermost
     """
     if not storage.compiled or (storage.recipes and "direct" not in storage.recipes):
         return None
