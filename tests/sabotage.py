@@ -295,7 +295,7 @@ PASSES: tuple[Sabotage, ...] = (
     Sabotage(
         "loop-names",
         "codegen.plan.loop_names",
-        "_view",
+        "substituted",
         lambda right: lambda view, values: view,
         plan.names_of_loops,
         Code("codegen.passes.plans", "loops_apart", did=_changed),

@@ -197,6 +197,28 @@ def names_of(op: Take) -> set[str]:
     return {n for pair in bounds for a in pair for n in a.names}
 
 
+def substituted(view: View, values: Mapping[str, Affine]) -> View:
+    """The view with these names replaced in its operations."""
+    return replace(view, ops=tuple(_op(op, values) for op in view.ops))
+
+
+def _op(op: Op, values: Mapping[str, Affine]) -> Op:
+    match op:
+        case Take(items):
+            return Take(tuple(_item(item, values) for item in items))
+        case Reshape(shape):
+            return Reshape(tuple(tuple(factor.substitute(values) for factor in dim) for dim in shape))
+        case Windows(shape, steps):
+            return Windows(tuple(extent.substitute(values) for extent in shape), steps)
+    return op
+
+
+def _item(item: Affine | Slice | None, values: Mapping[str, Affine]) -> Affine | Slice | None:
+    if isinstance(item, Slice):
+        return replace(item, start=item.start.substitute(values), length=item.length.substitute(values))
+    return item if item is None else item.substitute(values)
+
+
 def fixed(items: tuple[Affine | Slice | None, ...]) -> tuple[Affine | Slice, ...]:
     """These subscripts up to the last that is not a whole axis, if they are numbers or slices between numbers."""
     array = any(isinstance(item, Slice) for item in items)

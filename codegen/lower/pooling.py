@@ -26,7 +26,7 @@ from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation, Program, slot
 from codegen.ir.functions import Maximum
 from codegen.ir.plan import Compute, Fill, Step
-from codegen.ir.view import Slice, Take, View, aligned, natural
+from codegen.ir.view import View, aligned, natural, substituted
 from codegen.lower.outside import fill_outside
 from codegen.lower.scatter import written
 from codegen.lower.storage import Storage, extents_of
@@ -99,20 +99,7 @@ def _points(equation: Equation, storage: Storage, axes: tuple[str, ...]) -> list
     (tap,) = equation.over
     fill = fill_outside(equation, 0, storage)
     view = aligned(storage.view(equation.reads[0], equation, frozenset((tap,)), fill), axes)
-    return [at_point(view, tap, k) for k in range(equation.extents[tap].const)]
-
-
-def at_point(view: View, index: str, value: int) -> View:
-    """`view` with a number in place of an index that its slices name."""
-    values = {index: Affine.of(value)}
-
-    def item(part: Affine | Slice | None) -> Affine | Slice | None:
-        if isinstance(part, Slice):
-            return Slice(part.start.substitute(values), part.step, part.length.substitute(values), part.full)
-        return part.substitute(values) if part is not None else None
-
-    ops = tuple(Take(tuple(map(item, op.items))) if isinstance(op, Take) else op for op in view.ops)
-    return View(view.base, ops, view.axes)
+    return [substituted(view, {tap: Affine.of(k)}) for k in range(equation.extents[tap].const)]
 
 
 def maximum(equation: Equation, storage: Storage, found: bool = True, variant: int = 0) -> list[Step]:
@@ -153,28 +140,25 @@ def unpool(equation: Equation, storage: Storage, found: Window, variant: int = 0
     names = plain_indices(chosen.at)
     assert names is not None
     name, at, taken_out = written(equation, storage)
-    places = natural(name, storage.shapes[name], at, equation.extents, frozenset((tap,)))
-    box = tuple((n, equation.extents[n]) for n in places.axes)
-    masks = [
-        aligned(View(mask(chosen.tensor, k, storage), (), names), places.axes)
-        for k in range(1, equation.extents[tap].const)
-    ]
+    whole = natural(name, storage.shapes[name], at, equation.extents, frozenset((tap,)))
+    points = [substituted(whole, {tap: Affine.of(k)}) for k in range(equation.extents[tap].const)]
+    box = tuple((n, equation.extents[n]) for n in whole.axes)
+    masks = [View(mask(chosen.tensor, k, storage), (), names) for k in range(1, len(points))]
     fresh = bool(taken_out) or not equation.accumulate
     adding = not fresh or _overlap(found.spans[0], equation)
     partly = adding or not storage.reading(equation).left.covers
     steps: list[Step] = [Fill(View(name), 0.0)] if fresh and partly else []
-    left = aligned(storage.view(equation.reads[0], equation.with_(box=box)), places.axes)
-    for k in reversed(range(1, len(masks) + 1)):
-        place = at_point(places, tap, k)
-        share = _spare(f"{equation.target}.share", box, storage) if adding else place
-        steps.append(Compute(share, slot(0) * slot(1), (left, masks[k - 1]), box))
+    left = aligned(storage.view(equation.reads[0], equation.with_(box=box)), whole.axes)
+    for k in reversed(range(1, len(points))):
+        share = _spare(f"{equation.target}.share", box, storage) if adding else points[k]
+        steps.append(Compute(share, slot(0) * slot(1), (left, aligned(masks[k - 1], whole.axes)), box))
         if adding:
-            steps.append(Compute(place, slot(0), (share,), box, accumulate=True))
-        rest = at_point(places, tap, 0) if k == 1 and not adding else _spare(f"{equation.target}.left", box, storage)
+            steps.append(Compute(points[k], slot(0), (share,), box, accumulate=True))
+        rest = points[0] if k == 1 and not adding else _spare(f"{equation.target}.left", box, storage)
         steps.append(Compute(rest, slot(0) - slot(1), (left, share), box))
         left = rest
     if adding:
-        steps.append(Compute(at_point(places, tap, 0), slot(0), (left,), box, accumulate=True))
+        steps.append(Compute(points[0], slot(0), (left,), box, accumulate=True))
     return [*steps, *taken_out]
 
 

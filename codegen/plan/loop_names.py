@@ -15,7 +15,7 @@ from codegen.ir.affine import Affine
 from codegen.ir.edit import renamed_body
 from codegen.ir.names import allocate
 from codegen.ir.plan import Compute, Kernel, Loop, Plan, Region, ScatterAdd, Step, mapped
-from codegen.ir.view import Op, Reshape, Slice, Take, View, Windows
+from codegen.ir.view import substituted
 
 
 def loops_apart(plan: Plan, taken: Collection[str]) -> Plan:
@@ -48,7 +48,7 @@ def indices_in(step: Step) -> set[str]:
 
 def _renamed(step: Step, names: Mapping[str, str]) -> Step:
     values = {old: Affine.of(new) for old, new in names.items()}
-    step = mapped(step, lambda view: _view(view, values))
+    step = mapped(step, lambda view: substituted(view, values))
     return _bodies(step, names)
 
 
@@ -70,26 +70,3 @@ def _bodies(step: Step, names: Mapping[str, str]) -> Step:
             extent = step.extent.substitute(values)
             return replace(step, extent=extent, steps=tuple(_bodies(inner, names) for inner in step.steps))
     return step
-
-
-def _view(view: View, values: Mapping[str, Affine]) -> View:
-    return View(view.base, tuple(_op(op, values) for op in view.ops), view.axes)
-
-
-def _op(op: Op, values: Mapping[str, Affine]) -> Op:
-    match op:
-        case Take(items):
-            return Take(tuple(_item(item, values) for item in items))
-        case Reshape(shape):
-            return Reshape(tuple(tuple(factor.substitute(values) for factor in dim) for dim in shape))
-        case Windows(shape, steps):
-            return Windows(tuple(extent.substitute(values) for extent in shape), steps)
-    return op
-
-
-def _item(item: Affine | Slice | None, values: Mapping[str, Affine]) -> Affine | Slice | None:
-    if isinstance(item, Affine):
-        return item.substitute(values)
-    if item is None:
-        return None
-    return replace(item, start=item.start.substitute(values), length=item.length.substitute(values))
