@@ -14,7 +14,7 @@ from functools import lru_cache
 import sympy
 from sympy import Expr, Piecewise, S, Symbol
 
-from codegen.analysis.cost import operations
+from codegen.analysis.cost import nodes, operations, terms
 from codegen.ir.equation import slot, slots_of
 from codegen.ir.errors import FormulaError
 from codegen.ir.functions import elementary
@@ -28,6 +28,8 @@ POINTS = (0.0, *(s * x for x in (1e-8, 1e-3, 0.1, 0.5, 1, 1.7, 3, 5, 10, 20, 30,
 """Arguments at which a candidate must agree with the derivative."""
 
 FEWEST_POINTS = 8
+MOST_SOLVED = 48
+"""Nodes of a body, and terms of an equation for its argument, up to which it is solved; activations have up to 25."""
 TOLERANCE = 1e-11
 SINGLE = 2.0**-24
 """Half a unit in the last place of float32."""
@@ -70,7 +72,9 @@ def through_output(body: Expr, k: int, out: Symbol, nonnegative: frozenset[int] 
     """
     x = slot(k)
     body = elementary(body)
-    if body.free_symbols != {x} or body.has(*_UNDEFINED) or slots_of(partial(body, k, nonnegative)) != (k,):
+    if nodes(body) > MOST_SOLVED or body.free_symbols != {x} or body.has(*_UNDEFINED):
+        return None
+    if slots_of(partial(body, k, nonnegative)) != (k,):
         return None
     value = Symbol("output value", **_assumption(body, x))
     derivative = partial(body, k, nonnegative)
@@ -160,11 +164,13 @@ def _solutions(body: Expr, x: Symbol, value: Expr) -> list[Expr]:
 def _roots(rational: Expr, unknown: Symbol, value: Expr) -> list[Expr]:
     """Solutions of `rational = value` for `unknown`, by the formulas for degrees 1 and 2."""
     numerator, denominator = sympy.fraction(sympy.together(rational))
-    equation = sympy.expand(numerator - value * denominator)
-    terms = {power: equation.coeff(unknown, power) for power in range(3)}
-    if sympy.expand(equation - sum(c * unknown**power for power, c in terms.items())) != 0:
+    if terms(numerator - value * denominator)[1] > MOST_SOLVED:
         return []
-    c, b, a = terms[0], terms[1], terms[2]
+    equation = sympy.expand(numerator - value * denominator)
+    found = {power: equation.coeff(unknown, power) for power in range(3)}
+    if sympy.expand(equation - sum(c * unknown**power for power, c in found.items())) != 0:
+        return []
+    c, b, a = found[0], found[1], found[2]
     if a == 0:
         return [] if b == 0 else [sympy.factor(-c / b)]
     if b == 0:
