@@ -14,7 +14,6 @@ A row where a doubling multiplies the time by more than `FACTOR` is marked.
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import subprocess
@@ -93,7 +92,6 @@ def measured(kind: str, count: int, memory: bool) -> float:
         assert sn.compile(KINDS[kind](count), wrt_inputs=True).source
     if not memory:
         return time.perf_counter() - start
-    gc.collect()
     return float(tracemalloc.get_traced_memory()[0 if kind == "many" else 1])
 
 

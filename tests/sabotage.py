@@ -19,7 +19,6 @@ from codegen.ir.equation import Equation, Tensor, slot
 from codegen.ir.functions import Sigmoid
 from codegen.ir.plan import Compute
 from codegen.machine.model import MACHINE
-from codegen.passes.recurrence.gates import HALF
 from families import plans as plan
 from families import rewritings as draw
 from families.breaking import Sabotage, always
@@ -190,7 +189,7 @@ PASSES: tuple[Sabotage, ...] = (
         "gates",
         P + "recurrence.gates",
         "INNER",
-        lambda right: {Sigmoid(slot(0)): (sympy.Integer(1), HALF + sympy.tanh(slot(0)) / 2)},
+        lambda right: {Sigmoid(slot(0)): (sympy.Integer(1), 1 / (1 + sympy.exp(slot(0))))},
         draw.gated,
         Rewriting("gates"),
     ),

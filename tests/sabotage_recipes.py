@@ -61,7 +61,9 @@ def _the_first_table(right: Any) -> Any:
 
 def _assigned(right: Any) -> Any:
     """What should be added takes the place of what is there."""
-    return lambda equation, *more: right(equation.with_(accumulate=False), *more)
+    return lambda out, body, operands, axes, accumulate=False, dtype="float": right(
+        out, body, operands, axes, dtype=dtype
+    )
 
 
 def _added(right: Any) -> Any:
@@ -259,7 +261,7 @@ RECIPES: tuple[Sabotage, ...] = (
     _row("scatter at values", "lookup", "escapes", always(()), lookups.scattered, step(ScatterAdd)),
     # Other reductions.
     _row("reduction", "outside", "neutral", always(sympy.Integer(1)), reductions.whole_axes, lambda plan: True),
-    _row("added reduction", "reduction", "finished", _assigned, reductions.added_reductions, array("part")),
+    _row("added reduction", "reduction", "Compute", _assigned, reductions.added_reductions, array("part")),
     _row("maximum in two stages", "reduction", "_shortened", _but_the_last_rows, reductions.long_maxima, array("part")),
     _row("taps", "outside", "neutral", always(sympy.Integer(1)), reductions.windows, step(Loop)),
     _row(

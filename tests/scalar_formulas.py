@@ -67,7 +67,7 @@ FORMULAS: dict[str, Expr] = {name: apply(name, (X,)) for name in ACTIVATIONS} | 
 
 
 def single(expr: Expr, x: np.ndarray) -> np.ndarray:
-    """A stabilised body in NumPy float32 throughout, any overflow or invalid operation raised."""
+    """A stabilised body in NumPy float32 throughout, any invalid operation raised."""
     if not expr.free_symbols:
         return np.float32(float(expr))
     if expr == X:

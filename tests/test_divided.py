@@ -15,7 +15,7 @@ import sympy
 import symnet as sn
 from codegen.analysis.quotients import parted, turns
 from codegen.oracle.evaluate import evaluator
-from judging import TARGETS, module
+from judging import TARGETS, judged, module
 
 Function = Callable[[Sequence[mp.mpf]], list[mp.mpf]]
 
@@ -40,6 +40,8 @@ FORMULAS: dict[str, Function] = {
     "y[n] = x[n,0]/x[n,1]/x[n,2]*x[n,1]": lambda x: [x[0] / x[2]],
     "y[n] = x[n,0]*x[n,1]/(x[n,2]*x[n,0] + x[n,1]*x[n,2])": lambda x: [x[0] * x[1] / (x[2] * x[0] + x[1] * x[2])],
     "y[n,i] = x[n,i]/sqrt(sum[j](x[n,j]**2))": lambda x: [v / mp.sqrt(sum(u**2 for u in x)) for v in x],
+    "y[n,i] = x[n,i]*exp(x[n,i])/sum[j](exp(x[n,j]))": lambda x: [v * p for v, p in zip(x, _softmax(x), strict=True)],
+    "y[n,i] = x[n,i]**2/sum[j](x[n,j]**2)": lambda x: [v**2 / sum(u**2 for u in x) for v in x],
     "y[n] = x[n,0]**5/x[n,1]**5": lambda x: [(x[0] / x[1]) ** 5],
     "y[n] = (x[n,0]/(x[n,1] + x[n,2]))**2": lambda x: [(x[0] / (x[1] + x[2])) ** 2],
     "y[n,i] = log(x[n,i]/sum[j](x[n,j]))": lambda x: [mp.log(v / sum(x)) for v in x],
@@ -140,7 +142,9 @@ PRODUCTS = [
     (A * B / V, "a b / v"),
     (A / V**3, "a / v / v / v"),
     (1 / V**2, "/ v / v"),
-    (A**2 / V**2, "a / v a / v"),
+    (A**2 / V**2, "(a/v)**2"),
+    (A**20 / V**21, "(a/v)**20 / v"),
+    (A**3 * B / V**2, "(a/v)**2 a b"),
     (A / V ** sympy.Rational(3, 2), "a / v / sqrt(v)"),
     (A / sympy.sqrt(V), "a / sqrt(v)"),
     (A / V**7, "a / v**4 / v**3"),
@@ -178,3 +182,33 @@ def test_the_interpreter_overflows_where_the_product_does(
 ) -> None:
     found = evaluator(product)(dict(zip("abv", values, strict=True)))
     np.testing.assert_allclose(found, right, rtol=1e-14)
+
+
+X = np.array([[1.5, 0.7, 2.0]])
+FIRST = X[:, :1]
+POWERS = {
+    "exp(-1/x[n,i]**2)": np.exp(-1 / X**2),
+    "x[n,i]/abs(x[n,i])**1.5": X**-0.5,
+    "sign(x[n,i])/abs(x[n,i])**2.5": X**-2.5,
+    "x[n,i]/(x[n,i]*x[n,0])**1.5": X / (X * FIRST) ** 1.5,
+    "(x[n,i]/x[n,0])**-2.2": (X / FIRST) ** -2.2,
+    "abs(x[n,i])**-3.3*x[n,0]": X**-3.3 * FIRST,
+    "tanh(1/x[n,i]**2)": np.tanh(1 / X**2),
+    "exp(-x[n,i]**2/(4*x[n,0]))/(4*pi*x[n,0])**1.5": np.exp(-(X**2) / (4 * FIRST)) / (4 * np.pi * FIRST) ** 1.5,
+}
+
+
+@pytest.mark.parametrize("target", ["numpy", "numexpr"])
+@pytest.mark.parametrize("text", POWERS)
+def test_powers_of_products_and_of_functions_below_the_line(text: str, target: str) -> None:
+    judged(module(f"y[n,i] = {text}", target, {"x": X}), {"x": X}, POWERS[text], {})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_power_of_a_quotient_is_one(target: str) -> None:
+    data = {"x": np.array([[100.0, 0.0065]], np.float32), "z": np.array([[101.0, 0.0066]], np.float32)}
+    made = module("y[n,i] = (x[n,i]/z[n,i])**20", target, data, dtype="float32")
+    right = (data["x"].astype(np.float64) / data["z"]) ** 20
+    np.testing.assert_allclose(made.forward({}, data), right, rtol=1e-5)
+    _, found = made.loss_and_grads({}, data, np.zeros((1, 2)))
+    np.testing.assert_allclose(found["x"], 40 * right**2 / data["x"], rtol=1e-5)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import linecache
 from collections.abc import Callable
 
 import pytest
@@ -82,24 +80,3 @@ def windowed(count: int) -> str:
 def test_lines_of_a_formula(text: Callable[[int], str]) -> None:
     declaring(text)(8)()
     assert growth(declaring(text), (16, 32, 64)) < LINEAR
-
-
-def test_modules_that_are_gone_leave_no_text() -> None:
-    def used(units: int) -> sn.Network:
-        x = sn.Input((3,), name="x")
-        net = sn.compile(sn.Model(x, sn.Dense(units)(x), name="gone"), target="numpy")
-        net.module.init_params(0)
-        return net
-
-    def shown() -> int:
-        gc.collect()
-        return sum(name.startswith("<symnet generated gone") for name in linecache.cache)
-
-    kept, same = used(2), used(2)
-    for units in range(3, 6):
-        used(units)
-    assert shown() == 1
-    del same
-    assert shown() == 1 and linecache.getlines(str(kept.module.__file__))
-    del kept
-    assert shown() == 0

@@ -8,11 +8,9 @@ import sympy
 
 import symnet as sn
 from codegen.analysis.cost import expanded, nodes, terms
-from codegen.ir.equation import slot
 from codegen.notation.parts import MOST, REFUSED, written_out
 from codegen.passes.scalar.simplify import simplify_body
 from effort import instructions
-from symnet.differentiate.partial import through_output
 
 GIVEN = np.random.default_rng(0).normal(size=(3, 40))
 
@@ -168,19 +166,3 @@ def test_a_window_that_lies_outside_is_found_among_many() -> None:
     layer = sn.Formula("y[n,i,j] = max[u](x[n,i+40*j+u-30])", sizes={"u": 3, "i": 40, "j": 2}, name="f")
     with pytest.raises(sn.errors.ShapeError, match="lies wholly outside"):
         layer(x)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [((slot(0) + 1) ** 99 + 1) ** 99, (((slot(0) + 1) ** 9 + 1) ** 9 + slot(0)) ** 9],
-    ids=["powers of powers", "and a term"],
-)
-def test_what_is_large_is_not_solved_for_its_argument(body: sympy.Expr) -> None:
-    assert through_output(body, 0, sympy.Symbol("out", real=True)) is None
-
-
-def test_roots_within_roots_are_not_solved_beyond_a_size() -> None:
-    body = slot(0)
-    for _ in range(30):
-        body = sympy.sqrt(1 + body)
-    assert through_output(body, 0, sympy.Symbol("out", real=True)) is None

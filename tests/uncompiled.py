@@ -28,9 +28,17 @@ def uncompiled(target: str = "numba") -> Iterator[None]:
 def plain(names: dict[str, Any], target: str = "numba") -> None:
     """Put Python's functions where the names of a module have those of compiled code."""
     if target == "numba":
-        names.update(math=math, exp_=math.exp, tanh_=math.tanh, choose=_choose)
+        names.update(math=math, exp_=_exp, tanh_=math.tanh, choose=_choose)
         if "Tile" in names:
             names.update(TILES)
+
+
+def _exp(x: float) -> float:
+    """Infinite where compiled code is."""
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
 
 
 def _choose(condition: bool, a: float, b: float) -> float:

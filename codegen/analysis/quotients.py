@@ -1,11 +1,12 @@
 """What a product is divided by, one division after the other.
 
 The derivative of `u/v` has `v**2` below the line, and that of `u/sqrt(v)` has `v**(3/2)`: numbers that overflow, or
-vanish, long before `v` does.  So nothing is raised to a power to be divided by it:
+vanish, long before `v` does.  So nothing is raised to a power to be divided by it, and powers above and below the line
+are powers of a quotient:
 
     d*u/v**2        d/v*u/v
-    u**2/v**2       u/v*u/v
     d*x/v**(3/2)    d/v*x/sqrt(v)
+    x**20/z**21     (x/z)**20/z
 
 Between two divisions stands one multiplication, so that no product of many factors grows before it is divided.
 """
@@ -37,13 +38,29 @@ def turns(above: list[sympy.Expr], below: list[sympy.Expr]) -> list[Turn]:
 
 def parted(factors: Iterable[sympy.Expr]) -> tuple[list[sympy.Expr], list[sympy.Expr]]:
     """The factors above the line, and what to divide by in turn."""
-    above, below = [], []
+    above: list[sympy.Expr] = []
+    below: list[tuple[sympy.Expr, sympy.Expr]] = []
     for factor in factors:
         if is_reciprocal(factor):
-            below += divisors(factor)
+            below.append((factor.base, -factor.exp))
         else:
             above.append(factor)
-    return above, below
+    for k, factor in enumerate(above):
+        for j, (base, exponent) in enumerate(below):
+            shared = min(_whole(factor), int(exponent))
+            if shared > 1:
+                quotient = sympy.Pow(factor.base / base, shared, evaluate=False)
+                rest, left = factor.exp - shared, exponent - shared
+                above[k : k + 1] = [quotient, *([factor.base**rest] if rest else [])]
+                below[j : j + 1] = [(base, left)] if left else []
+                break
+    return above, [divisor for base, exponent in below for divisor in _in_turn(base, exponent)]
+
+
+def _whole(factor: sympy.Expr) -> int:
+    """The exponent of a whole power that does not depend on a name; else 0."""
+    power = isinstance(factor, sympy.Pow) and factor.exp.is_Integer and factor.base.free_symbols
+    return int(factor.exp) if power else 0
 
 
 def is_reciprocal(factor: sympy.Expr) -> bool:
@@ -53,13 +70,18 @@ def is_reciprocal(factor: sympy.Expr) -> bool:
 
 def divisors(factor: sympy.Expr) -> list[sympy.Expr]:
     """What to divide by in turn, for a factor below the line: `v**-2` as v, v, and `v**(-3/2)` as v, sqrt(v)."""
-    base, exponent = factor.base, -factor.exp
+    return _in_turn(factor.base, -factor.exp)
+
+
+def _in_turn(base: sympy.Expr, exponent: sympy.Expr) -> list[sympy.Expr]:
     if exponent <= 1:
         return [base**exponent]
     if not exponent.is_Integer:
         whole = sympy.floor(exponent)
-        return [*divisors(base**-whole), base ** (exponent - whole)]
-    return units(base**exponent) if exponent <= MOST else [base ** sympy.ceiling(exponent / 2), base ** (exponent // 2)]
+        return [*_in_turn(base, whole), base ** (exponent - whole)]
+    return (
+        [base] * int(exponent) if exponent <= MOST else [base ** sympy.ceiling(exponent / 2), base ** (exponent // 2)]
+    )
 
 
 def units(factor: sympy.Expr) -> list[sympy.Expr]:

@@ -113,7 +113,7 @@ def exp_single(x):
 
 
 def tanh_single(x):
-    """x*P(x**2)/Q(x**2) on -7.9..7.9, beyond which tanh is 1 or -1 in float32."""
+    """x*P(x**2)/Q(x**2) on -7.9..7.9; 1 or -1 where float32 has no nearer number."""
     single = np.float32
     b = min(max(x, single(-7.90531110763549805)), single(7.90531110763549805))
     s = b * b
@@ -128,7 +128,9 @@ def tanh_single(x):
     q = q * s + single(1.18534705686654e-04)
     q = q * s + single(2.26843463243900e-03)
     q = q * s + single(4.89352518554385e-03)
-    return x if np.isnan(x) else b * p / q
+    value = b * p / q
+    value = math.copysign(single(1), x) if abs(x) > single(8.3) else value
+    return x if np.isnan(x) else value
 '''
 """What the kernels call, beside `math` and `Path`, which every module has.
 

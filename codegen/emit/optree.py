@@ -19,7 +19,7 @@ from codegen.analysis.exact import cleared
 from codegen.analysis.quotients import Turn, parted, turns
 from codegen.emit.scalar import COMPARISONS, dtype_of, otherwise, scalar_text
 from codegen.ir.equation import Dtype
-from codegen.ir.functions import SCALARS, Maximum, Minimum
+from codegen.ir.functions import SCALARS, Log1p, Maximum, Minimum, Softplus
 
 
 @dataclass(frozen=True)
@@ -115,21 +115,36 @@ class _Builder:
         return (min(slots, default=10**6), str(expr))
 
     def add(self, expr: sympy.Add) -> Tree:
-        terms = sorted(expr.args, key=self._order)
+        terms = sorted(_opened(expr), key=self._order)
         scalars = [t for t in terms if self.is_folded(t)]
         terms = [t for t in terms if t not in scalars]
+        # A logarithm is at most 104 in float32: what is large beside it may cancel, and does so first.
+        last = [t for t in terms if isinstance(t.as_coeff_Mul()[1], sympy.log | Log1p)]
+        others = [t for t in terms if t not in last]
+        if len({t.could_extract_minus_sign() for t in others}) == 2:
+            return self.added(self.total(others, sympy.Add(*scalars)), last)
+        return self.total(terms, sympy.Add(*scalars))
+
+    def total(self, terms: list[sympy.Expr], constant: sympy.Expr) -> Tree:
+        """The terms and a number, what is subtracted after what is added."""
         positive = [t for t in terms if not t.could_extract_minus_sign()]
-        negative = [-t for t in terms if t.could_extract_minus_sign()]
-        constant = sympy.Add(*scalars)
+        negative = [t for t in terms if t.could_extract_minus_sign()]
         if not positive:
-            total = self.build(constant) if constant != 0 else Node("negative", (self.build(negative.pop(0)),))
-        else:
-            total = self.sum(self.sum(map(self.build, group)) for group in self.alike(positive))
-            if constant.could_extract_minus_sign():
-                total = Node("subtract", (total, self.build(-constant)))
-            elif constant != 0:
-                total = Node("add", (total, self.build(constant)))
-        return reduce(lambda sum_, term: Node("subtract", (sum_, self.build(term))), negative, total)
+            first = constant if constant != 0 else negative.pop(0)
+            return self.added(self.build(first) if constant != 0 else Node("negative", (self.build(-first),)), negative)
+        total = self.sum(self.sum(map(self.build, group)) for group in self.alike(positive))
+        if constant.could_extract_minus_sign():
+            total = Node("subtract", (total, self.build(-constant)))
+        elif constant != 0:
+            total = Node("add", (total, self.build(constant)))
+        return self.added(total, negative)
+
+    def added(self, total: Tree, terms: list[sympy.Expr]) -> Tree:
+        """`total` with each term added or subtracted."""
+        for term in terms:
+            negative = term.could_extract_minus_sign()
+            total = Node("subtract" if negative else "add", (total, self.build(-term if negative else term)))
+        return total
 
     def mul(self, expr: sympy.Mul) -> Tree:
         scalars = [f for f in expr.args if self.is_folded(f)]
@@ -172,12 +187,10 @@ class _Builder:
 
     def quotient(self, above: list[sympy.Expr], below: list[sympy.Expr], coefficient: sympy.Expr) -> Tree:
         """The product of `above` and `coefficient`, divided by each of `below`: see `codegen.analysis.quotients`."""
-        steps = turns(above, below)
+        # What is read first, in a gradient the cotangent, comes last: the others make a quotient of the size it has.
+        steps = turns(above[1:] + above[:1] if len(below) > 1 else above, below)
         if not above:
             return self.computed(self.build(coefficient), steps)
-        if len(steps) > 2 and steps == steps[:2] * len(below):
-            once = self.computed(self.build(steps[0][1]), steps[1:2])
-            return self._scaled(self.raised(once, sympy.Integer(len(below))), coefficient)
         return self._scaled(self.computed(self.build(steps[0][1]), steps[1:]), coefficient)
 
     def computed(self, first: Tree, steps: list[Turn]) -> Tree:
@@ -227,6 +240,19 @@ class _Builder:
         if rest == 0 and value.is_Symbol and value.name.startswith("_") and value.is_finite:
             return Node("multiply", (self.build(value), mask))
         return Node("where", (mask, self.build(value), self.build(rest)))
+
+
+def _opened(expr: sympy.Add) -> list[sympy.Expr]:
+    """The terms of a sum; those of a softplus, a maximum and a logarithm, among them."""
+    terms: list[sympy.Expr] = []
+    for term in expr.args:
+        coefficient, function = term.as_coeff_Mul()
+        expansion = SCALARS[Softplus].expansion
+        if expansion is not None and isinstance(function, Softplus):
+            terms += [coefficient * part for part in expansion(*function.args).args]
+        else:
+            terms.append(term)
+    return terms
 
 
 _BUILDERS: Mapping[type[sympy.Basic], Callable[[_Builder, sympy.Basic], Tree]] = {

@@ -147,7 +147,7 @@ SCALARS: Mapping[type[Expr], Scalar] = MappingProxyType(
         Expm1: Scalar("expm1", "np.expm1", "expm1", _quietly(math.expm1), 12),
         Maximum: Scalar("max", "np.maximum", None, _reference_maximum, 1),
         Minimum: Scalar("min", "np.minimum", None, _reference_minimum, 1),
-        Sigmoid: Scalar("sigmoid", None, None, _reference_sigmoid, 14, lambda x: S.Half + sympy.tanh(x / 2) / 2),
+        Sigmoid: Scalar("sigmoid", None, None, _reference_sigmoid, 14, lambda x: 1 / (1 + sympy.exp(-x))),
         Softplus: Scalar(
             "softplus",
             None,

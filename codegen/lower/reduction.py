@@ -22,7 +22,7 @@ from codegen.ir.plan import ArgMax, Compute, Fill, Loop, Reduce, Step
 from codegen.ir.view import Reshape, View, aligned
 from codegen.lower.elementwise import kernel, values
 from codegen.lower.outside import escapes, fill_outside, may_be_empty, neutral
-from codegen.lower.result import finished, reduced
+from codegen.lower.result import reduced
 from codegen.lower.storage import Storage, extents_of, product
 
 SMALLEST = sympy.Rational(1, 10**30)
@@ -71,8 +71,9 @@ def added_reduction(equation: Equation, storage: Storage, found: bool = True, va
     assert names is not None
     steps, part = reduced(equation, names, storage)
     target = storage.target(equation)
-    values, dtype = aligned(View(part.tensor, (), names), target.axes), storage.dtypes[equation.target]
-    return [*steps, *finished(equation, target, values, sympy.Integer(1), dtype)]
+    values = aligned(View(part.tensor, (), names), target.axes)
+    axes = tuple((n, equation.extents[n]) for n in target.axes)
+    return [*steps, Compute(target, slot(0), (values,), axes, True, storage.dtypes[equation.target])]
 
 
 def _target(equation: Equation, storage: Storage) -> tuple[list[Step], View, tuple[str, ...]]:
@@ -86,19 +87,22 @@ def reduction(equation: Equation, storage: Storage, found: bool = True, variant:
     steps, target, axes = _target(equation, storage)
     coefficient, source = _values(equation, storage, axes, steps)
     outer = tuple((a, equation.extents[a]) for a in axes)
-    along = tuple(k for k, name in enumerate(source.axes) if name in equation.over)
+    reduced = tuple(k for k, name in enumerate(source.axes) if name in equation.over)
     if equation.reduce == "argmax":
         steps.append(ArgMax(target, _flattened(source, equation, axes), len(axes)))
         if may_be_empty(equation, storage):
             best = storage.array(f"{equation.target}.best", axes, equation.extents)
-            steps.append(Reduce("maximum", best, source, along))
+            steps.append(Reduce("maximum", best, source, reduced))
             found = sympy.Piecewise((slot(0), infinite_slot(1) > -sympy.oo), (sympy.Integer(-1), True))
             steps.append(Compute(target, found, (target, best), outer, dtype="int"))
         return steps
     if equation.reduce == "max":
         source = _shortened(equation, source, storage, steps)
-    steps.append(Reduce(UFUNC[equation.reduce], target, source, along))
-    return [*steps, *finished(equation, target, target, coefficient, storage.dtypes[equation.target])]
+    steps.append(Reduce(UFUNC[equation.reduce], target, source, reduced))
+    if coefficient != 1:
+        dtype = storage.dtypes[equation.target]
+        steps.append(Compute(target, slot(0) * coefficient, (target,), outer, dtype=dtype))
+    return steps
 
 
 def _shortened(equation: Equation, source: View, storage: Storage, steps: list[Step]) -> View:
@@ -163,11 +167,11 @@ def log_sum_exp(equation: Equation, storage: Storage, found: bool = True, varian
     _, source = _values(equation, storage, axes, steps)
     order = source.axes
     everything = tuple((n, equation.extents[n]) for n in order)
-    along = tuple(k for k, name in enumerate(order) if name in equation.over)
+    reduced = tuple(k for k, name in enumerate(order) if name in equation.over)
     peak = storage.array(f"{equation.target}.peak", axes, equation.extents)
     shifted = storage.array(f"{equation.target}.shifted", order, equation.extents)
     outer = tuple((a, equation.extents[a]) for a in axes)
-    steps.append(Reduce("maximum", peak, source, along))
+    steps.append(Reduce("maximum", peak, source, reduced))
     logarithm = sympy.log(slot(0)) + slot(1)
     if may_be_empty(equation, storage) or storage.unbounded & {read.tensor for read in equation.reads}:
         # A row of nothing, or of nothing but -inf, has maximum -inf, and -inf - (-inf) would be nan; its sum is 0, and
@@ -177,7 +181,7 @@ def log_sum_exp(equation: Equation, storage: Storage, found: bool = True, varian
         finite = sympy.Piecewise((infinite_slot(0), infinite_slot(0) > -sympy.oo), (sympy.Integer(0), True))
         steps.append(Compute(peak, finite, (peak,), outer))
     steps.append(Compute(shifted, sympy.exp(slot(0) - slot(1)), (source, aligned(peak, order)), everything))
-    steps.append(Reduce("add", target, shifted, along))
+    steps.append(Reduce("add", target, shifted, reduced))
     steps.append(Compute(target, logarithm, (target, peak), outer))
     return steps
 

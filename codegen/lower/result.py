@@ -1,11 +1,11 @@
-"""Where what an equation computes goes: its target, directly or by way of another array."""
+"""Where the products of an equation go."""
 
 from __future__ import annotations
 
 import sympy
 
 from codegen.ir.affine import Affine
-from codegen.ir.equation import Dtype, Equation, Read, slot
+from codegen.ir.equation import Equation, Read, slot
 from codegen.ir.plan import Compute, Step
 from codegen.ir.view import View
 from codegen.lower.storage import Storage
@@ -37,11 +37,9 @@ def reduced(equation: Equation, order: tuple[str, ...], storage: Storage) -> tup
     return storage.lower(equation.with_(target=part, at=plain, accumulate=False)), Read(part, plain)
 
 
-def finished(
-    equation: Equation, target: View, out: View, coefficient: sympy.Expr, dtype: Dtype = "float"
-) -> list[Step]:
-    """The steps from `out`, which has the axes of `target`, to the target; none where all is done."""
+def finished(equation: Equation, target: View, out: View, coefficient: sympy.Expr) -> list[Step]:
+    """The steps from `out`, which holds products over the axes of `target`, to the target; none where all is done."""
     if out == target and coefficient == 1 and not equation.accumulate:
         return []
     axes = tuple((n, equation.extents[n]) for n in target.axes)
-    return [Compute(target, slot(0) * coefficient, (out,), axes, equation.accumulate, dtype)]
+    return [Compute(target, slot(0) * coefficient, (out,), axes, equation.accumulate)]

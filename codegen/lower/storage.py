@@ -112,13 +112,6 @@ class Storage:
         """A new array with one axis for each of these indices."""
         return View(self.buffer(stem, extents_of(axes, extents), dtype), (), tuple(axes))
 
-    def alias(self, stem: str, view: View, shape: tuple[Affine, ...], like: str) -> str:
-        """A new name for a view of this shape, with the dtype of another array."""
-        name = self.unused(stem)
-        self.setup.append(Alias(name, view))
-        self.shapes[name], self.dtypes[name] = shape, self.dtypes[like]
-        return name
-
     def once(self, key: object, make: Callable[[], str]) -> str:
         """The name of what `make` makes, the first time that it is asked for."""
         if key not in self.prepared:
@@ -180,10 +173,13 @@ class Storage:
         after = self.shapes[states][steps] - self.shapes[name][steps] - before
         if steps != along or not -before <= away <= after.const:
             return None
-        word = ("before" if away < 0 else "after") + (f"_{abs(away)}" if abs(away) > 1 else "")
-        shape = self.shapes[name]
-        view = _steps(states, steps, before + away, shape[steps])
-        return self.once(("beside", name, away), lambda: self.alias(f"{name}.{word}", view, shape, name))
+        key = ("beside", name, away)
+        if key not in self.prepared:
+            word = "before" if away < 0 else "after"
+            made = self.prepared[key] = self.unused(f"{name}.{word}" + (f"_{abs(away)}" if abs(away) > 1 else ""))
+            self.setup.append(Alias(made, _steps(states, steps, before + away, self.shapes[name][steps])))
+            self.shapes[made], self.dtypes[made] = self.shapes[name], self.dtypes[name]
+        return self.prepared[key]
 
     def source(self, read: Read, equation: Equation, fill: float = 0.0) -> tuple[str, tuple[Affine, ...]] | None:
         """(array, subscripts) of a read that needs no padding with `fill`; None when it leaves its box."""

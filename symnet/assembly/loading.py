@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import builtins
 import linecache
-import weakref
-from collections import Counter
 from types import ModuleType
 from typing import Any
 
@@ -23,18 +21,6 @@ class Generated(ModuleType):
         return loaded, (self.__name__, self._text_)
 
 
-_SHOWN: Counter[str] = Counter()
-"""By the name under which tracebacks find a text: how many modules have it."""
-
-
-def _forget(filename: str) -> None:
-    """A module is gone: its text goes with the last one that has it."""
-    _SHOWN[filename] -= 1
-    if not _SHOWN[filename]:
-        del _SHOWN[filename]
-        linecache.cache.pop(filename, None)
-
-
 def loaded(name: str, source: str) -> ModuleType:
     """A generated module from its text, which is run: it must come from `compile`."""
     lines = source.splitlines(keepends=True)
@@ -44,8 +30,6 @@ def loaded(name: str, source: str) -> ModuleType:
         filename = f"<symnet generated {name}, {number}>"
     linecache.cache[filename] = (len(source), None, lines, filename)
     module = Generated(name, source, filename)
-    _SHOWN[filename] += 1
-    weakref.finalize(module, _forget, filename)
     exec(builtins.compile(source, filename, "exec"), module.__dict__)
     pickled_as_ours(module)
     return module

@@ -14,7 +14,7 @@ from functools import lru_cache
 import sympy
 from sympy import Expr, Piecewise, S, Symbol
 
-from codegen.analysis.cost import nodes, operations, terms
+from codegen.analysis.cost import operations
 from codegen.ir.equation import slot, slots_of
 from codegen.ir.errors import FormulaError
 from codegen.ir.functions import elementary
@@ -28,11 +28,14 @@ POINTS = (0.0, *(s * x for x in (1e-8, 1e-3, 0.1, 0.5, 1, 1.7, 3, 5, 10, 20, 30,
 """Arguments at which a candidate must agree with the derivative."""
 
 FEWEST_POINTS = 8
-MOST_SOLVED = 48
-"""Nodes of a body, and terms of an equation for its argument, up to which it is solved; activations have up to 25."""
 TOLERANCE = 1e-11
 SINGLE = 2.0**-24
 """Half a unit in the last place of float32."""
+
+LARGEST = 3.4e38
+"""Of float32."""
+DEAR = 10
+"""The price of a function that is worth saving, in additions."""
 
 NONE: frozenset[int] = frozenset()
 
@@ -72,9 +75,7 @@ def through_output(body: Expr, k: int, out: Symbol, nonnegative: frozenset[int] 
     """
     x = slot(k)
     body = elementary(body)
-    if nodes(body) > MOST_SOLVED or body.free_symbols != {x} or body.has(*_UNDEFINED):
-        return None
-    if slots_of(partial(body, k, nonnegative)) != (k,):
+    if body.free_symbols != {x} or body.has(*_UNDEFINED) or slots_of(partial(body, k, nonnegative)) != (k,):
         return None
     value = Symbol("output value", **_assumption(body, x))
     derivative = partial(body, k, nonnegative)
@@ -164,13 +165,11 @@ def _solutions(body: Expr, x: Symbol, value: Expr) -> list[Expr]:
 def _roots(rational: Expr, unknown: Symbol, value: Expr) -> list[Expr]:
     """Solutions of `rational = value` for `unknown`, by the formulas for degrees 1 and 2."""
     numerator, denominator = sympy.fraction(sympy.together(rational))
-    if terms(numerator - value * denominator)[1] > MOST_SOLVED:
-        return []
     equation = sympy.expand(numerator - value * denominator)
-    found = {power: equation.coeff(unknown, power) for power in range(3)}
-    if sympy.expand(equation - sum(c * unknown**power for power, c in found.items())) != 0:
+    terms = {power: equation.coeff(unknown, power) for power in range(3)}
+    if sympy.expand(equation - sum(c * unknown**power for power, c in terms.items())) != 0:
         return []
-    c, b, a = found[0], found[1], found[2]
+    c, b, a = terms[0], terms[1], terms[2]
     if a == 0:
         return [] if b == 0 else [sympy.factor(-c / b)]
     if b == 0:
@@ -198,9 +197,29 @@ def _agrees(form: Expr, value: Symbol, body: Expr, derivative: Expr, k: int) -> 
     values = _values(body, slot(k), POINTS)
     wanted = _values(derivative, slot(k), POINTS)
     points = [(a, d) for a, d in zip(values, wanted, strict=True) if math.isfinite(a) and math.isfinite(d)]
+    least = 1.0 if _calls_functions(derivative) else 0.0
     exact = _values(form, value, tuple(a for a, _ in points))
     rounded = _values(form, value, tuple(a * (1 + SINGLE) for a, _ in points))
-    return len(points) >= FEWEST_POINTS and all(
-        abs(e - d) <= TOLERANCE * max(1.0, abs(d)) and abs(r - d) <= 8 * SINGLE * max(1.0, abs(d))
-        for e, r, (_, d) in zip(exact, rounded, points, strict=True)
+    return (
+        len(points) >= FEWEST_POINTS
+        and _stays_finite(form, value, [a for a, d in points if abs(d) < LARGEST])
+        and all(
+            abs(e - d) <= TOLERANCE * max(1.0, abs(d)) and abs(r - d) <= 8 * SINGLE * max(least, abs(d))
+            for e, r, (_, d) in zip(exact, rounded, points, strict=True)
+        )
     )
+
+
+def _calls_functions(derivative: Expr) -> bool:
+    """Whether the derivative takes a function that is worth saving, at the price of digits where it is nearly 0.
+
+    `1 - tanh(x)**2` of a rounded tanh is 0 from 9 on in float32; what takes no function keeps its digits.
+    """
+    return any(SCALARS[type(f)].cost >= DEAR for f in stabilise_body(derivative).atoms(*SCALARS))
+
+
+def _stays_finite(form: Expr, value: Symbol, points: list[float]) -> bool:
+    """Whether nothing in `form` is beyond float32 at values that are not: `sqrt(1 + sinh(x)**2)` is from 44 on."""
+    near = tuple(a for a in points if abs(a) < LARGEST)
+    parts = [part for part in sympy.preorder_traversal(stabilise_body(form)) if isinstance(part, Expr)]
+    return all(abs(v) < LARGEST for part in parts for v in _values(part, value, near) if math.isfinite(v))

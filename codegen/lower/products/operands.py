@@ -16,7 +16,7 @@ import sympy
 
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Equation, Read, indices_of, slot
-from codegen.ir.plan import Compute, Copy, MatMul, Reduce, Step
+from codegen.ir.plan import Alias, Compute, Copy, MatMul, Reduce, Step
 from codegen.ir.view import FULL, Reshape, Take, Transpose, View, transposed
 from codegen.lower.result import array_like, finished
 from codegen.lower.storage import Storage, affine, extents_of, product
@@ -142,6 +142,9 @@ def product_steps(
 
 def _part_of(name: str, position: int, order: tuple[str, ...], storage: Storage) -> View:
     """One position of a buffer's first axis, which has a name of its own."""
-    view = View(name).then(Take((Affine.of(position), *(FULL for _ in order))), axes=())
-    key, shape = ("part", name, position), storage.shapes[name][1:]
-    return View(storage.once(key, lambda: storage.alias(f"{name}.{position}", view, shape, name)), (), order)
+    key = ("part", name, position)
+    if key not in storage.prepared:
+        part = storage.prepared[key] = storage.unused(f"{name}.{position}")
+        storage.setup.append(Alias(part, View(name).then(Take((Affine.of(position), *(FULL for _ in order))), axes=())))
+        storage.shapes[part], storage.dtypes[part] = storage.shapes[name][1:], storage.dtypes[name]
+    return View(storage.prepared[key], (), order)

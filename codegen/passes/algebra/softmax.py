@@ -7,6 +7,9 @@
     lse.sum[n] = sum[c](lse.exp[n,c])
     lse[n] = log(lse.sum[n]) + lse.peak[n];  p[n,c] = lse.exp[n,c]/lse.sum[n]
 
+What is computed from scores less their total, as a loss is, reads both parts of it: in `z - peak - log(sum)` what all
+scores have in common cancels before anything is rounded.
+
 Under guards, `lse.seen[n,t,s] = z[n,t,s] + lse.mask[t,s]` takes the place of the scores, with -oo in
 the mask where a guard fails.  There `lse.exp` is 0, and so is the softmax: what multiplies it needs
 no guard.  Only where some point is sure to pass the guards and no score is -inf, so that there is a largest one.
@@ -71,7 +74,7 @@ def share_exponentials(program: Program) -> Program:
         for total in dict.fromkeys(r.tensor for r in equation.reads if r.tensor in known):
             equation, known[total] = _reading(equation, known[total])
         for each in known.values():
-            equation = _unguarded(equation, each)
+            equation = _less_total(_unguarded(equation, each), each)
         equations.append(equation)
     if not known:
         return program
@@ -163,6 +166,20 @@ def _reading(equation: Equation, known: _Shared) -> tuple[Equation, _Shared]:
             known = replace(known, values=(*known.values, equation.target))
         return _reading(equation, known)
     return equation, known
+
+
+def _less_total(equation: Equation, known: _Shared) -> Equation:
+    """`equation` with `scores - total` as `scores - peak - log(sum)`: what all scores have in common cancels."""
+    total, scores = known.softmax.total.target, known.softmax.scores.tensor
+    tensors = [read.tensor for read in equation.reads]
+    if total not in tensors or scores not in tensors or equation.target == total:
+        return equation
+    body, reads = equation.body, list(equation.reads)
+    for k in [k for k, tensor in enumerate(tensors) if tensor == total]:
+        at = reads[k].at
+        body = body.xreplace({slot(k): sympy.log(slot(len(reads))) + slot(len(reads) + 1)})
+        reads += [Read(known.names["sum"], at), Read(known.names["peak"], at)]
+    return compact(equation.with_(body=body, reads=tuple(reads)))
 
 
 def _unguarded(equation: Equation, known: _Shared) -> Equation:

@@ -1,6 +1,6 @@
 """One kernel for parts of a tensor that the same function is computed of, such as the gates of a recurrence.
 
-    i[t,n,k] = sigmoid(z[t,0,n,k])          z.sigmoid[t,q,n,k] = 1/2 + tanh(z[t,q,n,k])/2        for q < 3
+    i[t,n,k] = sigmoid(z[t,0,n,k])          z.sigmoid[t,q,n,k] = 1/(1 + exp(z[t,q,n,k]))         for q < 3
     f[t,n,k] = sigmoid(z[t,1,n,k])          g[t,n,k] = tanh(z[t,3,n,k])
     g[t,n,k] = tanh(z[t,2,n,k])
     o[t,n,k] = sigmoid(z[t,3,n,k])
@@ -8,7 +8,7 @@
 Parts of the same function are stored side by side: what z is computed from is put in their order once, outside of
 the loop (`arranged.py`), and so is a number that the function multiplies its argument by:
 
-    sigmoid(x) = 1/2 + tanh(x/2)/2
+    sigmoid(x) = 1/(1 + exp(-x))
 
 Where that cannot be, parts that lie side by side as declared still share a kernel.
 """
@@ -34,9 +34,9 @@ from codegen.ir.functions import Sigmoid
 from codegen.ir.names import LETTERS, allocate, indices
 from codegen.passes.recurrence.arranged import arranged
 
-ONE, HALF = sympy.Integer(1), sympy.Rational(1, 2)
+ONE = sympy.Integer(1)
 INNER: Mapping[sympy.Expr, tuple[sympy.Rational, sympy.Expr]] = {
-    Sigmoid(slot(0)): (HALF, HALF + sympy.tanh(slot(0)) / 2),
+    Sigmoid(slot(0)): (-ONE, 1 / (1 + sympy.exp(slot(0)))),
 }
 """For functions of a multiple of their argument: (the factor, what is computed of the product)."""
 

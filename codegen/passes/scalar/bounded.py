@@ -16,7 +16,7 @@ from functools import reduce
 import sympy
 from sympy import Expr, S
 
-from codegen.ir.scalars import Sigmoid, Softplus
+from codegen.ir.scalars import Log1p, Maximum, Minimum, Sigmoid, Softplus
 from codegen.passes.scalar.exponentials import common_unit, exponents_of, polynomial, split_argument, split_factor
 
 
@@ -120,6 +120,15 @@ def _many_variables(factors: list[tuple[Expr, int]], below: list[Expr]) -> Expr 
         else:
             outside.append(base**power)
     return sympy.Mul(*outside) * sympy.exp(exponent)
+
+
+def log_cosh(expr: Expr) -> Expr | None:
+    """log(cosh(x)) is near 0 x**2/2, of which log(2) less log(2) leaves nothing, and from 20 on |x| less log(2)."""
+    argument = expr.args[0]
+    if not isinstance(argument, sympy.cosh):
+        return None
+    x = sympy.Abs(argument.args[0])
+    return Log1p(2 * sympy.sinh(Minimum(x, sympy.Integer(20)) / 2) ** 2) + Maximum(x - 20, S.Zero)
 
 
 def log_of_sum(base: Expr) -> Expr | None:

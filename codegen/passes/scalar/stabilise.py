@@ -18,8 +18,9 @@ from sympy.core.basic import Basic
 
 from codegen.analysis.cost import expanded
 from codegen.ir.scalars import Expm1, Log1p, Maximum, Minimum, Sigmoid, Softplus
-from codegen.passes.scalar.bounded import bounded_quotient, log_of_sum
+from codegen.passes.scalar.bounded import bounded_quotient, log_cosh, log_of_sum
 from codegen.passes.scalar.exponentials import split_argument
+from codegen.passes.scalar.limits import has_other_names, is_bounded_away
 from codegen.passes.scalar.simplify import factored, simplify_body
 
 _HYPERBOLIC = (sympy.sinh, sympy.cosh, sympy.tanh)
@@ -153,8 +154,10 @@ def _with_bound(value: Expr, x: Expr, bound: Expr, growing: int) -> Expr:
 def _log(expr: Expr) -> Expr | None:
     argument = expr.args[0]
     known = _log_of(argument)
-    if known is not None or not _needs_exponentials(argument):
+    if known is not None or not _needs_exponentials(argument) or has_other_names(argument):
         return known
+    if is_bounded_away(_rewritten(argument)):
+        return None
     # 1 - 1/(1 + exp(x)) and 1 - tanh(x)**2 become products of positive sums.
     combined = factored(simplify_body(argument.rewrite(_HYPERBOLIC, sympy.exp)))
     return _log_of(combined) if combined.is_Mul or combined.is_Add or combined.is_Pow else None
@@ -276,6 +279,7 @@ RULES: tuple[Rule, ...] = (
     Rule("{x if x > 0, else c*x} -> max(x, c*x) for 0 < c < 1", (Piecewise,), _leaky),
     Rule("{x if x > 0, else c*(exp(x)-1)} -> max(x, 0) + c*expm1(min(x, 0))", (Piecewise,), _elu),
     Rule("{x if x > 0, -x if x < 0, else 0} -> abs(x); {1, -1, 0} -> sign(x)", (Piecewise,), _three_signs),
+    Rule("log(cosh(x)) -> log1p(2*sinh(min(|x|, 20)/2)**2) + max(|x| - 20, 0)", (sympy.log,), log_cosh),
     Rule("log(y*(1+exp(x))**k) -> log(y) + k*softplus(x)", (sympy.log,), _log),
     Rule("log(1+x) -> log1p(x)", (sympy.log,), _log1p),
     Rule("exp(j*x)/(1+exp(x))**k -> sigmoid(x)**j * sigmoid(-x)**(k-j)", (sympy.Mul, sympy.Pow), bounded_quotient),
