@@ -15,6 +15,7 @@ import sympy
 import symnet as sn
 from codegen.analysis.quotients import parted, turns
 from codegen.oracle.evaluate import evaluator
+from codegen.passes.scalar.far_out import holds_far_out
 from judging import TARGETS, judged, module
 
 Function = Callable[[Sequence[mp.mpf]], list[mp.mpf]]
@@ -42,11 +43,17 @@ FORMULAS: dict[str, Function] = {
     "y[n,i] = x[n,i]/sqrt(sum[j](x[n,j]**2))": lambda x: [v / mp.sqrt(sum(u**2 for u in x)) for v in x],
     "y[n,i] = x[n,i]*exp(x[n,i])/sum[j](exp(x[n,j]))": lambda x: [v * p for v, p in zip(x, _softmax(x), strict=True)],
     "y[n,i] = x[n,i]**2/sum[j](x[n,j]**2)": lambda x: [v**2 / sum(u**2 for u in x) for v in x],
+    "y[n,i] = exp(x[n,i])/sum[j](exp(x[n,j]))/(i + 1)": lambda x: [p / (i + 1) for i, p in enumerate(_softmax(x))],
+    "y[n,i] = x[n,i]/(0.5 + sqrt(sum[j](x[n,j]**2)))": lambda x: [
+        v / (mp.mpf(0.5) + mp.sqrt(sum(u**2 for u in x))) for v in x
+    ],
+    "y[n] = atan(x[n,0]/x[n,1])": lambda x: [mp.atan(x[0] / x[1])],
+    "y[n] = 1/(1/x[n,0] + 1/x[n,1])": lambda x: [1 / (1 / x[0] + 1 / x[1])],
     "y[n] = x[n,0]**5/x[n,1]**5": lambda x: [(x[0] / x[1]) ** 5],
     "y[n] = (x[n,0]/(x[n,1] + x[n,2]))**2": lambda x: [(x[0] / (x[1] + x[2])) ** 2],
     "y[n,i] = log(x[n,i]/sum[j](x[n,j]))": lambda x: [mp.log(v / sum(x)) for v in x],
 }
-LARGE = {"float32": (44, 60, 80), "float64": (355, 500, 700)}
+LARGE = {"float32": (44, 60, 75), "float64": (355, 500, 690)}
 """Of numbers in exponents: from where the square of an exponential is infinite."""
 FAR = {
     "float32": (1e9, 3e9, 1e-9, 1e-10),
@@ -202,6 +209,21 @@ POWERS = {
 @pytest.mark.parametrize("text", POWERS)
 def test_powers_of_products_and_of_functions_below_the_line(text: str, target: str) -> None:
     judged(module(f"y[n,i] = {text}", target, {"x": X}), {"x": X}, POWERS[text], {})
+
+
+@pytest.mark.parametrize(
+    ("form", "body", "holds"),
+    [
+        (V / (A**2 + V**2), 1 / (V * (1 + (A / V) ** 2)), False),
+        (A * B / (A + B), 1 / (1 / A + 1 / B), False),
+        (1 / B - 1 / A, (A - B) / A / B, True),
+        ((A + B) / V, A / V + B / V, True),
+        (A / V**2, A / V / V, True),
+        ((A * V + B) / V**2, A / V + B / V**2, False),
+    ],
+)
+def test_a_form_is_as_good_as_the_body_far_out(form: sympy.Expr, body: sympy.Expr, holds: bool) -> None:
+    assert holds_far_out(form, body) is holds
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -135,7 +135,7 @@ def _sum(expr: sympy.Expr) -> Evaluator:
 
 
 def _product(expr: sympy.Expr) -> Evaluator:
-    if any(arg.is_Pow and arg.exp.is_number and arg.exp < -1 for arg in expr.args):
+    if sum(-arg.exp for arg in expr.args if arg.is_Pow and arg.exp.is_number and arg.exp < 0) > 1:
         return _scaled_product(expr)
     factors = [evaluator(arg) for arg in expr.args]
 

@@ -16,6 +16,7 @@ from sympy import Expr, Piecewise, Symbol
 
 from codegen.analysis.cost import MOST_TERMS, operations, terms
 from codegen.passes.scalar.exponentials import common_unit, split_argument
+from codegen.passes.scalar.far_out import holds_far_out
 
 MOST_OPERATIONS = 120
 MOST_DEGREE = 12
@@ -32,7 +33,10 @@ def simplify_body(expr: Expr) -> Expr:
         return _with_simplified_arguments(expr)
     generators = Generators(expr)
     rational = generators.abstract(expr)
-    forms = [expr, *(generators.restore(form) for form in _forms(rational))]
+    tried = _forms(rational)
+    if _has_denominator(rational):
+        tried = [form for form in tried if holds_far_out(form, rational)]
+    forms = [expr, *map(generators.restore, tried)]
     if any(not power.exp.is_number for power in expr.atoms(sympy.Pow)):
         forms.append(sympy.powsimp(expr))
     merged = fold_piecewise(expr)
