@@ -21,12 +21,12 @@ class Loud:
 
 
 @contextmanager
-def strict(module: ModuleType) -> Iterator[None]:
-    """Every floating-point mistake but underflow raises."""
+def strict(module: ModuleType, *fine: str) -> Iterator[None]:
+    """Every floating-point mistake but underflow raises; `fine`: "over", where an infinity is what is wanted, ..."""
     quiet, module._Quiet = module._Quiet, Loud
     module._quiets.clear()
     try:
-        with np.errstate(all="raise", under="ignore"):
+        with np.errstate(all="raise", under="ignore", **dict.fromkeys(fine, "ignore")):
             yield
     finally:
         module._Quiet = quiet
