@@ -203,6 +203,28 @@ def test_logarithms_of_bounded_functions_and_more(text: str, target: str) -> Non
         np.testing.assert_allclose(gradient, (ends[0] - ends[1]) / 2e-5, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("target", ["numpy", "numexpr"])
+@pytest.mark.parametrize(("shift", "text"), [(-1, "t-1"), (1, "t+1")])
+def test_a_total_that_is_read_outside_is_0_there(shift: int, text: str, target: str) -> None:
+    x = sn.Input((4, 3), name="x")
+    formula = sn.Formula(
+        f"s[n,t] = logsumexp[c](x[n,t,c])\ny[n,t,c] = exp(x[n,t,c] - s[n,t]) + x[n,t,c] - s[n,{text}]", name="f"
+    )
+    model = sn.Model(x, formula(x), loss=sn.SquaredError(), name="m")
+    made = sn.compile(model, dtype="float64", target=target, wrt_inputs=True).module
+    data = np.random.default_rng(0).normal(size=(2, 4, 3))
+    total = np.log(np.exp(data).sum(2))
+    moved = np.zeros_like(total)
+    moved[:, max(-shift, 0) : 4 - max(shift, 0)] = total[:, max(shift, 0) : 4 + min(shift, 0)]
+    right = np.exp(data - total[..., None]) + data - moved[..., None]
+    np.testing.assert_allclose(made.forward({}, data), right, rtol=1e-12)
+    _, found = made.loss_and_grads({}, data, np.zeros_like(data))
+    step = np.zeros_like(data)
+    step[1, 2, 0] = 1e-6
+    ends = [made.loss({}, data + side * step, np.zeros_like(data)) for side in (1, -1)]
+    assert found["x"][1, 2, 0] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6)
+
+
 def test_compiled_functions_reach_their_limits() -> None:
     pytest.importorskip("numba")
     x = sn.Input((3,), name="x")

@@ -28,12 +28,14 @@ power that is finite divides by none that is not."""
 
 def turns(above: list[sympy.Expr], below: list[sympy.Expr]) -> list[Turn]:
     """The multiplications and divisions of a product, in their order; above, below: as `parted` has them."""
-    above = [unit for factor in above for unit in units(factor)] if len(below) > 1 else above
+    if len(below) < 2:
+        return [*(("multiply", factor) for factor in above), *(("divide", divisor) for divisor in below)]
+    above = [unit for factor in above for unit in units(factor)]
     found: list[Turn] = []
     for k, factor in enumerate(above):
         found.append(("multiply", factor))
-        found += [("divide", divisor) for divisor in (below[k : k + 1] if len(below) > 1 else ())]
-    return found + [("divide", divisor) for divisor in (below[len(above) :] if len(below) > 1 else below)]
+        found += [("divide", divisor) for divisor in below[k : k + 1]]
+    return found + [("divide", divisor) for divisor in below[len(above) :]]
 
 
 def parted(factors: Iterable[sympy.Expr]) -> tuple[list[sympy.Expr], list[sympy.Expr]]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from codegen.analysis.access import plain_indices
+from codegen.analysis.access import access, plain_indices
 from codegen.analysis.softmaxes import Softmax, exponentials, softmaxes
 from codegen.analysis.unbounded import first_point_passes, minus_infinite
 from codegen.ir.affine import Affine
@@ -74,7 +74,7 @@ def share_exponentials(program: Program) -> Program:
         for total in dict.fromkeys(r.tensor for r in equation.reads if r.tensor in known):
             equation, known[total] = _reading(equation, known[total])
         for each in known.values():
-            equation = _less_total(_unguarded(equation, each), each)
+            equation = _less_total(_unguarded(equation, each), each, program)
         equations.append(equation)
     if not known:
         return program
@@ -168,18 +168,23 @@ def _reading(equation: Equation, known: _Shared) -> tuple[Equation, _Shared]:
     return equation, known
 
 
-def _less_total(equation: Equation, known: _Shared) -> Equation:
-    """`equation` with `scores - total` as `scores - peak - log(sum)`: what all scores have in common cancels."""
+def _less_total(equation: Equation, known: _Shared, program: Program) -> Equation:
+    """`equation` with `scores - total` as `scores - peak - log(sum)`: what all scores have in common cancels.
+
+    A total that is read outside, as in `e[n,t] - lse[n,t-1]`, is 0 there, and the logarithm of a sum read there is not.
+    """
     total, scores = known.softmax.total.target, known.softmax.scores.tensor
-    tensors = [read.tensor for read in equation.reads]
-    if total not in tensors or scores not in tensors or equation.target == total:
+    places = [k for k, read in enumerate(equation.reads) if read.tensor == total]
+    found = [access(equation.reads[k], program.table, equation) for k in places]
+    alone = scores not in (read.tensor for read in equation.reads) or equation.target == total
+    if alone or not all(a.inside and a.plain is not None for a in found):
         return equation
     body, reads = equation.body, list(equation.reads)
-    for k in [k for k, tensor in enumerate(tensors) if tensor == total]:
+    for k in places:
         at = reads[k].at
         body = body.xreplace({slot(k): sympy.log(slot(len(reads))) + slot(len(reads) + 1)})
         reads += [Read(known.names["sum"], at), Read(known.names["peak"], at)]
-    return compact(equation.with_(body=body, reads=tuple(reads)))
+    return compact(equation.with_(body=body, reads=tuple(reads))) if places else equation
 
 
 def _unguarded(equation: Equation, known: _Shared) -> Equation:
