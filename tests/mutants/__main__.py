@@ -1,7 +1,7 @@
 """python -m mutants: mutations of codegen/, each against the tests that reach its line.
 
 python -m mutants --record                 first: which checks reach which lines (half an hour)
-python -m mutants --count 20 --minutes 10  then: so many mutations of this commit
+python -m mutants --count 20 --minutes 10  then: so many mutations of this commit; with --part, beside other processes
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="with --record: formula, family, network, or test files")
     parser.add_argument("--seed", help="the hash of the commit, where nothing is said")
     parser.add_argument("--count", type=int, default=20, help="mutations that are not equivalent")
+    parser.add_argument("--part", default="1/1", help="2/3: every third of them, from the second")
     parser.add_argument("--minutes", type=float, default=60, help="after which nothing new is tried")
     parser.add_argument("--survivors", action="store_true", help="only those of the log that have survived so far")
     parser.add_argument("--folder", default="codegen", help="where sources are changed")
@@ -48,7 +49,8 @@ def main() -> int:
         print("no map of lines: python -m mutants --record", file=sys.stderr)
         return 2
     seed, again = args.seed or commit, survivors(args.log) if args.survivors else None
-    rows = run(ROOT, commit, args.folder, seed, args.count, args.minutes, known, args.log, again)
+    part, of = map(int, args.part.split("/"))
+    rows = run(ROOT, commit, args.folder, seed, args.count, args.minutes, known, args.log, again, (part, of))
     print(summary(rows))
     return 0
 

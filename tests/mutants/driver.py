@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +93,17 @@ def run(
     known: Map,
     log: Path,
     again: Collection[str] | None = None,
+    part: tuple[int, int] = (1, 1),
 ) -> list[Row]:
     """The first `count` mutations of a seed; what the log has of this commit is not tried again.
 
-    again: only those that look like one of these.
+    again: only those that look like one of these.  part: (2, 3) takes every third, from the second.
     """
     end = time.monotonic() + minutes * 60
     done = {tuple(row[k] for k in KEY): row for row in entries(log) if row["commit"] == commit}
     scratch, found = Scratch(root, commit), []
     try:
-        for mutation in drawn(scratch.tree, folder, seed):
+        for mutation in islice(drawn(scratch.tree, folder, seed), part[0] - 1, None, part[1]):
             if again is not None and shown(mutation, _source(mutation, scratch.tree)) not in again:
                 continue
             row = done.get(tuple(asdict(mutation)[k] for k in KEY))

@@ -135,6 +135,8 @@ class Program(Drawing):
             kinds.append(self.position)
         if self.take("several") or self.chance(0.15):
             kinds.append(self.plain)
+        if self.chance(0.03):
+            kinds.append(self.total)
         for make in kinds:
             hidden = [name for name in self.wanted if self.chance(0.4) and name not in STEPS]
             self.wanted = [name for name in self.wanted if name not in hidden]
@@ -191,6 +193,21 @@ class Program(Drawing):
         self.equations.append(Equation(name, (Affine((("n", 1),)),), body))
         self.targets.append((name, (Extent(0, "N"),), "int"))
         self.positions = (name, over)
+
+    def total(self, name: str) -> None:
+        """A log-sum-exp, and its scores less the total of the same place or of the one beside it."""
+        place, own = self.letter([]), ""
+        own = self.letter([place])
+        self.left.update((place, own))
+        subscripts = [Affine(((place, 1),)), Affine(((own, 1),))]
+        scores = self.made_read(["n"], subscripts, [self.extents[place], self.extents[own]], [])
+        self.define(name, ["n", place], Reduce("logsumexp", (own,), scores))
+        self.unread.remove(name)
+        away = 0 if self.extents[place] == Extent(1) else self.rng.choice((-1, -1, 0, 1))
+        beside = Read(name, (Affine((("n", 1),)), Affine(((place, 1),), away)))
+        difference = Sum(((1, scores), (-1, beside)))
+        body = Call("exp", (difference,)) if self.chance(0.5) else difference
+        self.define(f"{name}b", ["n", place, own], body)
 
     def statistic(self, name: str) -> None:
         """A tensor without the batch: a mean over all samples."""
