@@ -17,6 +17,7 @@ import symnet as sn
 import symnet.differentiate.programs as derivation
 import symnet.verify.declared as declared
 import symnet.verify.ways as ways
+from codegen.emit.code import Code, Name, Operation, Row, number
 from codegen.ir.equation import Program
 from layer_models import LAYERS, model
 from symnet.cli.main import main
@@ -85,9 +86,9 @@ def test_a_wrong_rewriting(check: Callable[..., tuple[int, str]], monkeypatch: p
     assert "gradients are wrong" not in text  # of the module's own loss they are the gradients
 
 
-def larger(size: sympy.Symbol) -> tuple[str, int]:
+def larger(size: sympy.Symbol) -> Code:
     """A size as one more than it is."""
-    return f"({size.name} + 1)", emitted.ATOM
+    return Row((Operation(Name(size.name), " + ", number(1)),))
 
 
 @pytest.mark.parametrize("text", [DENSE, WINDOW])

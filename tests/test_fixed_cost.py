@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 import symnet as sn
+from codegen.emit.code import Name, number
+from codegen.emit.layout import printed, text
+from codegen.emit.operand import Operand
 from codegen.emit.optree import Leaf, Node, Scalar
-from codegen.emit.ufuncs import Operand, UfuncWriter
+from codegen.emit.ufuncs import UfuncWriter
 
 SAMPLES, FEATURES, CLASSES = 32, 64, 10
 
@@ -80,19 +83,19 @@ def test_a_relu_is_a_clip_and_passes_on_what_is_not_finite(units: int) -> None:
 def written(tree: Any, small: bool, aliases: str = "", **operands: Operand) -> tuple[list[str], bool]:
     writer = UfuncWriter(
         ("n", "c"),
-        "y",
+        Name("y"),
         operands,
-        lambda axes, dtype, number: f"{dtype}_{''.join(axes)}{number}",
+        lambda axes, dtype, number: Name(f"{dtype}_{''.join(axes)}{number}"),
         frozenset(aliases.split()),
-        number=(lambda text, dtype: f"number_{text}") if small else None,
+        number=(lambda number, dtype: Name(f"number_{text(number)}")) if small else None,
         run=True,
     )
-    return writer.write(tree), writer.buffered
+    return printed(writer.write(tree), 0), writer.buffered
 
 
-A = Operand("a", frozenset("nc"), run=True)
-B = Operand("b", frozenset("c"), run=True)
-MASK = Operand("m", frozenset("nc"), "bool", run=True)
+A = Operand(Name("a"), frozenset("nc"), run=True)
+B = Operand(Name("b"), frozenset("c"), run=True)
+MASK = Operand(Name("m"), frozenset("nc"), "bool", run=True)
 SUM = Node("add", (Leaf("A"), Leaf("B")))
 CASES = [
     (SUM, False, "", ["y[...] = b", "np.add(a, y, out=y)"]),
@@ -100,9 +103,9 @@ CASES = [
     (SUM, False, "A", ["np.add(a, b, out=y)"]),
     (SUM, True, "B", ["float_nc0[...] = b", "np.add(a, float_nc0, out=y)"]),
     (Node("multiply", (Leaf("A"), Leaf("M"))), False, "", ["y[...] = m", "np.multiply(a, y, out=y)"]),
-    (Node("multiply", (Leaf("A"), Scalar("0.5", "float"))), True, "", ["np.multiply(a, number_0.5, out=y)"]),
-    (Node("multiply", (Leaf("A"), Scalar("0.5", "float"))), False, "", ["np.multiply(a, 0.5, out=y)"]),
-    (Node("minimum", (Leaf("A"), Scalar("1"))), False, "", ["a.clip(-np.inf, 1, out=y)"]),
+    (Node("multiply", (Leaf("A"), Scalar(number(0.5), "float"))), True, "", ["np.multiply(a, number_0.5, out=y)"]),
+    (Node("multiply", (Leaf("A"), Scalar(number(0.5), "float"))), False, "", ["np.multiply(a, 0.5, out=y)"]),
+    (Node("minimum", (Leaf("A"), Scalar(number(1)))), False, "", ["a.clip(-np.inf, 1, out=y)"]),
 ]
 
 
@@ -121,12 +124,12 @@ def test_scratch_that_an_argument_still_lies_in_is_not_written_over() -> None:
 
 
 def test_what_falls_out_of_the_cache_is_not_laid_out() -> None:
-    writer = UfuncWriter(("n", "c"), "y", {"A": A, "B": B}, lambda *_: "", run=True, near=False)
-    assert writer.write(SUM) == ["np.add(a, b, out=y)"] and writer.buffered
+    writer = UfuncWriter(("n", "c"), Name("y"), {"A": A, "B": B}, lambda *_: Name(""), run=True, near=False)
+    assert printed(writer.write(SUM), 0) == ["np.add(a, b, out=y)"] and writer.buffered
 
 
 def test_what_has_gaps_is_taken_through_a_buffer() -> None:
-    lines, buffered = written(SUM, False, A=Operand("a[:, 1:]", frozenset("nc")), B=B)
+    lines, buffered = written(SUM, False, A=Operand(Name("a[:, 1:]"), frozenset("nc")), B=B)
     assert lines == ["np.add(a[:, 1:], b, out=y)"] and buffered
 
 

@@ -9,8 +9,11 @@ import pytest
 
 from building import A
 from codegen.analysis.elements import Arrays
+from codegen.emit.code import Code, Field
+from codegen.emit.layout import printed
 from codegen.emit.native_function import LETTERS, Function
 from codegen.emit.native_steps import write
+from codegen.emit.scope import WORKSPACE
 from codegen.ir.equation import slot
 from codegen.ir.plan import ArgMax, Compute, Copy, Fill, Gather, MatMul, Reduce, ScatterAdd, Step
 from codegen.ir.view import Take, Transpose, View
@@ -21,12 +24,12 @@ def _run(step: Step, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     shapes = {name: tuple((A(int(size)),) for size in array.shape) for name, array in arrays.items()}
     dtypes: Any = {name: "float" if array.dtype.kind == "f" else "int" for name, array in arrays.items()}
 
-    def text(view: View) -> str:
-        return f"w.{view.base}" + ("_flat" if view.ops else "")
+    def code(view: View) -> Code:
+        return Field(WORKSPACE, view.base + ("_flat" if view.ops else ""))
 
-    function = Function(Arrays(shapes), text, dtypes, (), frozenset(LETTERS))
+    function = Function(Arrays(shapes), code, dtypes, (), frozenset(LETTERS))
     write(step, function)
-    source = "\n".join([*function.prologue(), *function.lines])
+    source = "\n".join(printed([*function.prologue(), *function.body], 4))
     given = {name: arrays[v.base].reshape(-1) if v.ops else arrays[v.base] for name, v in function.views.items()}
 
     def multiply(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import symnet as sn
+from codegen.emit.code import Name
 from codegen.emit.numexpr import chosen
+from codegen.emit.operand import Operand
 from codegen.emit.optree import Leaf, Node, Tree
-from codegen.emit.ufuncs import Operand
 from codegen.ir.affine import Affine
 from codegen.ir.equation import slot
 from codegen.ir.plan import Compute
@@ -53,7 +54,7 @@ def test_maxima_of_maxima_are_left_to_numpy() -> None:
     tree: Tree = Leaf("_0")
     for _ in range(14):
         tree = Node("maximum", (Node("sin", (tree,)), Leaf("_1")))
-    known = {name: Operand(f"w.{name}", frozenset("n")) for name in ("_0", "_1")}
+    known = {name: Operand(Name(name), frozenset("n")) for name in ("_0", "_1")}
     axes = (("n", Affine.of("N")),)
     step = Compute(View("y", (), ("n",)), slot(0), (View("x", (), ("n",)),), axes)
     assert not chosen(tree, known, step, TARGETS["numexpr"], MACHINE)

@@ -14,7 +14,8 @@ import sympy
 
 import symnet as sn
 from building import equation, i, n, program, read, tensor
-from codegen.emit.scalar import scalar_text
+from codegen.emit.layout import text as printed
+from codegen.emit.scalar import scalar_code
 from codegen.ir.equation import index_symbol, size_symbol, slot
 from codegen.notation import elaborate, show
 from drawn_numbers import LENGTH, PLACE, SIZES, N, T, expressions, values
@@ -27,7 +28,7 @@ TARGETS = ("numpy", "numexpr", "numba")
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_as_python_text(seed: int) -> None:
     for expr, right in expressions(seed, 20):
-        text = scalar_text(expr)
+        text = printed(scalar_code(expr))
         for point, value in zip(values(), right, strict=True):
             names = {s.name: int(v) for s, v in point.items() if s.is_integer}
             got = eval(text, {"np": np, "math": math}, names)  # noqa: S307
@@ -50,7 +51,7 @@ def test_numbers_as_python_text(seed: int) -> None:
 )
 def test_the_text_of_some_numbers(expr: sympy.Expr, text: str) -> None:
     point = {"N": 3, "T": 7, "i": 2, "np": np}
-    assert scalar_text(expr) == text
+    assert printed(scalar_code(expr)) == text
     assert eval(text, {}, point) == pytest.approx(float(expr.subs({N: 3, T: 7, PLACE: 2})))  # noqa: S307
 
 

@@ -10,13 +10,13 @@ for rows in blocks(N, 64):
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from codegen.emit.layout import assigned
+from codegen.emit.code import Assign, Code, Cut, For, Item, Name, Statement, called, number
+from codegen.emit.operand import Operand
 from codegen.emit.optree import Leaf, Node, Tree
-from codegen.emit.ufuncs import Operand
+from codegen.emit.scope import kind_of, stem
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Dtype
 from codegen.ir.names import allocate
@@ -33,7 +33,7 @@ def blocks(count, rows):
 ARRAYS = 4
 """So many arrays of a block fit into a core's own cache."""
 
-Scratch = Callable[[tuple[str, ...], Dtype, int], str]
+Scratch = Callable[[tuple[str, ...], Dtype, int], Code]
 
 
 def rows_of(
@@ -75,44 +75,41 @@ class Block:
     words: Collection[str]
 
     def __post_init__(self) -> None:
-        self.views: dict[str, str] = {}
-        self.scratch: dict[str, str] = {}
+        self.views: dict[Code, Name] = {}
+        self.scratch: dict[Code, Name] = {}
 
     def operand(self, operand: Operand) -> Operand:
         """The operand within the block."""
-        return replace(operand, text=self.view(operand.text)) if self.index in operand.axes else operand
+        return replace(operand, code=self.view(operand.code)) if self.index in operand.axes else operand
 
-    def view(self, text: str) -> str:
+    def view(self, array: Code) -> Name:
         """The name of the rows of an array."""
-        if text not in self.views:
-            self.views[text] = self._name(text)
-        return self.views[text]
+        if array not in self.views:
+            self.views[array] = self._name(stem(array))
+        return self.views[array]
 
-    def scratched(self, scratch: Callable[[tuple[str, ...], Dtype, int, Affine | None], str]) -> Scratch:
+    def scratched(self, scratch: Callable[[tuple[str, ...], Dtype, int, Affine | None], Code]) -> Scratch:
         """Scratch arrays no longer than a block."""
 
-        def made(axes: tuple[str, ...], dtype: Dtype, number: int) -> str:
+        def made(axes: tuple[str, ...], dtype: Dtype, number: int) -> Code:
             if self.index not in axes:
                 return scratch(axes, dtype, number, None)
-            text = scratch(axes, dtype, number, Affine.of(self.rows))
-            if text not in self.scratch:
-                self.scratch[text] = self._name(text.split("_")[0])
-            return self.scratch[text]
+            array = scratch(axes, dtype, number, Affine.of(self.rows))
+            if array not in self.scratch:
+                self.scratch[array] = self._name(kind_of(dtype, number))
+            return self.scratch[array]
 
         return made
 
-    def loop(self, count: str, out: str, indent: int) -> list[str]:
-        """The head of the loop and the lines that give the block's arrays their names."""
-        pad = " " * indent
-        lines = [f"{pad}for rows in blocks({count}, {self.rows}):"]
-        pairs = [(name, f"{text}[rows]") for text, name in self.views.items()]
-        pairs += [(name, f"{text}[: len({out})]") for text, name in self.scratch.items()]
-        for name, text in pairs:
-            lines += assigned(f"{name} = ", text, indent + 4)
-        return lines
+    def loop(self, count: Code, out: Code, body: list[Statement]) -> For:
+        """The loop, which begins with the names of the block's arrays."""
+        rows = Name("rows")
+        short = Cut((None, called("len", out)))
+        names: list[Statement] = [Assign(name, Item(array, (rows,))) for array, name in self.views.items()]
+        names += [Assign(name, Item(array, (short,))) for array, name in self.scratch.items()]
+        return For((rows,), called("blocks", count, number(self.rows)), [*names, *body])
 
-    def _name(self, text: str) -> str:
-        stem = re.sub(r"\W+", "_", re.sub(r"\[[^\"\]]*\]", "", text).removeprefix("w.")).strip("_")
-        name = allocate(stem, self.taken, self.words)
+    def _name(self, wanted: str) -> Name:
+        name = allocate(wanted, self.taken, self.words)
         self.taken.add(name)
-        return name
+        return Name(name)

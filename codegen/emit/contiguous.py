@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.emit.layout import WIDTH, call
-from codegen.emit.scope import Scope
+from codegen.emit.code import Field, called
+from codegen.emit.scope import OWN, Scope
 from codegen.ir.affine import Affine
 from codegen.ir.plan import Alias, Compute, Kernel, Loop, MatMul, Plan, Region, views_of
 from codegen.ir.view import FULL, Op, Reshape, Slice, Take, Transpose, View, Windows, fixed, names_of
@@ -113,33 +113,21 @@ def slices_of(loop: Loop) -> list[Entry] | None:
 
 
 def part(entry: Entry, scope: Scope) -> str:
-    """The text of an array whose entries along its first axis are the slices."""
+    """The attribute of an array whose entries along its first axis are the slices."""
     base, rest = entry
-    whole = scope.base(base)
-    if not rest or not whole.startswith("w."):
+    whole = scope.attribute(base)
+    if not rest:
         return whole
-    source = View(base).then(Take((FULL, *rest)), axes=())
     words = ["row" if isinstance(rest[-1], Affine) else "rows"]
     for item in rest:
         words += [str(item)] if isinstance(item, Affine) else [str(item.start), str(item.start + item.length - 1)]
-    name = f"{whole.removeprefix('w.')}_{'_'.join(words)}"
-    text = scope.spelled(source).replace("w.", "self.", 1)
-    return scope.once(text, name, lambda attribute: [f"        self.{attribute} = {text}"])
+    source = View(base).then(Take((FULL, *rest)), axes=())
+    return scope.once(scope.spelled(source, OWN), f"{whole}_{'_'.join(words)}")
 
 
 def listed(name: str, arrays: Sequence[str], scope: Scope) -> str:
-    """A list of the workspace with the arrays' entries along their first axis, side by side."""
-    own = [f"self.{array}" for array in arrays]
-    entry = f"zip({', '.join(own)})"
-
-    def lines(attribute: str) -> list[str]:
-        head = f"self.{attribute} = list"
-        found = call(head, [entry], 8)
-        if len(max(found, key=len)) <= WIDTH:
-            return found
-        return [f"        {head}(", *call("zip", own, 12), "        )"]
-
-    return scope.once(entry, name, lines)
+    """The attribute of a list with the arrays' entries along their first axis, side by side."""
+    return scope.once(called("list", called("zip", *(Field(OWN, array) for array in arrays))), name)
 
 
 def _names_index(step: Compute, index: str) -> bool:

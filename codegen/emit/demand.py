@@ -6,22 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from codegen.emit.scope import Scope
-from codegen.emit.workspace import named, workspace
-from codegen.ir.equation import Equation
+from codegen.emit.code import Assign, Code, Field, Statement, called, number
+from codegen.emit.comments import Lines
+from codegen.emit.scope import OWN, Scope
+from codegen.emit.workspace import workspace
 from codegen.ir.plan import Buffer, Step, accesses
 from codegen.plan.memory import Access, Demand, Memory, Moment
 from codegen.plan.memory.moments import first_seen
 
-Lines = tuple[Equation, int, int]
-"""An equation with the first and last line of its code."""
-
 
 @dataclass(frozen=True)
 class Function:
-    """A stage function: its text, the lines of each equation in it, its steps with the scratch arrays of each."""
+    """A stage function: its text, the lines of each equation in it, its steps with the scratch arrays of each.
+
+    fields: of the workspace, those that it names.
+    """
 
     source: str
+    fields: frozenset[str]
     blocks: tuple[Lines, ...]
     steps: tuple[tuple[Step, frozenset[str]], ...]
 
@@ -86,29 +88,31 @@ class Workspaces:
         seen = self._seen(stages)
         return {a: t for a, t in self.attributes.items() if self.storage.get(t, t) in seen}
 
-    def _own(self, stages: Sequence[str]) -> list[str]:
-        """The lines of attributes under other names than that of the tensor."""
+    def _own(self, stages: Sequence[str]) -> list[Statement]:
+        """Attributes under other names than that of the tensor."""
         return [
-            f"        self.{attribute} = self.{self.scope.attribute(tensor)}{_restored(self.orders.get(tensor))}"
+            Assign(Field(OWN, attribute), _restored(Field(OWN, self.scope.attribute(tensor)), self.orders.get(tensor)))
             for attribute, tensor in self._present(stages).items()
             if attribute != self.scope.attribute(tensor)
         ]
 
-    def _code(self, stages: Sequence[str]) -> str:
-        return "\n".join(self.functions[stage].source for stage in stages)
+    def _fields(self, stages: Sequence[str]) -> set[str]:
+        return {name for stage in stages for name in self.functions[stage].fields}
 
     def _used(self, stages: Sequence[str]) -> set[str]:
         """The attributes that the stages name, and those under which tensors are read from outside."""
-        own = named("self", "\n".join(self._own(stages)))
-        return {*named("w", self._code(stages)), *own, *map(self.scope.attribute, self._present(stages).values())}
+        present = self._present(stages)
+        return {*self._fields(stages), *present, *map(self.scope.attribute, present.values())}
 
     def source(self, name: str, stages: Sequence[str], memory: Memory) -> str:
         """The class of a workspace for these stages."""
-        scalars = "w.scalar" in self._code(stages)
+        scalars = "scalar" in self._fields(stages)
         used = None if self._is_whole(stages) else self._used(stages)
         return workspace(name, self.scope, memory, self.moments(stages), self._own(stages), scalars, used)
 
 
-def _restored(order: tuple[int, ...] | None) -> str:
-    """The transpose that undoes a storage order."""
-    return f".transpose({', '.join(str(order.index(k)) for k in range(len(order)))})" if order else ""
+def _restored(array: Code, order: tuple[int, ...] | None) -> Code:
+    """The array with its storage order undone."""
+    if not order:
+        return array
+    return called(Field(array, "transpose"), *(number(order.index(k)) for k in range(len(order))))

@@ -19,12 +19,15 @@ from dataclasses import dataclass, field
 
 from codegen.analysis.elements import Arrays
 from codegen.emit import native_direct
-from codegen.emit.layout import Headline, call, headed
+from codegen.emit.code import Assign, Code, Comment, Do, Statement, called
+from codegen.emit.comments import Lines, blocks_of
+from codegen.emit.layout import definition, printed
 from codegen.emit.native_function import LETTERS, Function
 from codegen.emit.native_operations import KNOWN, WHOLE
-from codegen.emit.native_point import operations, stem
+from codegen.emit.native_point import operations
 from codegen.emit.native_steps import write
 from codegen.emit.optree import Tree, tree_of
+from codegen.emit.scope import stem
 from codegen.ir.equation import Dtype, Equation
 from codegen.ir.names import allocate
 from codegen.ir.plan import Compute, Direct, Kernel, Note, Region, Step, accesses, views_of
@@ -62,54 +65,51 @@ class Kernels:
     arrays: Arrays = field(default_factory=lambda: Arrays({}))
     note: Callable[[Equation], str] = str
     functions: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    blocks: dict[str, list[tuple[Equation, int, int]]] = field(default_factory=dict)
-    tiles: dict[str, str] = field(default_factory=dict)
-    """The kernels of direct window products: the line that makes each, by name."""
+    names: dict[tuple[str, ...], str] = field(default_factory=dict)
+    blocks: dict[str, list[Lines]] = field(default_factory=dict)
+    tiles: dict[str, Assign] = field(default_factory=dict)
+    """The kernels of direct window products: what makes each, by name."""
 
-    def direct(self, step: Direct, text: Callable[[View], str], indent: int) -> list[str]:
-        """The call of a window product's kernel.  text: of an array."""
+    def direct(self, step: Direct, code: Callable[[View], Code]) -> Statement:
+        """The call of a window product's kernel.  code: of an array."""
         self.tiles[native_direct.name_of(step)] = native_direct.definition(step)
-        return native_direct.statement(step, text, indent)
+        return native_direct.statement(step, code)
 
     def call_of(
         self,
         step: Kernel | Region,
-        text: Callable[[View], str],
+        code: Callable[[View], Code],
         dtypes: Mapping[str, Dtype],
         scalars: Collection[str],
-        indent: int,
-    ) -> list[str]:
+    ) -> Statement:
         """The call of a kernel, or of a region.
 
-        text: of an array.  dtypes: by array.  scalars: the names of Python numbers.
+        code: of an array.  dtypes: by array.  scalars: the names of Python numbers.
         """
         indices = {a for inner in _all(step) if isinstance(inner, Compute) for a, _ in inner.axes}
         named = {a for view in views_of(step) for a in view.axes if a}
-        function = Function(self.arrays, text, dtypes, scalars, frozenset({*LETTERS, *indices, *named} - {*scalars}))
+        function = Function(self.arrays, code, dtypes, scalars, frozenset({*LETTERS, *indices, *named} - {*scalars}))
         for inner in step.steps if isinstance(step, Region) else (step,):
             if isinstance(inner, Note):
-                function.lines += headed(inner.equation, self.note(inner.equation), 4)
+                function.body.append(Comment(self.note(inner.equation), inner.equation))
             else:
                 write(inner, function)
         stages = {inner.equation.stage for inner in _all(step) if isinstance(inner, Note)}
-        result = stem(text(View([view for view, wrote in accesses(step) if wrote][-1].base)))
+        result = stem(code(View([view for view, wrote in accesses(step) if wrote][-1].base)))
         name = self._defined(function, f"{max(stages)}_loops" if any(stages) else f"{result}_kernel")
-        return call(name, list(function.arguments.values()), indent)
+        return Do(called(name, *function.arguments.values()))
 
     def _defined(self, function: Function, wanted: str) -> str:
         """The name of the function with these lines, which are kept if they are new."""
         prologue = function.prologue()
-        key = "\n".join([*function.arguments, *prologue, *function.lines])
+        key = (*function.arguments, *printed([*prologue, *function.body], 4))
         if key not in self.names:
             name = self.names[key] = allocate(f"{self.prefix}{wanted}", self.taken)
             self.taken.add(name)
-            head = ["@kernel", *call(f"def {name}", list(function.arguments), 0, ":"), *prologue]
-            self.functions[name] = "\n".join([*head, *function.lines]) + "\n"
-            numbered = enumerate(function.lines, len(head) + 1)
-            starts = [(k, line.equation) for k, line in numbered if isinstance(line, Headline)]
-            ends = [*(first - 1 for first, _ in starts), len(head) + len(function.lines)][1:]
-            self.blocks[name] = [(e, first, last) for (first, e), last in zip(starts, ends, strict=True)]
+            head = ["@kernel", *definition(name, list(function.arguments)), *printed(prologue, 4)]
+            lines = printed(function.body, 4)
+            self.functions[name] = "\n".join([*head, *lines]) + "\n"
+            self.blocks[name] = blocks_of(lines, len(head) + 1)
         return self.names[key]
 
 

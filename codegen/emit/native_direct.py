@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codegen.emit.layout import call
+from codegen.emit.code import Assign, Code, Do, Name, Statement, called, names, number, row
+from codegen.emit.layout import printed
 from codegen.emit.native_direct_tiles import TILES
 from codegen.ir.plan import Direct
 from codegen.ir.view import View
@@ -131,16 +132,17 @@ def name_of(step: Direct) -> str:
     return f"{'gradient' if step.gradient else 'convolve'}_{'x'.join(map(str, step.tile))}"
 
 
-def definition(step: Direct) -> str:
-    """The line that makes it."""
+def definition(step: Direct) -> Assign:
+    """What makes it."""
     maker = "kernel_gradient" if step.gradient else "convolution"
-    return f"{name_of(step)} = {maker}({', '.join(map(str, step.tile))})\n"
+    return Assign(Name(name_of(step)), called(maker, *map(number, step.tile)))
 
 
-def statement(step: Direct, text: Callable[[View], str], indent: int) -> list[str]:
-    """The call of a step's kernel.  text: of an array."""
-    arrays = [text(step.out), text(step.factor), text(step.image)]
-    return call(name_of(step), [*arrays, str(step.stride), str(step.apart), str(int(step.deep))], indent)
+def statement(step: Direct, code: Callable[[View], Code]) -> Statement:
+    """The call of a step's kernel.  code: of an array."""
+    arrays = [code(step.out), code(step.factor), code(step.image)]
+    pairs = (row(map(number, pair)) for pair in (step.stride, step.apart))
+    return Do(called(name_of(step), *arrays, *pairs, number(int(step.deep))))
 
 
 def near(machine: Machine) -> str:
@@ -150,8 +152,9 @@ def near(machine: Machine) -> str:
     return f"NEAR = {text}  # bytes that may stay in a core's own cache\n"
 
 
-def helpers(tiles: Mapping[str, str], machine: Machine) -> dict[str, str]:
+def helpers(tiles: Mapping[str, Assign], machine: Machine) -> dict[str, str]:
     """What a module defines for these kernels, and the line of each, by name."""
     makers = {"convolution": CONVOLUTION, "kernel_gradient": f"{GRADIENT}\n\n{near(machine)}"}
-    used = {name: text for name, text in makers.items() if any(f" = {name}(" in line for line in tiles.values())}
-    return {**({"tiles": TILES} if tiles else {}), **used, **tiles}
+    used = {name: text for name, text in makers.items() if name in names(*tiles.values())}
+    lines = {name: "\n".join(printed([tile], 0)) + "\n" for name, tile in tiles.items()}
+    return {**({"tiles": TILES} if tiles else {}), **used, **lines}

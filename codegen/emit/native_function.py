@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from codegen.analysis.elements import Arrays
-from codegen.emit.breaking import broken
-from codegen.emit.native_point import stem
-from codegen.emit.scalar import scalar_text
-from codegen.emit.scope import dim_text, size_text
+from codegen.emit.code import Assign, Call, Code, Field, For, Item, Name, Statement, called, names, number, row, size
+from codegen.emit.native_point import REAL, real
+from codegen.emit.scalar import scalar_code
+from codegen.emit.scope import stem
+from codegen.emit.views import dim
 from codegen.emit.words import kernel_words
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Dtype
@@ -26,75 +26,72 @@ LETTERS = tuple("ijklabcd")
 
 @dataclass
 class Function:
-    """The text of one function.
+    """One function.
 
-    text: of an array where the function is called.  dtypes: by array.  scalars: the caller's numbers by name, such as
+    code: of an array where the function is called.  dtypes: by array.  scalars: the caller's numbers by name, such as
     sizes and the indices of its loops.  reserved: names of indices.
-    arguments: the parameters and what each is given.  locals: variables.
+    arguments: the parameters and what each is given.  locals: variables.  numbers: those of the caller's that it uses.
     """
 
     arrays: Arrays
-    text: Callable[[View], str]
+    code: Callable[[View], Code]
     dtypes: Mapping[str, Dtype]
     scalars: Collection[str]
     reserved: frozenset[str]
-    arguments: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, Code] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
     locals: set[str] = field(default_factory=set)
-    lines: list[str] = field(default_factory=list)
+    body: list[Statement] = field(default_factory=list)
     numbers: dict[str, None] = field(default_factory=dict)
 
-    def array(self, view: View) -> str:
+    def array(self, view: View) -> Name:
         """The parameter for an array."""
         for name, given in self.views.items():
             if given == view:
-                return name
-        text = self.text(view)
-        name = allocate(stem(text), {*self.arguments, *self.locals, *self.reserved, *self.scalars}, kernel_words())
-        self.arguments[name], self.views[name] = text, view
-        return name
+                return Name(name)
+        code = self.code(view)
+        name = allocate(stem(code), {*self.arguments, *self.locals, *self.reserved, *self.scalars}, kernel_words())
+        self.arguments[name], self.views[name] = code, view
+        return Name(name)
 
-    def element(self, view: View, at: Sequence[Affine]) -> str:
+    def element(self, view: View, at: Sequence[Affine]) -> Code:
         """One element of a view, such as `dense_1_z[n, o]`; of a vector of one number, that number."""
         source, places = self.arrays.element(view, at)
         if source.base in self.arrays.constants:
-            return self.real(scalar_text(self.arrays.constants[source.base]))
-        return f"{self.array(source)}[{', '.join(map(self.place, places)) or '()'}]"
+            return self.real(scalar_code(self.arrays.constants[source.base]))
+        return Item(self.array(source), tuple(map(self.place, places)) or (row(()),))
 
-    def whole(self, view: View) -> str:
+    def whole(self, view: View) -> Code:
         """A view as an expression, transposed within the function where it is."""
         if view.ops and isinstance(view.ops[-1], Transpose) and view.ops[-1].order == (1, 0):
-            return f"{self.whole(View(view.base, view.ops[:-1]))}.T"
+            return transposed(self.whole(View(view.base, view.ops[:-1])))
         at = tuple(Affine.of(f" {k}") for k in range(len(self.arrays.shape(view))))
         source, places = self.arrays.element(view, at)
         same = places == at and self.arrays.shape(source) == self.arrays.shape(view)
         return self.array(source if same else View(view.base, view.ops))
 
-    def place(self, subscript: Affine) -> str:
+    def place(self, subscript: Affine) -> Code:
         """A subscript."""
-        for name in subscript.names:
-            if name in self.scalars:
-                self.numbers[name] = None
-        return size_text(subscript)
+        return self.given(size(subscript))
 
-    def extent(self, dim: Dim) -> str:
+    def given(self, code: Code) -> Code:
+        """Code with numbers of the caller's, which are given to the function."""
+        self.numbers |= dict.fromkeys(name for name in names(code) if name in self.scalars)
+        return code
+
+    def extent(self, extents: Dim) -> Code:
         """The length of an axis."""
-        for factor in dim:
-            self.place(factor)
-        return dim_text(dim)
+        return self.given(dim(extents))
 
-    def real(self, text: str) -> str:
+    def real(self, code: Code) -> Call:
         """A number as one of the arrays' own type."""
-        for name in re.findall(r"[^\W\d]\w*", text):
-            if name in self.scalars:
-                self.numbers[name] = None
-        return f"real({text})"
+        return real(self.given(code))
 
-    def local(self, stem: str, others: Iterable[str] = ()) -> str:
+    def local(self, wanted: str, others: Iterable[str] = ()) -> Name:
         """A variable; `others` have their names for good, those of earlier loops do not matter."""
-        name = allocate(stem, {*self.arguments, *others, *self.reserved, *self.scalars}, kernel_words())
+        name = allocate(wanted, {*self.arguments, *others, *self.reserved, *self.scalars}, kernel_words())
         self.locals.add(name)
-        return name
+        return Name(name)
 
     def is_along(self, view: View, at: Sequence[Affine], index: str) -> bool:
         """Whether neighbours along an index are neighbours in storage."""
@@ -105,35 +102,29 @@ class Function:
         gaps = any(isinstance(op, Windows) for op in source.ops)
         return bool(places) and not gaps and last[0].coefficient(index) == 1
 
-    def loops(self, axes: Iterable[tuple[str, Dim | Affine]], like: Iterable[Element], indent: int = 1) -> int:
-        """Open a loop for each axis; the indent of what stands in them.
+    def loops(
+        self, axes: Iterable[tuple[str, Dim | Affine]], like: Iterable[Element], body: list[Statement] | None = None
+    ) -> list[Statement]:
+        """Open a loop for each axis, in the function or in a body; what stands in the innermost.
 
         like: elements within the loops.  As long as an axis of an array of theirs, a loop is not unrolled, which would
         take the compiler long and gain nothing.
         """
         sources = [self.arrays.element(*element) for element in like]
+        body = self.body if body is None else body
         for name, extent in axes:
-            self.add(indent, f"for {name} in range({self._length(name, extent, sources)}):")
-            indent += 1
-        return indent
+            inner: list[Statement] = []
+            body.append(For((Name(name),), called("range", self._length(name, extent, sources)), inner))
+            body = inner
+        return body
 
-    def _length(self, name: str, extent: Dim | Affine, sources: Iterable[Element]) -> str:
-        dim = (extent,) if isinstance(extent, Affine) else extent
+    def _length(self, name: str, extent: Dim | Affine, sources: Iterable[Element]) -> Code:
+        whole = (extent,) if isinstance(extent, Affine) else extent
         for view, places in sources:
-            for k, (place, whole) in enumerate(zip(places, self.arrays.shape(view), strict=True)):
-                if place.plain == name and whole == dim and view.base not in self.arrays.constants:
-                    return f"{self.array(view)}.shape[{k}]"
-        return self.extent(dim)
-
-    def add(self, indent: int, *lines: str) -> None:
-        """Lines at an indent, in fours; assignments that are too long are broken."""
-        for line in lines:
-            sign = re.match(r"[^=]* ([-+*]?)= ", line)
-            if sign is None or line.startswith(("for ", "if ")):
-                self.lines.append(" " * 4 * indent + line)
-                continue
-            first, *rest = broken(line.replace(f" {sign[1]}= ", " = ", 1), 4 * indent, len(sign[1]))
-            self.lines += [first.replace(" = ", f" {sign[1]}= ", 1), *rest]
+            for k, (place, length) in enumerate(zip(places, self.arrays.shape(view), strict=True)):
+                if place.plain == name and length == whole and view.base not in self.arrays.constants:
+                    return Item(Field(self.array(view), "shape"), (number(k),))
+        return self.extent(whole)
 
     def indices(self, view: View, taken: Iterable[str] = ()) -> list[str]:
         """An index for each axis of a view: its own, or a letter."""
@@ -146,23 +137,28 @@ class Function:
         """Indices that mean nothing else in the function."""
         return indices(LETTERS, {*taken, *self.scalars, *self.arguments, *self.locals})
 
-    def prologue(self) -> list[str]:
+    def prologue(self) -> list[Statement]:
         """What the function begins with: the type of its numbers, and sizes that its arrays tell."""
-        found = []
-        if any("real(" in line for line in self.lines):
+        found: list[Statement] = []
+        if "real" in names(*self.body):
             array = next(n for n, v in self.views.items() if self.dtypes[v.base] == "float")
-            found.append(f"    real = {array}.dtype.type")
-        for number in self.numbers:
-            source = self._told(number)
+            found.append(Assign(REAL, Field(Field(Name(array), "dtype"), "type")))
+        for name in self.numbers:
+            source = self._told(name)
             if source is None:
-                self.arguments[number] = number
+                self.arguments[name] = Name(name)
             else:
-                found.append(f"    {number} = {source}")
+                found.append(Assign(Name(name), source))
         return found
 
-    def _told(self, number: str) -> str | None:
+    def _told(self, size_: str) -> Code | None:
         for name, view in self.views.items():
-            for k, dim in enumerate(self.arrays.shape(view)):
-                if dim == (Affine.of(number),):
-                    return f"{name}.shape[{k}]"
+            for k, length in enumerate(self.arrays.shape(view)):
+                if length == (Affine.of(size_),):
+                    return Item(Field(Name(name), "shape"), (number(k),))
         return None
+
+
+def transposed(array: Code) -> Code:
+    """A matrix with its axes exchanged."""
+    return array.of if isinstance(array, Field) else Field(array, "T")

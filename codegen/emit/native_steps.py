@@ -11,21 +11,36 @@ A new kind of step gets a function here and its place in `WRITERS`, and a limit 
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import sympy
 
 from codegen.analysis.elements import Dims
-from codegen.emit.layout import call
-from codegen.emit.native_function import Element, Function
-from codegen.emit.native_point import Part, PointWriter, leaves
+from codegen.emit.code import (
+    Assign,
+    Code,
+    Do,
+    Field,
+    If,
+    Item,
+    Name,
+    Operation,
+    Row,
+    Statement,
+    called,
+    joined,
+    number,
+)
+from codegen.emit.native_function import Element, Function, transposed
+from codegen.emit.native_point import Part, PointWriter, leaves, real
+from codegen.emit.operand import Operand
 from codegen.emit.optree import Scalar, tree_of
-from codegen.emit.scope import number_text
-from codegen.emit.ufuncs import Operand
+from codegen.emit.scope import WORKSPACE
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Dtype, slot, with_slots
+from codegen.ir.names import identifier
 from codegen.ir.plan import ArgMax, Compute, Copy, Fill, Gather, Kernel, MatMul, Reduce, ScatterAdd, Step
 from codegen.ir.view import Reshape, View
 
@@ -40,9 +55,9 @@ def kernel(step: Kernel, function: Function) -> None:
     known: dict[str, Operand] = {}
     views: dict[str, View] = {}
 
-    def leaf(view: View, spelled: str, dtype: Dtype) -> str:
+    def leaf(view: View, array: Code, dtype: Dtype) -> str:
         symbol = f"_{len(known)}"
-        known[symbol], views[symbol] = Operand(spelled, frozenset(a for a in view.axes if a), dtype), view
+        known[symbol], views[symbol] = Operand(array, frozenset(a for a in view.axes if a), dtype), view
         return symbol
 
     def is_whole(symbol: str) -> bool:
@@ -52,14 +67,15 @@ def kernel(step: Kernel, function: Function) -> None:
     for inner, stored in zip(step.steps, step.stored, strict=True):
         for view in (*inner.operands, *([inner.out] if inner.accumulate else [])):
             if view not in symbols:
-                symbols[view] = leaf(view, function.text(View(view.base)), function.dtypes[view.base])
+                symbols[view] = leaf(view, function.code(View(view.base)), function.dtypes[view.base])
         values = [_value(view, symbols[view], function) for view in inner.operands]
         body = with_slots(inner.body, values.__getitem__)
         if inner.accumulate:
             body = slot(int(symbols[inner.out][1:])) + body
         # A result that goes to no array has only a name.
-        spelled = function.text(View(inner.out.base)) if stored else "w." + re.sub(r"\W", "_", inner.out.base)
-        symbols[inner.out] = leaf(inner.out, spelled, inner.dtype)
+        base = inner.out.base
+        array = function.code(View(base)) if stored else Field(WORKSPACE, identifier(base))
+        symbols[inner.out] = leaf(inner.out, array, inner.dtype)
         tree = tree_of(body, function.scalars.__contains__, is_whole=is_whole)
         parts.append(Part(tree, symbols[inner.out], stored))
     axes = step.steps[0].axes
@@ -69,16 +85,16 @@ def kernel(step: Kernel, function: Function) -> None:
         rank = len(function.arrays.shape(view))
         return view, _at(view.axes if len(view.axes) == rank else [n for n, _ in axes][len(axes) - rank :])
 
-    def array(symbol: str) -> str:
+    def element(symbol: str) -> Code:
         return function.element(*place(symbol))
 
-    writer = PointWriter(known, tuple(n for n, _ in axes), array, function.real, function.local)
+    writer = PointWriter(known, tuple(n for n, _ in axes), element, function.given, function.local)
     for k, part in enumerate(parts):
         read = any(part.result in leaves(p.tree) for p in parts[k + 1 :])
         if part.stored or read:
             writer.write(part, read)
     results = [place(part.result) for part in parts if part.stored]
-    function.add(function.loops(axes, results), *writer.lines)
+    function.loops(axes, results).extend(writer.lines)
 
 
 def _value(view: View, symbol: str, function: Function) -> sympy.Expr:
@@ -101,19 +117,18 @@ def copy(step: Copy, function: Function) -> None:
     behind = len(shape) - len(own)
     at = [n if d == s else "" for n, d, s in zip(names[behind:], own, shape[behind:], strict=True)]
     inner = function.loops(zip(names, shape, strict=True), [(out, _at(names)), (source, _at(at))])
-    function.add(inner, f"{function.element(out, _at(names))} = {function.element(source, _at(at))}")
+    inner.append(Assign(function.element(out, _at(names)), function.element(source, _at(at))))
 
 
 def fill(step: Fill, function: Function) -> None:
     names = function.indices(step.out)
     inner = function.loops(zip(names, function.arrays.shape(step.out), strict=True), [(step.out, _at(names))])
-    value = (
-        function.real(number_text(step.value)) if function.dtypes[step.out.base] == "float" else str(int(step.value))
-    )
-    function.add(inner, f"{function.element(step.out, _at(names))} = {value}")
+    is_float = function.dtypes[step.out.base] == "float"
+    value = real(number(step.value)) if is_float else number(int(step.value))
+    inner.append(Assign(function.element(step.out, _at(names)), value))
 
 
-NEUTRAL = {"add": "0", "maximum": "-np.inf", "multiply": "1"}
+NEUTRAL = {"add": 0, "maximum": -math.inf, "multiply": 1}
 TOTALS = {"add": "total", "maximum": "largest", "multiply": "product"}
 
 
@@ -123,23 +138,23 @@ def reduce(step: Reduce, function: Function) -> None:
     kept = [(n, shape[k]) for k, n in enumerate(names) if k not in axes]
     places = [(step.out, _at([n for n, _ in kept])), (step.source, _at(names))]
     out, element = (function.element(*place) for place in places)
-    neutral = function.real(NEUTRAL[step.ufunc])
+    neutral = real(number(NEUTRAL[step.ufunc]))
     if len(shape) - 1 in axes:  # the innermost loop reduces
         total = function.local(TOTALS[step.ufunc])
         inner = function.loops(kept, places)
-        function.add(inner, f"{total} = {neutral}")
+        inner.append(Assign(total, neutral))
         deep = function.loops([(n, shape[k]) for k, n in enumerate(names) if k in axes], places, inner)
-        function.add(deep, _joined(step.ufunc, total, element))
-        function.add(inner, f"{out} = {total}")
+        deep.append(_joined(step.ufunc, total, element))
+        inner.append(Assign(out, total))
         return
-    function.add(function.loops(kept, places), f"{out} = {neutral}")
-    function.add(function.loops(zip(names, shape, strict=True), places), _joined(step.ufunc, out, element))
+    function.loops(kept, places).append(Assign(out, neutral))
+    function.loops(zip(names, shape, strict=True), places).append(_joined(step.ufunc, out, element))
 
 
-def _joined(ufunc: str, total: str, element: str) -> str:
+def _joined(ufunc: str, total: Code, element: Code) -> Statement:
     if ufunc == "maximum":
-        return f"{total} = max_({total}, {element})"
-    return f"{total} {'+' if ufunc == 'add' else '*'}= {element}"
+        return Assign(total, called("max_", total, element))
+    return Assign(total, element, "+" if ufunc == "add" else "*")
 
 
 def argmax(step: ArgMax, function: Function) -> None:
@@ -152,11 +167,12 @@ def argmax(step: ArgMax, function: Function) -> None:
     largest, place = function.local("largest"), function.local("place")
     like = [(step.source, _at(names))]
     inner = function.loops(kept, like)
-    function.add(inner, f"{largest}, {place} = {first}, 0")
+    both = Row((largest, place), "", "")
+    inner.append(Assign(both, Row((first, number(0)), "", "")))
     deep = function.loops([(own, shape[axis])], like, inner)
-    function.add(deep, f"if {function.element(step.source, _at(names))} > {largest}:")
-    function.add(deep + 1, f"{largest}, {place} = {function.element(step.source, _at(names))}, {own}")
-    function.add(inner, f"{function.element(step.out, _at([n for n, _ in kept]))} = {place}")
+    element = function.element(step.source, _at(names))
+    deep.append(If(Operation(element, " > ", largest), [Assign(both, Row((element, Name(own)), "", ""))]))
+    inner.append(Assign(function.element(step.out, _at([n for n, _ in kept])), place))
 
 
 def gather(step: Gather, function: Function) -> None:
@@ -168,12 +184,12 @@ def gather(step: Gather, function: Function) -> None:
         row = list(islice(function.letters(places), len(width)))
         like = [(step.out, _at([*places, *row]))]
         inner = function.loops([*zip(places, shape, strict=True), *zip(row, width, strict=True)], like)
-        source = f"{function.whole(step.source)}[{', '.join([position, *row])}]"
-        function.add(inner, f"{function.element(step.out, _at([*places, *row]))} = {source}")
+        source = Item(function.whole(step.source), (position, *map(Name, row)))
+        inner.append(Assign(function.element(step.out, _at([*places, *row])), source))
         return
     inner = function.loops(zip(places, shape, strict=True), [(step.positions, _at(places))])
-    source = function.array(flat(step.source, function))
-    function.add(inner, f"{function.element(step.out, _at(places))} = {source}[{position}]")
+    entries = function.array(flat(step.source, function))
+    inner.append(Assign(function.element(step.out, _at(places)), Item(entries, (position,))))
 
 
 def scatter(step: ScatterAdd, function: Function) -> None:
@@ -188,8 +204,8 @@ def scatter(step: ScatterAdd, function: Function) -> None:
         sign = "-" if step.values.could_extract_minus_sign() else "+"
         tree = tree_of(-step.values if sign == "-" else step.values, lambda _: True)
         assert isinstance(tree, Scalar)
-        value = function.real(tree.text)
-    function.add(inner, f"{function.array(flat(step.out, function))}[{position}] {sign}= {value}")
+        value = function.real(tree.code)
+    inner.append(Assign(Item(function.array(flat(step.out, function)), (position,)), value, sign))
 
 
 def flat(view: View, function: Function) -> View:
@@ -215,30 +231,30 @@ def matmul(step: MatMul, function: Function) -> None:
     if not dots and not batch and len(left) == len(right) == 2 and not step.rows:
         if function.is_along(step.right, factors[1][1], column):
             arguments = [function.whole(view) for view in (step.left, step.right, step.out)]
-            function.lines += call("multiply", arguments, 4)
+            function.body.append(Do(called("multiply", *arguments)))
             return
         if function.is_along(step.left, factors[0][1], letters[0]):
-            arguments = [f"{function.whole(view)}.T".removesuffix(".T.T") for view in (step.right, step.left, step.out)]
-            function.lines += call("multiply", arguments, 4)
+            arguments = [transposed(function.whole(view)) for view in (step.right, step.left, step.out)]
+            function.body.append(Do(called("multiply", *arguments)))
             return
     shape = dict(zip(at, out, strict=True))
     rows = [(n, shape[n]) for n in at if n != column]
     along = (summed, left[-1])
-    value = _product([function.element(view, place) for view, place in factors], function)
+    value = _product([function.element(view, place) for view, place in factors])
     result = function.element(step.out, _at(at))
     like = [(step.out, _at(at)), *factors]
     if column and not dots and function.is_along(step.right, factors[1][1], column):
         inner = function.loops(rows, like)
         wide = function.loops([(column, shape[column])], like, inner)
-        function.add(wide, f"{result} = {function.real('0')}")
+        wide.append(Assign(result, real(number(0))))
         wide = function.loops([along, (column, shape[column])], like, inner)
-        function.add(wide, f"{result} += {value}")
+        wide.append(Assign(result, value, "+"))
         return
     total = function.local("total")
     inner = function.loops([*rows, *([(column, shape[column])] if column else [])], like)
-    function.add(inner, f"{total} = {function.real('0')}")
-    function.add(function.loops([along], like, inner), f"{total} += {value}")
-    function.add(inner, f"{result} = {total}")
+    inner.append(Assign(total, real(number(0))))
+    function.loops([along], like, inner).append(Assign(total, value, "+"))
+    inner.append(Assign(result, total))
 
 
 def _fitting(batch: Sequence[str], shape: Dims, out: Dims) -> list[str]:
@@ -249,9 +265,9 @@ def _fitting(batch: Sequence[str], shape: Dims, out: Dims) -> list[str]:
     return [n if dim == whole else "" for n, dim, whole in pairs]
 
 
-def _product(factors: Sequence[str], function: Function) -> str:
+def _product(factors: Sequence[Code]) -> Code:
     """Factors other than 1, multiplied."""
-    return " * ".join([f for f in factors if f != function.real("1")] or [factors[0]])
+    return joined(" * ", [f for f in factors if f != real(number(1))] or [factors[0]])
 
 
 WRITERS: Mapping[type[Step], Callable[..., None]] = {

@@ -8,21 +8,36 @@ numexpr lacks (erf), or that compute integers, stay with NumPy.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from codegen.emit.layout import Braced, call
+from codegen.emit.code import (
+    Code,
+    Do,
+    Name,
+    Number,
+    Operation,
+    Prefix,
+    Quoted,
+    Row,
+    Statement,
+    called,
+    joined,
+    number,
+    wrapped,
+)
+from codegen.emit.layout import text
+from codegen.emit.operand import Operand
 from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
-from codegen.emit.ufuncs import Operand
+from codegen.emit.scope import stem
 from codegen.ir.equation import Dtype
 from codegen.ir.names import KEYWORDS, allocate
 from codegen.ir.plan import Compute
 from codegen.machine.model import Machine
 from codegen.machine.target import Target
 
-_LITERAL = re.compile(r"-?\d{1,9}")
-"""The integers that are written as they are."""
+LITERAL = 10**9
+"""Smaller integers are written as they are."""
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 _RELATIONS = {"greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<=", "equal": "==", "not_equal": "!="}
 _FUNCTIONS = {
@@ -76,9 +91,13 @@ def _operands(tree: Tree) -> int:
     return len(_leaf_order(tree)) + len(_numbers(tree))
 
 
-def _numbers(tree: Tree) -> set[str]:
+def _is_literal(code: Code) -> bool:
+    return isinstance(code, Number) and isinstance(code.value, int) and abs(code.value) < LITERAL
+
+
+def _numbers(tree: Tree) -> set[Code]:
     if isinstance(tree, Scalar):
-        return set() if _LITERAL.fullmatch(tree.text) else {tree.text}
+        return set() if _is_literal(tree.code) else {tree.code}
     return set().union(*map(_numbers, tree.args)) if isinstance(tree, Node) else set()
 
 
@@ -116,28 +135,24 @@ def _count(tree: Tree) -> tuple[int, int]:
     return own[0] + sum(p for p, _ in counts), own[1] + sum(f for _, f in counts)
 
 
-def statement(tree: Tree, known: dict[str, Operand], out: str, scalar: str, indent: int) -> list[str]:
+def statement(tree: Tree, known: dict[str, Operand], out: Code, scalar: Code) -> Statement:
     """`ne.evaluate("...", {...}, out=...)` with names of the model.  scalar: what makes a number one of theirs."""
     names = _names(tree, known)
     speller = _Speller(names, {leaf: known[leaf].dtype for leaf in names})
-    expression = speller.text(tree)
-    if expression.startswith("("):
-        expression = expression[1:-1]  # the tree's own parentheses
-    entries = [f'"{names[leaf]}": {known[leaf].text}' for leaf in names]
-    entries += [f'"{name}": {scalar}({text})' for text, name in speller.scalars.items()]
-    local = Braced(tuple(entries))
-    return call("ne.evaluate", [f'"{expression}"', local, f"out={out}", 'casting="same_kind"'], indent)
+    expression = speller.code(tree)
+    if isinstance(expression, Row):
+        (expression,) = expression.items
+    entries = [Operation(Quoted(names[leaf]), ": ", known[leaf].code) for leaf in names]
+    entries += [Operation(Quoted(name), ": ", called(scalar, code)) for code, name in speller.scalars.items()]
+    local = Row(tuple(entries), "{", "}")
+    return Do(called("ne.evaluate", Quoted(text(expression)), local, out=out, casting=Quoted("same_kind")))
 
 
 def _names(tree: Tree, known: dict[str, Operand]) -> dict[str, str]:
-    """An identifier for every leaf, from the text of its array."""
+    """An identifier for every leaf, made of that of its array."""
     names: dict[str, str] = {}
     for leaf in _leaf_order(tree):
-        text = known[leaf].text
-        quoted = re.match(r'[pgs]\["([^"]+)"\]', text)
-        stem = re.sub(r"\W+", "_", quoted.group(1) if quoted else text.split("[")[0].removeprefix("w.")).strip("_")
-        stem = f"{'d_' if text.startswith('g[') else ''}{stem}"
-        names[leaf] = allocate(stem, names.values(), WORDS)
+        names[leaf] = allocate(stem(known[leaf].code), names.values(), WORDS)
     return names
 
 
@@ -161,14 +176,14 @@ class _Speller:
 
     names: Mapping[str, str]
     kinds: Mapping[str, Dtype]
-    scalars: dict[str, str] = field(default_factory=dict)
+    scalars: dict[Code, str] = field(default_factory=dict)
 
     def kind(self, tree: Tree) -> Dtype:
         """What numexpr takes a value for, as it is written here."""
         if isinstance(tree, Leaf):
             return self.kinds[tree.symbol]
         if isinstance(tree, Scalar):
-            return "int" if _LITERAL.fullmatch(tree.text) else "float"
+            return "int" if _is_literal(tree.code) else "float"
         if tree.ufunc in BOOLEAN:
             return "bool"
         if tree.ufunc not in _WHOLE:
@@ -176,62 +191,60 @@ class _Speller:
         values = tree.args[1:] if tree.ufunc == "where" else tree.args
         return "float" if any(self.kind(a) == "float" for a in values) else "int"
 
-    def value(self, tree: Tree) -> str:
+    def value(self, tree: Tree) -> Code:
         """As a number."""
-        text = self.text(tree)
-        return f"where({text}, 1, 0)" if self.kind(tree) == "bool" else text
+        code = self.code(tree)
+        return called("where", code, number(1), number(0)) if self.kind(tree) == "bool" else code
 
-    def real(self, tree: Tree) -> str:
+    def real(self, tree: Tree) -> Code:
         """As a float."""
         if isinstance(tree, Scalar):
-            return self.scalar(tree.text)
-        text, kind = self.text(tree), self.kind(tree)
+            return self.scalar(tree.code)
+        code, kind = self.code(tree), self.kind(tree)
         if kind == "bool":
-            return f"where({text}, {self.scalar('1')}, 0)"
-        return text if kind == "float" else f"({text} * {self.scalar('1')})"
+            return called("where", code, self.scalar(number(1)), number(0))
+        return code if kind == "float" else Row((Operation(code, " * ", self.scalar(number(1))),))
 
-    def scalar(self, text: str) -> str:
+    def scalar(self, code: Code) -> Code:
         """The name of a number in the arrays' dtype."""
-        if text not in self.scalars:
+        if code not in self.scalars:
             taken = {*self.names.values(), *self.scalars.values()}
-            self.scalars[text] = allocate(f"scalar_{len(self.scalars) + 1}", taken)
-        return self.scalars[text]
+            self.scalars[code] = allocate(f"scalar_{len(self.scalars) + 1}", taken)
+        return Name(self.scalars[code])
 
-    def numbers(self, args: Sequence[Tree]) -> list[str]:
+    def numbers(self, args: Sequence[Tree]) -> list[Code]:
         """Operands of which one is a float, or none a truth value; beside a float, an array of truth values is one."""
         floats = any(self.kind(a) == "float" for a in args)
-        return [self.text(a) if floats and isinstance(a, Leaf) else self.value(a) for a in args]
+        return [self.code(a) if floats and isinstance(a, Leaf) else self.value(a) for a in args]
 
-    def text(self, tree: Tree) -> str:
-        """As it comes out of the operation."""
+    def code(self, tree: Tree) -> Code:
+        """As it comes out of the operation, between brackets where that has a sign."""
         if isinstance(tree, Leaf):
-            return self.names[tree.symbol]
+            return Name(self.names[tree.symbol])
         if isinstance(tree, Scalar):
-            if _LITERAL.fullmatch(tree.text):
-                return tree.text if not tree.text.startswith("-") else f"({tree.text})"
-            return self.scalar(tree.text)
+            return wrapped(tree.code) if _is_literal(tree.code) else self.scalar(tree.code)
         name, args = tree.ufunc, tree.args
         if name in BOOLEAN:
-            return f"({self.text(args[0])} {_RELATIONS.get(name, '&')} {self.text(args[1])})"
+            return Row((joined(f" {_RELATIONS.get(name, '&')} ", map(self.code, args)),))
         if name == "where":
-            write = self.value if all(self.kind(a) == "bool" for a in args[1:]) else self.text
-            return f"where({self.text(args[0])}, {write(args[1])}, {write(args[2])})"
+            write = self.value if all(self.kind(a) == "bool" for a in args[1:]) else self.code
+            return called("where", self.code(args[0]), write(args[1]), write(args[2]))
         return self.arithmetic(name, args)
 
-    def arithmetic(self, name: str, args: Sequence[Tree]) -> str:
+    def arithmetic(self, name: str, args: Sequence[Tree]) -> Code:
         """An operation on numbers."""
-        texts = self.numbers(args)
+        codes = self.numbers(args)
         if name not in _WHOLE and not any(self.kind(a) == "float" for a in args):
-            texts[0] = self.real(args[0])
+            codes[0] = self.real(args[0])
         if name in _OPERATORS:
-            return f"({texts[0]} {_OPERATORS[name]} {texts[1]})"
+            return Row((joined(f" {_OPERATORS[name]} ", codes),))
         if name == "negative":
-            return f"(-{texts[0]})"
+            return Row((Prefix("-", codes[0]),))
         if name == "square":
-            return f"({texts[0]} * {texts[0]})"
+            return Row((joined(" * ", (codes[0], codes[0])),))
         if name in ("maximum", "minimum"):
-            relation = ">" if name == "maximum" else "<"
-            return f"where({texts[0]} {relation} {texts[1]}, {texts[0]}, {texts[1]})"
+            relation = " > " if name == "maximum" else " < "
+            return called("where", joined(relation, codes), *codes)
         if name == "power":
-            return f"({texts[0]} ** {texts[1]})"
-        return f"{_FUNCTIONS[name]}({', '.join(texts)})"
+            return Row((joined(" ** ", codes),))
+        return called(_FUNCTIONS[name], *codes)

@@ -17,7 +17,8 @@ import sympy
 
 from codegen.analysis.exact import cleared
 from codegen.analysis.quotients import Turn, parted, turns
-from codegen.emit.scalar import COMPARISONS, dtype_of, otherwise, scalar_text
+from codegen.emit.code import Code
+from codegen.emit.scalar import COMPARISONS, dtype_of, otherwise, scalar_code
 from codegen.ir.equation import Dtype
 from codegen.ir.functions import SCALARS, Log1p, Maximum, Minimum, Softplus
 
@@ -33,7 +34,7 @@ class Leaf:
 class Scalar:
     """A Python expression and what it is: an integer, a float or a truth value."""
 
-    text: str
+    code: Code
     dtype: Dtype = "int"
 
 
@@ -50,7 +51,8 @@ Tree = Leaf | Scalar | Node
 OUT = sympy.Symbol("_out", real=True)
 """The destination itself, as an operand of an accumulating kernel."""
 
-BOOLEAN = frozenset(name for name, _ in COMPARISONS.values()) | {"logical_and", "logical_or", "logical_not"}
+LOGICAL = frozenset(("logical_and", "logical_or", "logical_not"))
+BOOLEAN = LOGICAL.union(name for name, _ in COMPARISONS.values())
 """Operations whose result is boolean."""
 
 
@@ -81,7 +83,7 @@ class _Builder:
         if isinstance(expr, sympy.Symbol) and not self.is_scalar(expr.name):
             return Leaf(expr.name)
         if self.is_folded(expr):
-            return Scalar(scalar_text(expr), dtype_of(expr))
+            return Scalar(scalar_code(expr), dtype_of(expr))
         if type(expr) in COMPARISONS:
             whole = all(self.is_whole(s.name) for s in expr.free_symbols)
             return Node(COMPARISONS[type(expr)][0], tuple(map(self.build, cleared(expr) if whole else expr.args)))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from types import MappingProxyType
 
-from codegen.emit.demand import Function, Lines, Workspaces
-from codegen.emit.layout import Headline, headed
-from codegen.emit.scope import Scope
+from codegen.emit.code import Assign, Comment, Field, Name, Statement, fields, names
+from codegen.emit.comments import Lines, blocks_of
+from codegen.emit.demand import Function, Workspaces
+from codegen.emit.layout import definition, printed
+from codegen.emit.scope import WORKSPACE, Scope
 from codegen.emit.steps import StepWriter
 from codegen.emit.support import helpers, imports
 from codegen.emit.words import words
@@ -200,44 +201,38 @@ def _function(
     # Of several equations that share a loop a block names one only.
     handed_out = any(program.table[e.target].kind == "result" for e in program.equations if e.stage == stage)
     place = naming.arguments.get(stage, "g" if handed_out else None)
-    arguments = ", ".join(["p", "w", *([place] if place else [])])
-    lines = [f"def {naming.prefix}{stage}({arguments}):", f'    """{purpose}"""']
-    body: list[str] = []
-    blocks_of_body: list[Lines] = []
+    arguments = ["p", "w", *([place] if place else [])]
+    statements: list[Statement] = []
+    lines: list[str] = []
+    found: list[Lines] = []
     steps: list[tuple[Step, frozenset[str]]] = []
     for origin, members in groupby(blocks, key=lambda b: b.equation.origin):
         if origin:
-            body += ["", f"    # {origin}"]
+            lines += ["", *printed([Comment(origin)], 4)]
         for block in members:
-            start = len(body) + 1
+            own: list[Statement] = []
             if not block.noted:
-                body += headed(block.equation, note(block.equation), 4)
+                own.append(Comment(note(block.equation), block.equation))
             if block.remark:
-                body.append(f"    # {block.remark}")
+                own.append(Comment(block.remark))
             if not block.steps:
-                body.append("    # (the same numbers in another shape: nothing to compute)")
+                own.append(Comment("(the same numbers in another shape: nothing to compute)"))
             for step in block.steps:
                 writer.scope.scratch_used.clear()
-                body += writer.write(step, 4)
+                own += writer.write(step)
                 inner = step.steps if isinstance(step, Region) else (step,)
                 steps += [(each, frozenset(writer.scope.scratch_used)) for each in inner]
-            blocks_of_body += _lines(body, start)
-    code = [line for line in body if not line.lstrip().startswith("#")]
-    used = [n for n in program.sizes if any(re.search(rf"(?<![\w.]){n}\b", line) for line in code)]
-    lines += [f"    {n} = w.{n}" for n in used]
-    above = len(lines)
-    shifted = _moved(blocks_of_body, above)
-    return Function("\n".join([*lines, *body]) + "\n", tuple(shifted), tuple(steps))
+            written = printed(own, 4)
+            found += blocks_of(written, len(lines) + 1)
+            lines += written
+            statements += own
+    used = names(*statements)
+    sizes = [Assign(Name(n), Field(WORKSPACE, n)) for n in program.sizes if n in used]
+    head = [*definition(f"{naming.prefix}{stage}", arguments), f'    """{purpose}"""', *printed(sizes, 4)]
+    source = "\n".join([*head, *lines]) + "\n"
+    return Function(source, frozenset(fields(WORKSPACE, *statements)), tuple(_moved(found, len(head))), tuple(steps))
 
 
 def _moved(blocks: Iterable[Lines], above: int) -> list[Lines]:
     """The lines of equations with as many more lines above them."""
     return [(equation, first + above, last + above) for equation, first, last in blocks]
-
-
-def _lines(body: list[str], start: int) -> list[Lines]:
-    """The lines of each equation in the block that begins at line `start` and ends `body`."""
-    added = enumerate(body[start - 1 :], start)
-    heads = [(k, line.equation) for k, line in added if isinstance(line, Headline)]
-    ends = [*(k - 1 for k, _ in heads), len(body)][1:]  # a region has none here: they stand above its loops
-    return [(equation, first, last) for (first, equation), last in zip(heads, ends, strict=True)]

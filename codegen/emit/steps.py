@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 
 import sympy
 
 from codegen.analysis.elements import Arrays
 from codegen.emit import native, numexpr
 from codegen.emit.blocked import Block, rows_of
+from codegen.emit.code import (
+    Assign,
+    Code,
+    Comment,
+    Do,
+    Field,
+    For,
+    Item,
+    Name,
+    Prefix,
+    Quoted,
+    Row,
+    Statement,
+    called,
+    names,
+    number,
+    row,
+    size,
+)
 from codegen.emit.contiguous import Layouts, listed, part, slices_of
-from codegen.emit.layout import WIDTH, call, headed, split_arguments
+from codegen.emit.operand import Operand
 from codegen.emit.optree import OUT, Scalar, compared, leaves, tree_of, ufuncs
-from codegen.emit.scope import Scope, number_text, op_text, size_text
-from codegen.emit.ufuncs import Operand, UfuncWriter
+from codegen.emit.scope import SCALAR, WORKSPACE, Scope, stem
+from codegen.emit.ufuncs import UfuncWriter
+from codegen.emit.views import applied
 from codegen.emit.words import stage_words
 from codegen.ir.affine import Affine
 from codegen.ir.equation import Dtype, Equation
@@ -65,7 +85,7 @@ class StepWriter:
     loops: list[str] = field(default_factory=list)
     short: bool = True
     buffered: bool = False
-    scalar: str = "w.scalar"
+    scalar: Code = SCALAR
     kernels: native.Kernels = field(default_factory=native.Kernels)
 
     @staticmethod
@@ -96,110 +116,98 @@ class StepWriter:
         """How many numbers an array of these extents has, at typical sizes."""
         return math.prod(e.assumed(self.machine.sizes.typical) for e in extents)
 
-    def write(self, step: Step, indent: int) -> list[str]:
+    def write(self, step: Step) -> list[Statement]:
         """The statements of one step."""
-        text = self.scope.text
+        code = self.scope.code
         match step:
             case Compute():
-                return self._compute(step, indent)
+                return self._compute(step)
             case MatMul():
                 function = "np.vecdot" if step.rows else "np.dot" if self.layouts.is_plain(step) else "np.matmul"
-                return call(function, [text(step.left), text(step.right), f"out={text(step.out)}"], indent)
+                return [Do(called(function, code(step.left), code(step.right), out=code(step.out)))]
             case Reduce():
-                axes = step.axes[0] if len(step.axes) == 1 else step.axes
-                arguments = [text(step.source), f"axis={axes}", f"out={text(step.out)}"]
-                return call(f"np.{step.ufunc}.reduce", arguments, indent)
+                axes = number(step.axes[0]) if len(step.axes) == 1 else row(map(number, step.axes))
+                return [Do(called(f"np.{step.ufunc}.reduce", code(step.source), axis=axes, out=code(step.out)))]
             case ArgMax():
-                return call("np.argmax", [text(step.source), f"axis={step.axis}", f"out={text(step.out)}"], indent)
+                return [Do(called("np.argmax", code(step.source), axis=number(step.axis), out=code(step.out)))]
             case Copy():
-                return call("np.copyto", [text(step.out), text(step.source)], indent)
+                return [Do(called("np.copyto", code(step.out), code(step.source)))]
             case Fill():
-                part = text(step.out)
-                whole = not part.endswith("]") or part.endswith('"]')
-                return [f"{' ' * indent}{part}{'[...]' if whole else ''} = {number_text(step.value)}"]
+                out = code(step.out)
+                part = isinstance(out, Item) and not isinstance(out.items[0], Quoted)
+                return [Assign(out if part else Item(out, (Name("..."),)), number(step.value))]
             case Gather():
-                source, axis = (text(step.source), ["axis=0"]) if step.rows else (self.flat(step.source), [])
-                arguments = [text(step.positions), *axis, f"out={text(step.out)}", 'mode="clip"']
-                return call(f"{source}.take", arguments, indent)
+                source, axis = (code(step.source), {"axis": number(0)}) if step.rows else (self.flat(step.source), {})
+                arguments = axis | {"out": code(step.out), "mode": Quoted("clip")}
+                return [Do(called(Field(source, "take"), code(step.positions), **arguments))]
             case ScatterAdd():
-                return self._scatter(step, indent)
+                return [self._scatter(step)]
             case Note():
-                return headed(step.equation, self.note(step.equation), indent)
+                return [Comment(self.note(step.equation), step.equation)]
             case Kernel() | Region() | Direct():
-                return self._looped(step, indent)
+                return self._looped(step)
             case Loop():
-                return self._loop(step, indent)
+                return self._loop(step)
 
-    def _loop(self, loop: Loop, indent: int) -> list[str]:
+    def _loop(self, loop: Loop) -> list[Statement]:
         """A loop over the steps' slices, which the workspace has in lists; else over their numbers."""
         if all(isinstance(inner, Note) for inner in loop.steps):  # at every step it reads outside: nothing to add
-            return [line for inner in loop.steps for line in self.write(inner, indent)]
+            return [statement for inner in loop.steps for statement in self.write(inner)]
         slices = slices_of(loop)
-        bases = [self.scope.base(name) for name, _ in slices or ()]
         # Numbers are needed where one is part of a formula, or a slice is not one of the workspace.
-        if slices and not self.loops and all(text.startswith("w.") for text in bases):
-            names = [part(entry, self.scope).removeprefix("w.") for entry in slices]
-            target = next(self.scope.base(s.equation.target) for s in loop.steps if isinstance(s, Note))
-            steps = listed(f"{target.removeprefix('w.')}_steps", names, self.scope)
-            locals_ = self._locals(names)
-            self.scope.step, self.scope.steps = Affine.of(loop.index), dict(zip(slices, locals_, strict=True))
-            source = f"reversed({steps})" if loop.backward else steps
-            head = [f"{' ' * indent}for {', '.join(locals_)} in {source}:"]
-            if len(head[0]) > WIDTH:  # as formatters write it: one name a line
-                pad = " " * indent
-                head = [f"{pad}for (", *(f"{pad}    {name}," for name in locals_), f"{pad}) in {source}:"]
+        if slices and not self.loops and all(self.scope.is_own(name) for name, _ in slices):
+            arrays = [part(entry, self.scope) for entry in slices]
+            target = next(s.equation.target for s in loop.steps if isinstance(s, Note))
+            steps: Code = Field(WORKSPACE, listed(f"{stem(self.scope.base(target))}_steps", arrays, self.scope))
+            goals = self._locals(arrays)
+            self.scope.step, self.scope.steps = Affine.of(loop.index), dict(zip(slices, goals, strict=True))
         else:
-            slices = None
-            steps = f"range({size_text(loop.extent)})"
-            head = [f"{' ' * indent}for {loop.index} in {f'reversed({steps})' if loop.backward else steps}:"]
+            slices, goals = None, [Name(loop.index)]
+            steps = called("range", size(loop.extent))
         self.loops.append(loop.index)
-        body = [line for inner in loop.steps for line in self.write(inner, indent + 4)]
+        body = [statement for inner in loop.steps for statement in self.write(inner)]
         self.loops.pop()
         if slices:
             self.scope.steps = {}
-        return [*head, *body] if body else []
+        return [For(tuple(goals), called("reversed", steps) if loop.backward else steps, body)] if body else []
 
-    def _locals(self, attributes: Iterable[str]) -> list[str]:
+    def _locals(self, attributes: Iterable[str]) -> list[Name]:
         """The variables of a stage function that hold entries of these arrays."""
         taken = self._taken()
-        found: list[str] = []
+        found: list[Name] = []
         for attribute in attributes:
-            found.append(allocate(attribute, taken, stage_words()))
-            taken.add(found[-1])
+            found.append(Name(allocate(attribute, taken, stage_words())))
+            taken.add(found[-1].text)
         return found
 
     def _taken(self) -> set[str]:
         """The sizes and indices that are variables here."""
         return {*self.scope.program.sizes, *self.loops}
 
-    def flat(self, view: View) -> str:
+    def flat(self, view: View) -> Code:
         """A one-dimensional view of contiguous storage; of the workspace's, made with it."""
         tensor = self.scope.program.table.get(view.base)
-        text = self.scope.text(view)
-        if tensor is None or view.ops or not text.startswith("w.") or len(tensor.shape) < 2:
-            return f"{text}.reshape(-1)"
-        return self.scope.text(view.then(Reshape((tensor.shape,)), axes=("",)))
+        if tensor is None or view.ops or not self.scope.is_own(view.base) or len(tensor.shape) < 2:
+            return called(Field(self.scope.code(view), "reshape"), number(-1))
+        return self.scope.code(view.then(Reshape((tensor.shape,)), axes=("",)))
 
-    def _scatter(self, step: ScatterAdd, indent: int) -> list[str]:
-        flat, places = self.flat(step.out), self.scope.text(step.positions)
+    def _scatter(self, step: ScatterAdd) -> Statement:
+        flat, places = self.flat(step.out), self.scope.code(step.positions)
+        negative = False
         if isinstance(step.values, View):
-            values = self.scope.text(step.values)
-            sign = "+="
+            values = self.scope.code(step.values)
         else:
             negative = step.values.could_extract_minus_sign()
             tree = tree_of(-step.values if negative else step.values, lambda _: True)
             assert isinstance(tree, Scalar)
             points = self.points(self.scope.shapes[step.positions.base])
             few = self.short and step.unique and points <= self.machine.limits.converted
-            values = self._number(tree.text, self.dtypes[step.out.base]) if few else tree.text
-            sign = "-=" if negative else "+="
+            values = self._number(tree.code, self.dtypes[step.out.base]) if few else tree.code
         if step.unique:
-            return [f"{' ' * indent}{flat}[{places}] {sign} {values}"]
-        if sign == "-=":
-            values = f"-({values})"
-        return call("np.add.at", [flat, places, values], indent)
+            return Assign(Item(flat, (places,)), values, "-" if negative else "+")
+        return Do(called("np.add.at", flat, places, Prefix("-", Row((values,))) if negative else values))
 
-    def _compute(self, step: Compute, indent: int) -> list[str]:
+    def _compute(self, step: Compute) -> list[Statement]:
         scalars = {*self.scope.program.sizes, *self.loops}
         body: sympy.Expr = step.body
         operands = list(step.operands)
@@ -216,11 +224,11 @@ class StepWriter:
         aliases = set()
         run = self.layouts.is_run(step.out)
         if step.accumulate:
-            known[OUT.name] = Operand(self.scope.text(step.out), frozenset(axes), step.dtype, run)
+            known[OUT.name] = Operand(self.scope.code(step.out), frozenset(axes), step.dtype, run)
             aliases.add(OUT.name)
         for k, view in enumerate(operands):
             named = frozenset(a for a in view.axes if a)
-            known[f"_{k}"] = Operand(self.scope.text(view), named, self.dtypes[view.base], self.layouts.is_run(view))
+            known[f"_{k}"] = Operand(self.scope.code(view), named, self.dtypes[view.base], self.layouts.is_run(view))
             if self.root(view.base) == self.root(step.out.base):
                 aliases.add(f"_{k}")
         integers = compared(tree)
@@ -229,37 +237,32 @@ class StepWriter:
             values = View("#", (), (name,))
             shaped = aligned(values, axes)
             base = self.scope.index_values(extents[name], dtype)
-            known[name] = Operand(
-                base + "".join(op_text(op) for op in shaped.ops), frozenset((name,)), dtype, run=not shaped.ops
-            )
+            known[name] = Operand(reduce(applied, shaped.ops, base), frozenset((name,)), dtype, run=not shaped.ops)
         if "erf" in ufuncs(tree):
             self.helpers.add("erf")
         if numexpr.chosen(tree, known, step, self.target, self.machine):
             self.helpers.add("numexpr")
-            return numexpr.statement(tree, known, self.scope.text(step.out), self.scalar, indent)
-        out, scratch = self.scope.text(step.out), self._scratch(extents)
+            return [numexpr.statement(tree, known, self.scope.code(step.out), self.scalar)]
+        out, scratch = self.scope.code(step.out), self._scratch(extents)
         shared = [v for v in operands if self.root(v.base) == self.root(step.out.base)]
         rows = None if self.loops else rows_of(step, tree, known, shared, self.machine)
         points = self.points(e for _, e in step.axes)
         number = self._number if self.short and points <= self.machine.limits.converted else None
         near = rows is not None or points <= self.machine.caches.kept
-        head: list[str] = []
+        block = None
         if rows is not None:
             self.helpers.add("blocks")
             block = Block(axes[0], rows, self._taken(), stage_words())
             known = {name: block.operand(operand) for name, operand in known.items()}
             out, scratch = block.view(out), block.scratched(scratch)
         writer = UfuncWriter(axes, out, known, scratch, frozenset(aliases), step.dtype, number, run, near)
-        lines = writer.write(tree)
+        statements = writer.write(tree)
         self.buffered |= writer.buffered
-        if rows is not None:
-            head, indent = block.loop(size_text(step.axes[0][1]), out, indent), indent + 4
-        return [*head, *(part for line in lines for part in _formatted(line, indent))]
+        return statements if block is None else [block.loop(size(step.axes[0][1]), out, statements)]
 
-    def _number(self, text: str, dtype: Dtype) -> str:
+    def _number(self, value: Code, dtype: Dtype) -> Code:
         """A number as NumPy wants it; one that changes from step to step of a loop as it is."""
-        loops = any(re.search(rf"\b{index}\b", text) for index in self.loops)
-        return text if loops else self.scope.number(text, dtype)
+        return self.scope.number(value, dtype) if set(self.loops).isdisjoint(names(value)) else value
 
     def root(self, name: str) -> str:
         """The array whose storage a tensor lies in."""
@@ -267,27 +270,20 @@ class StepWriter:
             name = self.roots[name]
         return name
 
-    def _looped(self, step: Kernel | Region | Direct, indent: int) -> list[str]:
+    def _looped(self, step: Kernel | Region | Direct) -> list[Statement]:
         """The call of compiled loops, where that is worth it."""
         if isinstance(step, Direct):
-            return self.kernels.direct(step, self.scope.text, indent)
+            return [self.kernels.direct(step, self.scope.code)]
         if isinstance(step, Kernel) and len(step.steps) == 1 and not native.worthwhile(step):
-            return self._compute(step.steps[0], indent)
+            return self._compute(step.steps[0])
         scope = self.scope
-        return self.kernels.call_of(step, scope.text, self.dtypes, {*scope.program.sizes, *self.loops}, indent)
+        return [self.kernels.call_of(step, scope.code, self.dtypes, {*scope.program.sizes, *self.loops})]
 
-    def _scratch(self, extents: dict[str, Affine]) -> Callable[..., str]:
-        def scratch(axes: tuple[str, ...], dtype: Dtype, number: int, first: Affine | None = None) -> str:
+    def _scratch(self, extents: dict[str, Affine]) -> Callable[..., Code]:
+        def scratch(axes: tuple[str, ...], dtype: Dtype, number: int, first: Affine | None = None) -> Code:
             order = tuple(extents)
             tail = order[order.index(axes[0]) :] if axes else ()
             shape = [extents[a] if a in axes else Affine.of(1) for a in tail]
             return self.scope.scratch([first, *shape[1:]] if first else shape, dtype, number)
 
         return scratch
-
-
-def _formatted(line: str, indent: int) -> list[str]:
-    head, _, rest = line.partition("(")
-    if not rest or not line.endswith(")") or "[...] = " in line:
-        return [" " * indent + line]
-    return call(head, split_arguments(rest[:-1]), indent)

@@ -12,10 +12,13 @@ may stay one beside an array of floats, where it acts as 0 or 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from codegen.emit.optree import BOOLEAN, Leaf, Node, Scalar, Tree
+from codegen.emit.code import Assign, Code, Do, Field, Item, Name, Quoted, Statement, called, calls, number
+from codegen.emit.operand import Operand, Ref
+from codegen.emit.optree import BOOLEAN, LOGICAL, Leaf, Node, Scalar, Tree
 from codegen.ir.equation import Dtype
 
 Axes = tuple[str, ...]
@@ -25,76 +28,58 @@ EXACT = frozenset("add subtract multiply negative square maximum minimum abs sig
 """Operations on integers whose result is an integer; all others are functions of real numbers."""
 
 
-@dataclass(frozen=True)
-class Operand:
-    """The text of an array, the indices it really has, and its dtype; `run`: whether it has no gaps."""
-
-    text: str
-    axes: frozenset[str]
-    dtype: Dtype = "float"
-    run: bool = False
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A value ready to be used: text, indices, dtype, and the scratch array it occupies, if any.
-
-    run: whether it is an array without gaps.
-    """
-
-    text: str
-    axes: frozenset[str]
-    dtype: Dtype
-    scratch: str | None = None
-    run: bool = False
-
-
 @dataclass
 class UfuncWriter:
     """Writes one kernel.
 
     axes: the indices of the destination, in order.
-    out: its text; `out_dtype` its dtype.
-    operands: text, indices and dtype of each leaf.
+    out: the destination; `out_dtype` its dtype.
+    operands: array, indices and dtype of each leaf.
     aliases: leaves that share the destination's storage (point by point).
-    scratch: (indices, dtype, number) -> text of a scratch array of that shape.
-    number: (text, dtype) -> text of an array that holds this number; None where calls are long enough to convert it.
+    scratch: (indices, dtype, number) -> a scratch array of that shape.
+    number: (number, dtype) -> an array that holds this number; None where calls are long enough to convert it.
     run: whether the destination has no gaps.  near: whether its arrays stay in the cache from one call to the next.
     """
 
     axes: Axes
-    out: str
+    out: Code
     operands: Mapping[str, Operand]
-    scratch: Callable[[Axes, Dtype, int], str]
+    scratch: Callable[[Axes, Dtype, int], Code]
     aliases: frozenset[str] = frozenset()
     out_dtype: Dtype = "float"
-    number: Callable[[str, Dtype], str] | None = None
+    number: Callable[[Code, Dtype], Code] | None = None
     run: bool = False
     near: bool = True
-    lines: list[str] = field(default_factory=list)
-    busy: set[str] = field(default_factory=set)
+    lines: list[Statement] = field(default_factory=list)
+    busy: set[Code] = field(default_factory=set)
     uses: dict[tuple[Node, Dtype], int] = field(default_factory=dict)
     held: dict[tuple[Node, Dtype], Ref] = field(default_factory=dict)
     """By operations and the dtype they are computed in: whole numbers that are to be floats are so from the start."""
     buffered: bool = False
     """Whether NumPy takes numbers through buffers of its own in some call."""
-    owed: dict[str, int] = field(default_factory=dict)
+    owed: dict[Code, int] = field(default_factory=dict)
     """How many uses the value in a scratch array still has, where it has several."""
 
-    def write(self, tree: Tree) -> list[str]:
+    def write(self, tree: Tree) -> list[Statement]:
         """The calls that compute `tree` into the destination."""
         if isinstance(tree, Scalar):
-            self.lines.append(f"{self.out}[...] = {tree.text}")
+            self._fill(self.out, tree.code)
             return self.lines
         self._count(tree, self.out_dtype)
         ref = self._value(tree, self.out_dtype, self.out)
         if self.out_dtype == "bool" and ref.dtype != "bool":
-            self.lines.append(f"np.not_equal({ref.text}, 0, out={self.out})")
+            self._do("np.not_equal", ref.code, number(0), out=self.out)
         elif self.out_dtype == "int" and ref.dtype == "float":
-            self.lines.append(f'np.copyto({self.out}, {ref.text}, casting="unsafe")')
-        elif ref.text != self.out:
-            self.lines.append(f"np.copyto({self.out}, {ref.text})")
+            self._do("np.copyto", self.out, ref.code, casting=Quoted("unsafe"))
+        elif ref.code != self.out:
+            self._do("np.copyto", self.out, ref.code)
         return self.lines
+
+    def _do(self, function: Code | str, *args: Code, **keywords: Code) -> None:
+        self.lines.append(Do(called(function, *args, **keywords)))
+
+    def _fill(self, array: Code, value: Code) -> None:
+        self.lines.append(Assign(Item(array, (Name("..."),)), value))
 
     def dtype(self, tree: Tree) -> Dtype:
         """The dtype of a tree's value, before any conversion."""
@@ -114,19 +99,19 @@ class UfuncWriter:
         own = max(self.dtype(tree), wanted, key=RANK.__getitem__)
         if tree.ufunc in BOOLEAN:
             own = max((self.dtype(a) for a in tree.args), key=RANK.__getitem__)
-            return own if tree.ufunc.startswith("logical") else max(own, "int", key=RANK.__getitem__)
+            return own if tree.ufunc in LOGICAL else max(own, "int", key=RANK.__getitem__)
         return "int" if own == "bool" else own
 
-    def _value(self, tree: Tree, wanted: Dtype, into: str | None = None, masks: bool = True) -> Ref:
+    def _value(self, tree: Tree, wanted: Dtype, into: Code | None = None, masks: bool = True) -> Ref:
         """Compute `tree` in `wanted` or a higher dtype; into the destination when `into` is given and fits.
 
         masks: a boolean value may stay one.
         """
         if isinstance(tree, Scalar):
-            return Ref(tree.text, frozenset(), tree.dtype)
+            return Ref(tree.code, frozenset(), tree.dtype)
         if isinstance(tree, Leaf):
             operand = self.operands[tree.symbol]
-            ref = Ref(operand.text, operand.axes, operand.dtype, run=operand.run)
+            ref = Ref(operand.code, operand.axes, operand.dtype, run=operand.run)
         elif self.uses[key := (tree, self._working(tree, wanted))] > 1 or key in self.held:
             ref = self._shared(*key)
         elif tree.ufunc == "where":
@@ -157,11 +142,11 @@ class UfuncWriter:
         if RANK[ref.dtype] >= RANK[wanted]:
             return ref
         target, scratch = self._scratch(ref.axes, wanted)
-        self.lines.append(f"np.copyto({target}, {ref.text})")
+        self._do("np.copyto", target, ref.code)
         self._free(ref.scratch)
         return Ref(target, ref.axes, wanted, scratch, run=True)
 
-    def _call(self, tree: Node, wanted: Dtype, into: str | None) -> Ref:
+    def _call(self, tree: Node, wanted: Dtype, into: Code | None) -> Ref:
         axes, working = self._axes(tree), self._working(tree, wanted)
         result: Dtype = "bool" if tree.ufunc in BOOLEAN else working
         fits = into is not None and result == self.out_dtype
@@ -173,28 +158,27 @@ class UfuncWriter:
         run = (self.run and axes == frozenset(self.axes)) if target == self.out else True
         if run and self.near and result == "float":
             refs = self._spread(tree, refs, Ref(target, axes, result, scratch))
-        texts = [self._number(a, r, working) for a, r in zip(tree.args, refs, strict=True)]
+        codes = [self._number(a, r, working) for a, r in zip(tree.args, refs, strict=True)]
         arrays = [r for a, r in zip(tree.args, refs, strict=True) if not isinstance(a, Scalar)]
         self.buffered |= not (run and all(r.run and (r.axes, r.dtype) == (axes, working) for r in arrays))
         clips = tree.ufunc in ("maximum", "minimum") and [r.dtype for r in arrays] == ["float"]
-        if clips and "(" not in arrays[0].text:
-            head, texts = self._clip(tree, texts)
+        if clips and not calls(arrays[0].code):
+            self._do(*self._clip(tree, codes), out=target)
         else:
-            head = _ufunc(tree.ufunc)
-        self.lines.append(f"{head}({', '.join(texts)}, out={target})")
+            self._do(_ufunc(tree.ufunc), *codes, out=target)
         return Ref(target, axes, result, scratch, run)
 
-    def _number(self, tree: Tree, ref: Ref, working: Dtype) -> str:
-        """The text of an argument: of a number in a short call, an array that holds it."""
+    def _number(self, tree: Tree, ref: Ref, working: Dtype) -> Code:
+        """An argument: for a number in a short call, an array that holds it."""
         numeric = isinstance(tree, Scalar) and tree.dtype != "bool" and working != "bool"
-        return self.number(ref.text, working) if self.number and numeric else ref.text
+        return self.number(ref.code, working) if self.number and numeric else ref.code
 
-    def _clip(self, tree: Node, texts: list[str]) -> tuple[str, list[str]]:
+    def _clip(self, tree: Node, codes: list[Code]) -> list[Code]:
         """A maximum or minimum with a number as the other call for it, which is several times as fast."""
-        array, bound = texts if isinstance(tree.args[1], Scalar) else reversed(texts)
-        infinite = "np.inf" if tree.ufunc == "maximum" else "-np.inf"
+        array, bound = codes if isinstance(tree.args[1], Scalar) else reversed(codes)
+        infinite = number(math.inf if tree.ufunc == "maximum" else -math.inf)
         other = self.number(infinite, "float") if self.number else infinite
-        return f"{array}.clip", [bound, other] if tree.ufunc == "maximum" else [other, bound]
+        return [Field(array, "clip"), *([bound, other] if tree.ufunc == "maximum" else [other, bound])]
 
     def _spread(self, tree: Node, refs: list[Ref], target: Ref) -> list[Ref]:
         """The arguments, one that is narrower than the result, or a mask, laid out beforehand.
@@ -208,14 +192,14 @@ class UfuncWriter:
         if len(other) != 1 or not whole or not all(refs[k].run for k in whole):
             return refs
         spoilt = self.aliases & {a.symbol for a in tree.args if isinstance(a, Leaf)}
-        in_place = (spoilt and target.text == self.out) or any(refs[k].text == target.text for k in arrays)
+        in_place = (spoilt and target.code == self.out) or any(refs[k].code == target.code for k in arrays)
         if in_place and self.number is None:
             return refs
-        place = self._beside(refs, target) if in_place else target.text
-        self.lines.append(f"{place}[...] = {refs[other[0]].text}")
+        place = self._beside(refs, target) if in_place else target.code
+        self._fill(place, refs[other[0]].code)
         return [Ref(place, target.axes, "float", run=True) if k in other else ref for k, ref in enumerate(refs)]
 
-    def _arguments(self, tree: Node, working: Dtype, into: str | None) -> list[Ref]:
+    def _arguments(self, tree: Node, working: Dtype, into: Code | None) -> list[Ref]:
         """The arguments' values; at most one of them computed into the destination, after those it would spoil."""
         compound = [k for k, a in enumerate(tree.args) if isinstance(a, Node)]
         spoiled = [k for k, a in enumerate(tree.args) if self._reads_destination(a)]
@@ -232,7 +216,7 @@ class UfuncWriter:
             refs[k] = self._value(tree.args[k], working, into if k == chosen else None, masks)
         return [refs[k] for k in range(len(tree.args))]
 
-    def _where(self, tree: Node, wanted: Dtype, into: str | None) -> Ref:
+    def _where(self, tree: Node, wanted: Dtype, into: Code | None) -> Ref:
         """`b` computed in place, then overwritten by `a` where the condition holds."""
         axes, working = self._axes(tree), self._working(tree, wanted)
         condition, yes, no = tree.args
@@ -248,14 +232,14 @@ class UfuncWriter:
             second = self._value(no, working)
             reusable = second.scratch is not None and second.axes == axes and second.dtype == working
             reusable = reusable and second.scratch not in self.owed
-            target, scratch = (second.text, second.scratch) if reusable else self._scratch(axes, working)
-        if second.text != target:
-            self.lines.append(f"np.copyto({target}, {second.text})")
-        self.lines.append(f"np.copyto({target}, {first.text}, where={mask.text})")
+            target, scratch = (second.code, second.scratch) if reusable else self._scratch(axes, working)
+        if second.code != target:
+            self._do("np.copyto", target, second.code)
+        self._do("np.copyto", target, first.code, where=mask.code)
         self._release([r for r in (mask, first, second) if r.scratch != scratch])
         return Ref(target, axes, working, scratch)
 
-    def _scratch(self, axes: frozenset[str], dtype: Dtype) -> tuple[str, str]:
+    def _scratch(self, axes: frozenset[str], dtype: Dtype) -> tuple[Code, Code]:
         ordered = tuple(a for a in self.axes if a in axes)
         number = 0
         while (name := self.scratch(ordered, dtype, number)) in self.busy:
@@ -263,7 +247,7 @@ class UfuncWriter:
         self.busy.add(name)
         return name, name
 
-    def _beside(self, refs: list[Ref], target: Ref) -> str:
+    def _beside(self, refs: list[Ref], target: Ref) -> Code:
         """Scratch for the moment, of the target's shape, that holds none of the arguments."""
         arguments = {r.scratch for r in refs if r.scratch} - self.busy
         self.busy |= arguments
@@ -275,7 +259,7 @@ class UfuncWriter:
         for ref in refs:
             self._free(ref.scratch)
 
-    def _free(self, scratch: str | None) -> None:
+    def _free(self, scratch: Code | None) -> None:
         if scratch is None:
             return
         self.owed[scratch] = self.owed.get(scratch, 1) - 1

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import sympy
 
-from codegen.emit.layout import call
+from codegen.emit.code import (
+    Assign,
+    Code,
+    Comment,
+    Field,
+    Name,
+    Operation,
+    Row,
+    Statement,
+    called,
+    fields,
+    number,
+    product,
+    row,
+    size,
+    total,
+)
+from codegen.emit.layout import printed
 from codegen.emit.legend import legend
-from codegen.emit.scalar import scalar_text
-from codegen.emit.scope import DTYPES, Scope, number_text, shape_text
+from codegen.emit.scalar import scalar_code
+from codegen.emit.scope import DTYPES, OWN, Scope
 from codegen.ir.equation import Program
 from codegen.ir.plan import Buffer
 from codegen.plan.memory import Arena, Memory, Moment, Polynomial
@@ -39,11 +55,11 @@ def within(place, start, shape, dtype):
     return np.ndarray(shape, dtype, place, start * place.itemsize)
 '''
 
-ALIASES = "# Arrays that are written over others, and parts of arrays."
-VIEWS = "# Views of these arrays."
+ALIASES = "Arrays that are written over others, and parts of arrays."
+VIEWS = "Views of these arrays."
 OVERLAP = (
-    "# Arrays that overlap in {} are never needed at once:",
-    "# each is first written when no other one there is read any more.",
+    "Arrays that overlap in {} are never needed at once:",
+    "each is first written when no other one there is read any more.",
 )
 
 
@@ -52,43 +68,43 @@ def workspace(
     scope: Scope,
     memory: Memory,
     moments: Sequence[Moment],
-    own: Sequence[str],
+    own: Sequence[Statement],
     scalars: bool,
     used: Collection[str] | None = None,
 ) -> str:
     """The source of the class.
 
-    own: lines for attributes under other names.  scalars: whether kernels convert numbers to its dtype.
+    own: attributes under other names.  scalars: whether kernels convert numbers to its dtype.
     used: the attributes that the stage functions name, if not all are wanted.
     """
     program = scope.program
     which = f", for one {' and '.join(program.sizes)}" if program.sizes else ""
+    body: list[Statement] = [Assign(Field(OWN, each), Name(each)) for each in program.sizes]
+    if scalars:
+        body.append(Assign(Field(OWN, "scalar"), Name("np.dtype(dtype).type")))
+    body += [Assign(Field(OWN, scope.attribute(buffer.name)), _made(scope, buffer)) for buffer in memory.own]
+    body += [Comment(line.format(_names(memory.arenas))) for line in OVERLAP] if memory.arenas else []
+    seen = first_seen(moments)
+    for arena in memory.arenas:
+        length = whole(arena.unit, arena.length, program)
+        body.append(Assign(Name(arena.name), called("arena", length, DTYPES["float"])))
+        for slot in sorted(arena.slots, key=lambda s: (s.offset, seen[s.buffer.name])):
+            start, shape = whole(arena.unit, slot.offset, program), row(map(size, slot.buffer.shape))
+            part = called("within", Name(arena.name), start, shape, DTYPES[slot.buffer.dtype])
+            body.append(Assign(Field(OWN, scope.attribute(slot.buffer.name)), part))
+    wanted = scope.views.keys() if used is None else _with_sources(used, scope)
+    made = {*scope.made.values()}
+    for comment, group in ((ALIASES, scope.views.keys() - made), (VIEWS, scope.views.keys() & made)):
+        views = [Assign(Field(OWN, name), view) for name, view in scope.views.items() if name in wanted & group]
+        body += [Comment(comment), *views] if views else []
     lines = [
         f"class {name}:",
         *_documented(f"Every array {_purpose(moments)} needs{which}; made once and reused.", scope, used),
         "",
         f"    def __init__({', '.join(['self', *program.sizes, 'dtype=DTYPE'])}):",
-        *(f"        self.{size} = {size}" for size in program.sizes),
-        *(["        self.scalar = np.dtype(dtype).type"] if scalars else []),
+        *printed([*body, *own], 8),
     ]
-    for buffer in memory.own:
-        lines += _made(scope, buffer)
-    if memory.arenas:
-        lines += [f"        {line.format(_names(memory.arenas))}" for line in OVERLAP]
-    seen = first_seen(moments)
-    for arena in memory.arenas:
-        lines += call(f"{arena.name} = arena", [text(arena.unit, arena.length, program), "dtype"], 8)
-        for slot in sorted(arena.slots, key=lambda s: (s.offset, seen[s.buffer.name])):
-            start = text(arena.unit, slot.offset, program)
-            arguments = [arena.name, start, shape_text(slot.buffer.shape), DTYPES[slot.buffer.dtype]]
-            lines += call(f"self.{scope.attribute(slot.buffer.name)} = within", arguments, 8)
-    wanted = None if used is None else _with_sources(used, scope)
-    views = {name: view for name, view in scope.views.items() if wanted is None or name in wanted}
-    made = {text.removeprefix("w.") for text in scope.made.values()}
-    for comment, group in ((ALIASES, views.keys() - made), (VIEWS, views.keys() & made)):
-        lines += [f"        {comment}"] if group else []
-        lines += [line for name, view in views.items() if name in group for line in view]
-    return "\n".join([*lines, *own]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _documented(what: str, scope: Scope, used: Collection[str] | None) -> list[str]:
@@ -108,51 +124,40 @@ def _names(arenas: Sequence[Arena]) -> str:
     return arenas[0].name if len(arenas) == 1 else "a place"
 
 
-def _made(scope: Scope, buffer: Buffer) -> list[str]:
-    """The line that makes an array with storage of its own."""
-    own = f"self.{scope.attribute(buffer.name)}"
-    if buffer.name in scope.ranges:
-        return call(f"{own} = np.arange", scope.ranges[buffer.name], 8)
-    shape, dtype = shape_text(buffer.shape), DTYPES[buffer.dtype]
-    if buffer.name in scope.numbers:
-        return call(f"{own} = np.array", [scope.numbers[buffer.name], dtype], 8)
+def _made(scope: Scope, buffer: Buffer) -> Code:
+    """What makes an array with storage of its own."""
+    known = scope.ranges.get(buffer.name) or scope.numbers.get(buffer.name)
+    if known is not None:
+        return known
+    shape, dtype = row(map(size, buffer.shape)), DTYPES[buffer.dtype]
     if buffer.fill is None:
-        return call(f"{own} = np.empty", [shape, dtype], 8)
+        return called("np.empty", shape, dtype)
     if buffer.fill in (0, 1):
-        return call(f"{own} = np.{'ones' if buffer.fill else 'zeros'}", [shape, dtype], 8)
-    value = scalar_text(buffer.fill) if isinstance(buffer.fill, sympy.Expr) else number_text(buffer.fill)
-    return call(f"{own} = np.full", [shape, value, dtype], 8)
+        return called("np.ones" if buffer.fill else "np.zeros", shape, dtype)
+    value = scalar_code(buffer.fill) if isinstance(buffer.fill, sympy.Expr) else number(buffer.fill)
+    return called("np.full", shape, value, dtype)
 
 
-def text(unit: Polynomial, count: int, program: Program) -> str:
+def whole(unit: Polynomial, count: int, program: Program) -> Code:
     """`count` units in Python, `N * T * 128`: the sizes in the order of the program."""
     if not count:
-        return "0"
+        return number(0)
     order = program.sizes.index
-    sums = [(sorted(monomial, key=order), c) for monomial, c in sorted(unit.terms, key=lambda t: (-len(t[0]), t[0]))]
+    terms = sorted(unit.terms, key=lambda t: (-len(t[0]), t[0]))
+    sums = [([Name(name) for name in sorted(monomial, key=order)], c) for monomial, c in terms]
     if len(sums) == 1:
         (names, c), *_ = sums
-        return " * ".join([*names, *([str(c * count)] if c * count != 1 or not names else [])])
-    parts = [" * ".join([*names, *([str(abs(c))] if abs(c) != 1 or not names else [])]) for names, c in sums]
-    signs = ["- " if c < 0 else "+ " if k else "" for k, (_, c) in enumerate(sums)]
-    whole = " ".join(f"{sign}{part}" for sign, part in zip(signs, parts, strict=True))
-    return whole if count == 1 else f"({whole}) * {count}"
+        return product(c * count, names, last=True)
+    units = total(((c, product(abs(c), names, last=True)) for names, c in sums), "- ")
+    return units if count == 1 else Operation(Row((units,)), " * ", number(count))
 
 
 def _with_sources(used: Collection[str], scope: Scope) -> set[str]:
     """The attributes and whatever they are views of."""
-    found: set[str] = set()
-
-    def visit(names: Iterator[str]) -> None:
-        for name in names:
-            if name not in found:
-                found.add(name)
-                visit(iter(named("self", "\n".join(scope.views.get(name, ())))))
-
-    visit(iter(used))
+    found, todo = set[str](), list(used)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += fields(OWN, scope.views[name]) if name in scope.views else ()
     return found
-
-
-def named(holder: str, source: str) -> list[str]:
-    """The attributes of `holder` that a piece of source names."""
-    return re.findall(rf"\b{holder}\.(\w+)", source)

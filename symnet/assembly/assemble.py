@@ -9,8 +9,9 @@ from functools import cache
 import sympy
 
 from codegen.analysis.exact import largest_exact
-from codegen.emit.demand import Lines
-from codegen.emit.layout import call
+from codegen.emit.code import Assign, Name, Quoted, row
+from codegen.emit.comments import Lines
+from codegen.emit.layout import printed
 from codegen.ir.equation import Program
 from codegen.ir.names import defined
 from codegen.machine.target import TARGETS, Target
@@ -222,7 +223,7 @@ def _decision(objective: Objective | None) -> tuple[str, str]:
 
 
 def _tuple(name: str, entries: Sequence[str]) -> list[str]:
-    return [f'{name} = ("{entries[0]}",)'] if len(entries) == 1 else call(f"{name} = ", [f'"{e}"' for e in entries], 0)
+    return printed([Assign(Name(name), row(map(Quoted, entries)))], 0)
 
 
 def _table(name: str, entries: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from codegen.emit.demand import Lines
+from codegen.emit.comments import Lines
 from codegen.ir.equation import Program
 from codegen.passes.state import Given, Traced
 from codegen.plan.memory import Memory

@@ -14,7 +14,7 @@ class Generated(ModuleType):
     """A generated module.  No import finds it: where it is copied or pickled, its text is."""
 
     def __init__(self, name: str, source: str, filename: str) -> None:
-        super().__init__(name, source.partition('"""')[2].partition('"""')[0])
+        super().__init__(name)
         self._text_, self.__file__ = source, filename
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -18,8 +18,10 @@ from functools import cache
 from string import ascii_lowercase
 
 from codegen.emit import native
-from codegen.emit.scalar import scalar_text
-from codegen.emit.scope import Scope
+from codegen.emit.code import Assign, Code, Name, Row, Statement, row
+from codegen.emit.layout import definition, printed
+from codegen.emit.scalar import scalar_code
+from codegen.emit.scope import WORKSPACE, Scope
 from codegen.emit.steps import StepWriter
 from codegen.emit.support import imports
 from codegen.ir.affine import Affine
@@ -76,15 +78,16 @@ def update(optimizer: Optimizer, target: Target, machine: Machine = MACHINE) -> 
     plan = Plan(blocks=[Block(read.program.equations[0], _joined(read, target))])
     blocks = replace(machine, sizes=replace(machine.sizes, typical=_BLOCK))
     writer = StepWriter.for_plan(plan, scope, target, show, machine=blocks)
-    writer.scalar = "DTYPE"
+    writer.scalar = Name("DTYPE")
     writer.loops += [*NUMBERS, *read.numbers]  # numbers that are variables here
     writer.kernels.prefix = f"{optimizer.name}_"
-    body = [line for block in plan.blocks for step in block.steps for line in writer.write(step, 4)]
+    body = [each for block in plan.blocks for step in block.steps for each in writer.write(step)]
     if more := writer.helpers - {"numexpr"}:  # functions that a module has only where its equations call them
         raise ValueError(f"{optimizer.name}: its update calls {', '.join(sorted(more))}, which not every module has")
-    lines = [*_quoted(read.text), *_unpacked([*optimizer.state, *scope.vectors])]
-    lines += [f"    {name} = {scalar_text(number)}" for name, number in read.numbers.items()]
-    function = "\n".join([f"def _{optimizer.name}(w, g, state, lr, t):", *lines, *body])
+    given: list[Statement] = _unpacked([*optimizer.state, *scope.vectors])
+    given += [Assign(Name(name), scalar_code(number)) for name, number in read.numbers.items()]
+    head = definition(f"_{optimizer.name}", ("w", "g", "state", "lr", "t"))
+    function = "\n".join([*head, *_quoted(read.text), *printed([*given, *body], 4)])
     source = "\n\n".join([*writer.kernels.functions.values(), function])
     return Update(
         optimizer.name,
@@ -111,9 +114,9 @@ def _quoted(text: str) -> list[str]:
     return [f"    {line}" for line in quoted.splitlines()]
 
 
-def _unpacked(names: list[str]) -> list[str]:
-    left = ", ".join(names) if len(names) > 1 else _tuple(names)
-    return [f"    {left} = state"] if names else []
+def _unpacked(names: list[str]) -> list[Statement]:
+    vectors = row(map(Name, names)) if len(names) == 1 else Row(tuple(map(Name, names)), "", "")
+    return [Assign(vectors, Name("state"))] if names else []
 
 
 def _tuple(entries: list[str]) -> str:
@@ -129,13 +132,17 @@ class _Arguments(Scope):
 
     vectors: dict[str, Dtype] = field(default_factory=dict)
 
-    def base(self, name: str) -> str:
-        """The text of a vector."""
-        return name
+    def base(self, name: str, holder: Name = WORKSPACE) -> Code:
+        """A vector."""
+        return Name(name)
 
-    def scratch(self, shape: Sequence[Affine], dtype: Dtype, number: int) -> str:
+    def is_own(self, name: str) -> bool:
+        """No workspace holds vectors."""
+        return False
+
+    def scratch(self, shape: Sequence[Affine], dtype: Dtype, number: int) -> Code:
         """A scratch vector: a letter that no vector of the formula is called, or a mask."""
         letters = [letter for letter in ascii_lowercase if letter not in self.program.table]
         name = letters[number] if dtype == "float" else f"mask_{number + 1}"
         self.vectors[name] = dtype
-        return name
+        return Name(name)
