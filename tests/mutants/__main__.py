@@ -16,8 +16,8 @@ from mutants.driver import run, summary, survivors
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "mutants"
 TESTS = """
-    across_steps allocation border borders check compute_less conditions constants debug divided edit error_function
-    execute fixed_cost gates interpret kinks layout legalize limits lowering masked_states meaning memory names
+    across_steps allocation border check compute_less conditions constants debug divided edit error_function
+    execute fixed_cost gates halos interpret kinks layout legalize limits lowering masked_states meaning memory names
     nonfinite notation numbers numexpr_limits order_of_equations parts passes positions printed_numbers quotients
     recipes recurrence reduction_then_more rows sabotage scalar schedules slices structure tables unbounded
     unread_indices window_products
