@@ -120,6 +120,16 @@ def test_pooling_after_an_activation_with_ties(activation: str, target: str) -> 
     assert moved == (activation not in ("silu", "abs(x)", "-x"))
 
 
+@pytest.mark.parametrize("read", ["n,i+u,2*j+v,k+w", "n,c,i+u,2*j+v,k+w", "n,i+u,c,2*j+v,k+w"])
+def test_a_maximum_along_three_axes(read: str) -> None:
+    """It is taken along one after the other: the places that are still to come have a name each."""
+    sizes = {"n": (), "i+u": (4,), "c": (2,), "2*j+v": (5,), "k+w": (4,)}
+    x = sn.Input(tuple(size for axis in read.split(",") for size in sizes[axis]), name="x")
+    text = f"y[n,{'c,' if 'c' in read else ''}i,j,k] = max[u,v,w](x[{read}])"
+    pool = sn.Formula(text, sizes={"u": 2, "v": 2, "w": 3}, name="y")
+    compared(sn.Model(x, pool(x), loss=sn.SquaredError()), ties=True)
+
+
 def test_channels_may_be_digits_of_an_axis() -> None:
     """They lie one behind the other, as they do in the kernel, and are neither copied nor taken for taps."""
     text = "z[i,p,j,n] = sum[c,k,u,v](W[p,c,k,u,v]*x[i+u,(c,k),j+v,n])"

@@ -179,9 +179,12 @@ def _separated(base: str, target: str, program: Program) -> Program:
         axis, position = spans[tap].axis, spans[tap].place
         source = program.table[read.tensor] if read.tensor in program.table else tensors[-1]
         used = {*pooled.extents, *program.sizes}
-        rows = tuple(position if k == axis else _fresh("h", k, used) for k in range(len(read.at)))
-        kept = [s.plain if isinstance(s, Affine) else None for s in read.at]
-        rows = tuple(k if k in pooled.free and r != position else r for k, r in zip(kept, rows, strict=True))
+        rows: list[str] = []
+        for k, subscript in enumerate(read.at):
+            own = (subscript.plain or "") if isinstance(subscript, Affine) else ""
+            kept = own if own in pooled.free else _fresh("h", k, used)
+            rows.append(position if k == axis else kept)
+            used.add(rows[-1])
         shape = tuple(pooled.extents[position] if k == axis else e for k, e in enumerate(source.shape))
         name = allocate(f"{base}.in_rows", {*program.table, *(t.name for t in tensors)})
         at = tuple(map(Affine.of, rows))
