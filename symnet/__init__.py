@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         LayerNorm,
         MaxPool1D,
         MaxPool2D,
+        MaxPool3D,
         MultiHeadAttention,
         Multiply,
         PositionalEmbedding,
@@ -85,9 +86,10 @@ _ROOMS = {
     "symnet.model.layers": (
         "GRU LSTM Activation Add Attention AvgPool1D AvgPool2D BatchNorm1D BatchNorm2D Concat Conv1D Conv2D "
         "Conv3D ConvTranspose1D ConvTranspose2D Dense DepthwiseConv2D Divide Dropout Embedding Flatten Formula "
-        "GlobalAvgPool2D GlobalMaxPool2D GroupNorm LayerNorm MaxPool1D MaxPool2D MultiHeadAttention Multiply "
-        "PositionalEmbedding RMSNorm SeparableConv2D SimpleRNN SinusoidalEmbedding Softmax Subtract TrainablePool2D "
-        "UpSampling2D concat elu gelu gelu_tanh inception leaky_relu relu residual sigmoid silu softplus tanh"
+        "GlobalAvgPool2D GlobalMaxPool2D GroupNorm LayerNorm MaxPool1D MaxPool2D MaxPool3D MultiHeadAttention "
+        "Multiply PositionalEmbedding RMSNorm SeparableConv2D SimpleRNN SinusoidalEmbedding Softmax Subtract "
+        "TrainablePool2D UpSampling2D concat elu gelu gelu_tanh inception leaky_relu relu residual sigmoid silu "
+        "softplus tanh"
     ),
     "symnet.model.losses": (
         "BinaryCrossEntropy CrossEntropy Hinge Huber KLDivergence LogCosh MeanSquaredError PerceptronLoss SquaredError"
@@ -154,6 +156,7 @@ __all__ = [
     "LogCosh",
     "MaxPool1D",
     "MaxPool2D",
+    "MaxPool3D",
     "MeanSquaredError",
     "Model",
     "MultiHeadAttention",

@@ -176,6 +176,12 @@ VOLUMES = {
     "depthwise": lambda: sn.Conv3D(4, 2, groups=4, use_bias=False),
 }
 
+VOLUME_POOLS = {
+    "max": lambda: sn.MaxPool3D((2, 2, 3)),
+    "max overlapping padded": lambda: sn.MaxPool3D(3, stride=(1, 2, 2), padding=1),
+    "max holes": lambda: sn.MaxPool3D((1, 2, 2), stride=(2, 2, 3)),
+}
+
 SIGNAL_POOLS = {
     "max": lambda: sn.MaxPool1D(2),
     "max overlapping padded": lambda: sn.MaxPool1D(3, stride=2, padding=1),
@@ -210,6 +216,8 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     **{f"conv3d {k}": lambda v=v: _volume(v) for k, v in VOLUMES.items()},
     "conv3d padding HWC": lambda: _volume(VOLUMES["padding"], "HWC"),
     **{f"pool1d {k}": lambda v=v: _signal(v) for k, v in SIGNAL_POOLS.items()},
+    **{f"pool3d {k}": lambda v=v: _volume(v) for k, v in VOLUME_POOLS.items()},
+    "pool3d max overlapping padded HWC": lambda: _volume(VOLUME_POOLS["max overlapping padded"], "HWC"),
     **{f"pool {k}": lambda v=v: _picture(v) for k, v in POOLS.items()},
     **{f"pool {k} HWC": lambda k=k: _picture(POOLS[k], "HWC") for k in ("max padded", "mean padded")},
     "dense": lambda: _vector(lambda: sn.Dense(3)),

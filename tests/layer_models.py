@@ -60,6 +60,7 @@ LAYERS: dict[str, tuple[Callable[[], Node], Callable[[Node], Node]]] = {
     "ConvTranspose2D": (_picture, sn.ConvTranspose2D(3, 3, stride=2, padding=1, name="layer")),
     "MaxPool1D": (_signal, sn.MaxPool1D(3, stride=2, padding=1, name="layer")),
     "MaxPool2D": (_picture, sn.MaxPool2D(2, name="layer")),
+    "MaxPool3D": (_volume, sn.MaxPool3D(2, padding=1, name="layer")),
     "AvgPool1D": (_signal, sn.AvgPool1D(2, name="layer")),
     "AvgPool2D": (_picture, sn.AvgPool2D(2, name="layer")),
     "TrainablePool2D": (_picture, sn.TrainablePool2D(2, name="layer")),

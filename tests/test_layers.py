@@ -265,6 +265,20 @@ def test_pooling_of_signals_against_pytorch(size: Any, stride: Any, padding: Any
     np.testing.assert_allclose(out, torch_value(lambda f, t: f.avg_pool1d(t["x"], size, stride, padding), arrays))
 
 
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+@pytest.mark.parametrize(("size", "stride", "padding"), [(2, None, 0), (3, (1, 2, 2), 1), ((3, 1, 2), 1, (1, 0, 1))])
+def test_pooling_of_volumes_against_pytorch(size: Any, stride: Any, padding: Any, layout: str) -> None:
+    last = layout == "HWC"
+    x = sn.Input((4, 5, 6, 2) if last else (2, 4, 5, 6), name="x", layout=layout)
+    arrays, out = run(sn.Model(x, sn.MaxPool3D(size, stride, padding)(x)))
+
+    def build(f: Any, t: Any) -> Any:
+        pooled = f.max_pool3d(t["x"].movedim(-1, 1) if last else t["x"], size, stride, padding)
+        return pooled.movedim(1, -1) if last else pooled
+
+    np.testing.assert_allclose(out, torch_value(build, arrays))
+
+
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "silu", "gelu"])
 def test_activations_against_pytorch(name: str) -> None:
     x = sn.Input((4, 5), name="x")

@@ -42,6 +42,7 @@ PARTLY = {
     "LSTM",
     "MaxPool1D",
     "MaxPool2D",
+    "MaxPool3D",
     "MultiHeadAttention",
     "SimpleRNN",
     "SinusoidalEmbedding",

@@ -111,7 +111,16 @@ def test_recurrences_become_scans_of_any_length() -> None:
 
 def test_every_way_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its special operators a window is gathered, or scattered, and comes out the same."""
-    for kind in ("Conv2D", "Conv3D", "ConvTranspose2D", "MaxPool1D", "MaxPool2D", "AvgPool2D", "DepthwiseConv2D"):
+    for kind in (
+        "Conv2D",
+        "Conv3D",
+        "ConvTranspose2D",
+        "MaxPool1D",
+        "MaxPool2D",
+        "MaxPool3D",
+        "AvgPool2D",
+        "DepthwiseConv2D",
+    ):
         with monkeypatch.context() as patch:
             patch.setattr("symnet.export.onnx.equations.windowed", lambda *_: None)
             found = compare(layer_models.model(kind))

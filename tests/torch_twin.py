@@ -76,7 +76,7 @@ def _layer(network: Network, name: str, layer: Any, inputs: list[Tensor], p: dic
             return _activated(layer, F.linear(x, p["weight"], p.get("bias")))
         case sn.Conv1D() | sn.Conv2D() | sn.Conv3D():
             return _activated(layer, _last(_convolution(layer, _first(x, last), p), last))
-        case sn.MaxPool1D() | sn.MaxPool2D() | sn.AvgPool1D() | sn.AvgPool2D():
+        case sn.MaxPool1D() | sn.MaxPool2D() | sn.MaxPool3D() | sn.AvgPool1D() | sn.AvgPool2D():
             pool = getattr(F, f"{layer.reduction.replace('mean', 'avg')}_pool{layer.rank}d")
             return _last(pool(_first(x, last), *_pool(layer)), last)
         case sn.Flatten():

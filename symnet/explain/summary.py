@@ -20,7 +20,7 @@ from symnet.facts import receptive
 from symnet.facts.flops import total
 
 KINDS: Mapping[str, str] = {
-    **dict.fromkeys(("MaxPool1D", "MaxPool2D"), "max"),
+    **dict.fromkeys(("MaxPool1D", "MaxPool2D", "MaxPool3D"), "max"),
     **dict.fromkeys(("AvgPool1D", "AvgPool2D"), "mean"),
     **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D"), "conv"),
 }

@@ -27,6 +27,7 @@ TONES = {
     "ConvTranspose2D": "conv",
     "MaxPool1D": "pool",
     "MaxPool2D": "pool",
+    "MaxPool3D": "pool",
     "AvgPool1D": "pool",
     "AvgPool2D": "pool",
     "Dense": "dense",

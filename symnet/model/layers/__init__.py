@@ -25,7 +25,7 @@ from symnet.model.layers.embedding import Embedding, PositionalEmbedding, Sinuso
 from symnet.model.layers.formula import Formula
 from symnet.model.layers.modes import BatchNorm1D, BatchNorm2D, Dropout
 from symnet.model.layers.normalization import GroupNorm, LayerNorm, RMSNorm, Softmax
-from symnet.model.layers.pooling import AvgPool1D, AvgPool2D, MaxPool1D, MaxPool2D, TrainablePool2D
+from symnet.model.layers.pooling import AvgPool1D, AvgPool2D, MaxPool1D, MaxPool2D, MaxPool3D, TrainablePool2D
 from symnet.model.layers.recurrent import GRU, LSTM, SimpleRNN
 from symnet.model.layers.resampling import GlobalAvgPool2D, GlobalMaxPool2D, UpSampling2D
 from symnet.model.layers.separable import DepthwiseConv2D, SeparableConv2D
@@ -63,6 +63,7 @@ __all__ = [
     "LayerNorm",
     "MaxPool1D",
     "MaxPool2D",
+    "MaxPool3D",
     "MultiHeadAttention",
     "Multiply",
     "Node",

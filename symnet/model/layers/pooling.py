@@ -91,6 +91,17 @@ class MaxPool2D(Pooling):
 
 
 @dataclass(frozen=True, eq=False)
+class MaxPool3D(Pooling):
+    """y[n,c,i,j,k] = max[u,v,w](x[n,c,i*S+u-P,j*S+v-P,k*S+w-P]); padding never wins; ties go to the first in order.
+
+    x: (N, channels, depth, height, width) -> y: (N, channels, depth', height', width').
+    """
+
+    reduction: ClassVar[str] = "max"
+    rank: ClassVar[int] = 3
+
+
+@dataclass(frozen=True, eq=False)
 class AvgPool1D(Pooling):
     """y[n,c,i] = mean[u](x[n,c,i*S+u-P]); padding counts as zeros, as in PyTorch.
 
