@@ -8,7 +8,7 @@ statement ::= Assign(goal, value, sign) | Do(code) | For(goals, source, body) | 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from codegen.ir.affine import Affine
@@ -234,24 +234,31 @@ def size(extent: Affine) -> Code:
 
 def parts(*codes: Code | Statement) -> Iterator[Code]:
     """All code in these, whole and in parts, from left to right."""
-    for code in codes:
-        match code:
-            case Assign(goal, value):
-                yield from parts(goal, value)
-            case Do(call):
-                yield from parts(call)
-            case For(goals, source, body):
-                yield from parts(*goals, source, *body)
-            case If(test, body):
-                yield from parts(test, *body)
-            case Comment():
-                pass
-            case _:
-                yield code
-                yield from parts(*_inner(code))
+    todo = list(codes[::-1])
+    while todo:
+        code = todo.pop()
+        if isinstance(code, Assign | Do | For | If | Comment):
+            todo += _code_of(code)[::-1]
+            continue
+        yield code
+        if not isinstance(code, Name | Number | Quoted):
+            todo += _inner(code)[::-1]
 
 
-def _inner(code: Code) -> Sequence[Code]:
+def _code_of(statement: Statement) -> tuple[Code | Statement, ...]:
+    match statement:
+        case Assign(goal, value):
+            return (goal, value)
+        case Do(call):
+            return (call,)
+        case For(goals, source, body):
+            return (*goals, source, *body)
+        case If(test, body):
+            return (test, *body)
+    return ()
+
+
+def _inner(code: Code) -> tuple[Code, ...]:
     match code:
         case Field(of) | Prefix(_, of):
             return (of,)
@@ -262,7 +269,7 @@ def _inner(code: Code) -> Sequence[Code]:
         case Row(items):
             return items
         case Cut(bounds):
-            return [bound for bound in bounds if bound is not None]
+            return tuple(bound for bound in bounds if bound is not None)
         case Operation(left, _, right):
             return (left, right)
     return ()

@@ -101,13 +101,12 @@ class Kernels:
 
     def _defined(self, function: Function, wanted: str) -> str:
         """The name of the function with these lines, which are kept if they are new."""
-        prologue = function.prologue()
-        key = (*function.arguments, *printed([*prologue, *function.body], 4))
+        prologue, lines = printed(function.prologue(), 4), printed(function.body, 4)
+        key = (*function.arguments, *prologue, *lines)
         if key not in self.names:
             name = self.names[key] = allocate(f"{self.prefix}{wanted}", self.taken)
             self.taken.add(name)
-            head = ["@kernel", *definition(name, list(function.arguments)), *printed(prologue, 4)]
-            lines = printed(function.body, 4)
+            head = ["@kernel", *definition(name, list(function.arguments)), *prologue]
             self.functions[name] = "\n".join([*head, *lines]) + "\n"
             self.blocks[name] = blocks_of(lines, len(head) + 1)
         return self.names[key]
