@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from symnet.assembly.wanted import chosen as chosen_parts
 from symnet.model.graph import Input
 from symnet.model.layers.base import Layer, Node
 from symnet.model.losses import LOSSES, Loss
@@ -24,7 +25,7 @@ LARGEST_FILE = 10_000_000
 """Bytes of a model file."""
 
 _MODEL_KEYS = ("name", "input", "inputs", "layers", "outputs", "loss", "loss_weights", "l2", "compile")
-_COMPILE_KEYS = ("optimizers",)
+_COMPILE_KEYS = ("optimizers", "parts")
 _INPUT_KEYS = ("name", "shape", "dtype", "layout")
 
 _SCRIPT_ERRORS = (
@@ -107,16 +108,19 @@ def from_table(table: Mapping[str, object]) -> Model:
         l2=table.get("l2", 0.0),  # type: ignore[arg-type]
         loss_weights=table.get("loss_weights"),  # type: ignore[arg-type]
     )
-    model.optimizers = _optimizers(table.get("compile", {}))
+    _choose(model, table.get("compile", {}))
     return model
 
 
-def _optimizers(options: object) -> tuple[str, ...] | None:
-    """Those of the module, by name, where the file says which."""
+def _choose(model: Model, options: object) -> None:
+    """Say which optimizers and which parts its module is to have, where the file does."""
     if not isinstance(options, dict):
         raise DefinitionError(f"compile: expected a [compile] table with optimizers = [...], got {shown(options)}")
     _check_keys("compile", options, _COMPILE_KEYS)
-    return chosen("compile: optimizers", options["optimizers"]) if "optimizers" in options else None
+    if "optimizers" in options:
+        model.optimizers = chosen("compile: optimizers", options["optimizers"])
+    if "parts" in options:
+        model.parts = chosen_parts("compile: parts", options["parts"])
 
 
 def _outputs(names: object, nodes: Mapping[str, Node], last: str) -> list[str]:

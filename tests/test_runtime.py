@@ -57,7 +57,15 @@ def test_the_text_is_formatted_and_uses_every_import(tmp_path: Path) -> None:
 
 def test_every_fragment_is_spliced() -> None:
     folder = Path(__file__).parent.parent / "symnet" / "runtime"
-    assert {path.stem for path in folder.glob("*.py")} == {*FRAGMENTS, *WEIGHTS, CURVATURE, "head", "__init__"}
+    assert {path.stem for path in folder.glob("*.py")} == {
+        *FRAGMENTS,
+        *WEIGHTS,
+        CURVATURE,
+        "head",
+        "folding",
+        "reach",
+        "__init__",
+    }
 
 
 def test_no_two_fragments_define_one_name() -> None:

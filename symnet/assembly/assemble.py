@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import sympy
 
-from codegen.analysis.exact import largest_exact
-from codegen.emit.code import Assign, Name, Quoted, row
 from codegen.emit.comments import Lines
-from codegen.emit.layout import printed
 from codegen.ir.equation import Program
 from codegen.ir.names import defined
 from codegen.machine.target import TARGETS, Target
 from codegen.passes.state import Given
 from codegen.plan.memory import Memory
+from symnet.assembly.constants import constants
 from symnet.assembly.division import division
 from symnet.assembly.higher import higher
-from symnet.assembly.numeric import STAGES, Numeric, numeric, output_attributes
+from symnet.assembly.numeric import STAGES, Numeric, numeric, predicting
+from symnet.assembly.parts import common
+from symnet.assembly.wanted import EVERY
 from symnet.facts.flops import flops
 from symnet.facts.memory import workspace_bytes
 from symnet.model.graph import Model
-from symnet.model.layers.spelling import readable
-from symnet.model.objectives import Objective
 from symnet.optim.optimizers import OPTIMIZERS, USUAL
 from symnet.optim.update import Update, table, update
-from symnet.runtime import HEAD, fragments, heading, import_block
+from symnet.runtime import HEAD, PLAIN, fragments, heading, import_block, in_order, rest
+from symnet.runtime.reach import units
 
 GUIDE = """\
 Each part begins with a heading, "# ---".  What this network computes is in
@@ -38,17 +37,36 @@ loss_and_grads, make_step, train, check, the command line, and what these need."
 """Where to find what, for the docstring."""
 
 
+BEHIND = """\
+First comes this network: its arrays and its equations, with the formula above each
+block, then the updates of the optimizers; the rest stands behind a line that says so."""
+"""The same for a module with few parts."""
+
+REST = "The rest is written alike for every network; it holds what this one needs"
+
+
+RELIED_ON = {"math": "import math", "Path": "from pathlib import Path"}
+"""What numeric code has from the rest of a module."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text of a module, and for every equation the first and last line (from 1) of the code that computes it."""
+
+    source: str
+    blocks: tuple[Lines, ...]
+
+
 @dataclass(frozen=True)
 class Assembled:
-    """The text of a module, and what of it the numeric part is.
+    """A module in two texts: `text` with the parts that were asked for, `whole` with every part.
 
-    blocks: for every equation the first and last line (from 1) of the code that computes it.
     memory, evaluation: what a workspace allocates for training, and for use.
     updates: the optimizers'.  compiled: whether numba compiles kernels and updates of it.
     """
 
-    source: str
-    blocks: tuple[Lines, ...]
+    text: Text
+    whole: Text
     memory: Memory
     evaluation: Memory
     updates: tuple[Update, ...]
@@ -65,12 +83,13 @@ def assemble(
     wrt_inputs: bool = False,
     hvp: bool = False,
     optimizers: tuple[str, ...] = USUAL,
+    parts: tuple[str, ...] = EVERY,
     remarks: tuple[str, ...] = (),
 ) -> Assembled:
     """The module for a derived and rewritten program; `evaluation` where use needs another one.
 
     given: the target, and what else a compilation is given.  hvp: with the derivatives along a direction.
-    optimizers: the names of those that it has.  remarks: for the docstring's end.
+    optimizers: the names of those that it has.  parts: those of `text`.  remarks: for the docstring's end.
     """
     weighted = model.weight is not None
     reserved = module_names(hvp, weighted, optimizers)
@@ -78,27 +97,62 @@ def assemble(
     compiled = "kernel" in made.helpers
     on = _written_for(given.on, compiled)
     updates = tuple(update(OPTIMIZERS[name], on, given.machine) for name in optimizers)
-    curved, imports = higher(model, given, made.helpers, (*reserved, *made.kernels)) if hvp else ("", ())
-    of_updates = (line for each in updates for line in each.imports)
-    more = [line for line in (*made.imports, *imports, *of_updates) if line != "import math"]
-    parts = [
-        header(model, program, made, dtype, given.target, remarks),
-        import_block(more),
-        heading("This network: names, shapes, sizes") + "\n",
-        "\n".join(constants(model, made, dtype)),
-        division(program, evaluation or program, made.training.memory, dtype) + "\n\n",
-        heading("This network: its arrays and its equations") + "\n\n",
-        made.training.source + "\n",
-        heading("This network as in use") + "\n\n",
-        made.evaluation + "\n",
-        *([heading("This network's derivatives along a direction") + "\n\n", curved + "\n"] if hvp else []),
-        heading("The optimizers: the updates of parameters") + "\n\n",
-        table(updates).rstrip() + "\n\n",
-        fragments(hvp, weighted).rstrip() + "\n",
-    ]
-    before = sum(part.count("\n") + 1 for part in parts[: parts.index(made.training.source + "\n")])
-    blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)
-    return Assembled("\n".join(parts), blocks, made.training.memory, made.evaluation_memory, updates, compiled)
+    curved = higher(model, given, made.helpers, (*reserved, *made.kernels)) if hvp else ("", ())
+    written = _Written(model, program, evaluation, given, dtype, updates, curved, remarks)
+    whole = written.text(made, EVERY)
+    text = whole
+    if "gradients" not in parts:
+        text = written.text(predicting(model, given, reserved), parts)
+    elif parts != EVERY:
+        text = written.text(made, parts)
+    return Assembled(text, whole, made.training.memory, made.evaluation_memory, updates, compiled)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What all texts of a module have in common.  curved: the derivatives along a direction, and their imports."""
+
+    model: Model
+    program: Program
+    evaluation: Program | None
+    given: Given
+    dtype: str
+    updates: tuple[Update, ...]
+    curved: tuple[str, tuple[str, ...]]
+    remarks: tuple[str, ...]
+
+    def text(self, made: Numeric, parts: tuple[str, ...]) -> Text:
+        """The text with these parts around the numeric one."""
+        model, hvp = self.model, bool(self.curved[0])
+        every = "\n".join(constants(model, made, self.dtype)) + "\n"
+        every += division(self.program, self.evaluation or self.program, made.training.memory, self.dtype)
+        modes = self.evaluation is not None
+        rest, standard, named = common(parts, every, modes=modes, hvp=hvp, weighted=model.weight is not None)
+        steps, trained = "step" in parts, "gradients" in parts
+        more = [*made.imports, *(self.curved[1] if trained else ())]
+        more += [line for each in self.updates for line in each.imports] if steps else []
+        if parts != EVERY:
+            standard = _with(standard, made.training.source, made.evaluation, *(each.source for each in self.updates))
+        sections = [
+            header(model, self.program, made, self.dtype, self.given.target, parts, self.remarks),
+            import_block([line for line in more if line != "import math"], standard),
+            heading("This network: names, shapes, sizes") + "\n",
+            named + "\n\n",
+            heading("This network: its arrays and its equations") + "\n\n",
+            made.training.source + "\n",
+            heading("This network as in use") + "\n\n",
+            made.evaluation + "\n",
+        ]
+        before = sum(section.count("\n") + 1 for section in sections[: sections.index(made.training.source + "\n")])
+        if hvp and trained:
+            sections += [heading("This network's derivatives along a direction") + "\n\n", self.curved[0] + "\n"]
+        if steps:
+            title = heading("The optimizers: the updates of parameters")
+            sections += [title + "\n\n", table(self.updates).rstrip() + "\n\n"]
+        if parts != EVERY:
+            sections += [heading(REST), ""]
+        blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)
+        return Text("\n".join([*sections, rest.rstrip() + "\n"]), blocks)
 
 
 def _written_for(target: Target, compiled: bool) -> Target:
@@ -110,12 +164,21 @@ def _written_for(target: Target, compiled: bool) -> Target:
     return Target("updates", compiled, "never" if target.numexpr == "never" else "where it pays")
 
 
-def extended(source: str, updates: Sequence[Update], more: Sequence[Update]) -> tuple[str, int]:
-    """A module with more updates, and the number of lines that this adds above its own part."""
-    have = source.splitlines()
+def _with(standard: tuple[str, ...], *texts: str) -> tuple[str, ...]:
+    """Imports from the standard library, and those that numeric code relies on."""
+    read = {name for text in texts for unit in units(text) for name in unit.reads}
+    return in_order({*standard, *(line for name, line in RELIED_ON.items() if name in read)})
+
+
+def extended(text: Text, updates: Sequence[Update], more: Sequence[Update]) -> Text:
+    """A module with more updates, where it has any."""
+    if table(updates).rstrip() not in text.source:
+        return text
+    have = text.source.splitlines()
     new = [line for line in dict.fromkeys(line for each in more for line in each.imports) if line not in have]
-    source = source.replace("import numpy as np\n", "\n".join([*new, "import numpy as np\n"]), 1)
-    return source.replace(table(updates).rstrip(), table(more).rstrip()), len(new)
+    source = text.source.replace("import numpy as np\n", "\n".join([*new, "import numpy as np\n"]), 1)
+    blocks = tuple((equation, first + len(new), last + len(new)) for equation, first, last in text.blocks)
+    return Text(source.replace(table(updates).rstrip(), table(more).rstrip()), blocks)
 
 
 @cache
@@ -123,11 +186,20 @@ def module_names(hvp: bool, weighted: bool, optimizers: tuple[str, ...] = USUAL)
     """What every module defines or imports, whatever the network: no kernel of one is called so."""
     targets = {_written_for(target, target.compiled) for target in TARGETS.values()}
     updates = (update(OPTIMIZERS[name], target).source for name in optimizers for target in targets)
-    parts = (import_block(), HEAD, fragments(hvp, weighted), *updates)
+    plain = rest(PLAIN, {})[0]
+    parts = (import_block(), HEAD, fragments(hvp, weighted), plain, *updates)
     return tuple(sorted(frozenset[str]().union(*map(defined, parts))))
 
 
-def header(model: Model, program: Program, made: Numeric, dtype: str, target: str, remarks: Sequence[str] = ()) -> str:
+def header(
+    model: Model,
+    program: Program,
+    made: Numeric,
+    dtype: str,
+    target: str,
+    parts: Sequence[str] = EVERY,
+    remarks: Sequence[str] = (),
+) -> str:
     """The module's docstring: what it computes, from what, and at what cost."""
     rows = [
         (p.name, p.kind, _shape(p.output.shape), sum(_count(q.tensor.shape) for q in p.parameters))
@@ -141,25 +213,34 @@ def header(model: Model, program: Program, made: Numeric, dtype: str, target: st
     inputs = ", ".join(f"{t.name} {_shape(t.shape)}" for t in model.inputs)
     parameters = sum(_count(p.tensor.shape) for p in model.parameters)
     costs = [f"    {stage:<9} {polynomial(flops(program, stage))}" for stage in STAGES if _has(program, stage)]
+    bytes_ = [
+        "",
+        "Floating-point operations of a step:",
+        "",
+        *costs,
+        "",
+        "Bytes of a workspace for N samples (make_step takes many of them in parts):",
+        "",
+        f"    to train  {workspace_bytes(made.training.memory, dtype)}",
+        f"    to use    {workspace_bytes(made.evaluation_memory, dtype)}",
+    ]
+    what = [
+        "forward pass",
+        *(["gradients"] if "gradients" in parts else []),
+        *(["training"] if "step" in parts else []),
+    ]
+    listed = ", ".join(what[:-1]) + " and " + what[-1] if len(what) > 1 else what[0]
     return "\n".join(
         [
-            f'"""{model.name}: forward pass, gradients and training, generated by symnet; do not edit.',
+            f'"""{model.name}: {listed}, generated by symnet; do not edit.',
             "",
             f"Input: {inputs}.  Loss: {model.loss.kind if model.loss else 'none'}.  {dtype}, target {target}.",
             f"Layers, their output and number of parameters ({parameters:,} together):",
             "",
             *table,
+            *(bytes_ if "gradients" in parts else []),
             "",
-            "Floating-point operations of a step:",
-            "",
-            *costs,
-            "",
-            "Bytes of a workspace for N samples (make_step takes many of them in parts):",
-            "",
-            f"    to train  {workspace_bytes(made.training.memory, dtype)}",
-            f"    to use    {workspace_bytes(made.evaluation_memory, dtype)}",
-            "",
-            GUIDE,
+            GUIDE if tuple(parts) == EVERY else BEHIND,
             *(["", *remarks] if remarks else []),
             '"""',
             "",
@@ -179,72 +260,6 @@ def polynomial(cost: sympy.Expr) -> str:
         coefficient, rest = term.as_coeff_Mul()
         texts.append(f"{int(coefficient):,}" + (f"*{rest}" if rest != 1 else ""))
     return " + ".join(texts)
-
-
-def constants(model: Model, made: Numeric, dtype: str) -> list[str]:
-    """The names that `symnet.runtime.head` documents."""
-    exact = largest_exact(model.program)
-    lines = [f'MODEL = "{model.name}"', f"DTYPE = np.{dtype}", ""]
-    lines += _table("PARAMETERS", {p.name: repr(tuple(e.const for e in p.tensor.shape)) for p in model.parameters})
-    lines += _table("BUFFERS", {b.name: repr(tuple(e.const for e in b.tensor.shape)) for b in model.buffers})
-    frozen = tuple(p.name for p in model.parameters if not p.trainable)
-    lines += _tuple("FROZEN", frozen)
-    lines += _tuple("TURNED", made.training.turned)
-    kept = (*model.parameters, *model.buffers)
-    lines += _table("INITIALIZERS", {p.name: f'("{p.init}", {p.fan_in}, {p.fan_out})' for p in kept})
-    lines += _table("INPUTS", {t.name: f'({_sample(t.shape)}, "{t.dtype}")' for t in model.inputs})
-    lines += _table("RANGES", {t.name: str(model.ranges[t.name]) for t in model.inputs if t.name in model.ranges})
-    lines += _table("EXACT", {t.name: str(exact[t.name]) for t in model.inputs if t.name in exact})
-    lines += _table("LIMITS", {name: str(limit) for name, limit in model.limits.items()})
-    lines += _tuple("NOISE", made.noise)
-    lines.append(f"BUFFERED = {made.training.buffered}")
-    lines.append(f"WEIGHTED = {model.weight is not None}")
-    lines += _table("INPUT_GRADIENTS", {name: f'"{attribute}"' for name, attribute in made.input_gradients.items()})
-    only = model.objectives[0] if model.objectives and len(model.outputs) == 1 else None
-    decision, axis = _decision(only)
-    lines.append(f"TARGET = {_target(only) if only else None}")
-    lines += [f"DECISION = {decision}", f"CLASS_AXIS = {axis}"]
-    several = model.outputs if len(model.outputs) > 1 else ()
-    by_name = {each.output.name: each for each in model.objectives}
-    decisions = {t.name: ", ".join(_decision(by_name.get(t.name))) for t in several}
-    attributes = output_attributes(model) if several else {}
-    lines += _table("OUTPUTS", {name: f'("{attributes[name]}", {how})' for name, how in decisions.items()})
-    targets = model.objectives if several else ()
-    names = made.training.names
-    lines += _table("TARGETS", {e.output.name: f'("{names[e.target.name]}", {_target(e)})' for e in targets})
-    return lines
-
-
-def _decision(objective: Objective | None) -> tuple[str, str]:
-    """What `predict` makes of an output, and the axis of its classes, as source."""
-    decision = objective.loss.decision if objective else None
-    axis = objective.class_axis if objective else None
-    return f'"{decision}"' if decision else "None", str(-1 if axis is None else axis)
-
-
-def _tuple(name: str, entries: Sequence[str]) -> list[str]:
-    return printed([Assign(Name(name), row(map(Quoted, entries)))], 0)
-
-
-def _table(name: str, entries: Mapping[str, str]) -> list[str]:
-    if not entries:
-        return [f"{name} = {{}}"]
-    return [f"{name} = {{", *(f'    "{key}": {value},' for key, value in entries.items()), "}"]
-
-
-def _target(objective: Objective) -> str:
-    output, target = readable(objective.output), objective.target
-    classes: object = None
-    if target.dtype == "int" and objective.class_axis is not None:
-        classes = output[objective.class_axis]
-    elif objective.loss.decision is None and len(output) == 2 and isinstance(output[1], int) and output[1] > 1:
-        classes = output[1]  # integer labels may stand for one-hot rows
-    return f'({_sample(target.shape)}, "{target.dtype}", {classes})'
-
-
-def _sample(shape: tuple[object, ...]) -> str:
-    entries = [str(e.const) if e.is_constant else f'"{e}"' for e in shape[1:]]  # type: ignore[attr-defined]
-    return f"({entries[0]},)" if len(entries) == 1 else f"({', '.join(entries)})"
 
 
 def _shape(shape: tuple[object, ...]) -> str:

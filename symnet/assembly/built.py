@@ -14,8 +14,9 @@ from codegen.emit.comments import Lines
 from codegen.ir.equation import Program
 from codegen.passes.state import Given, Traced
 from codegen.plan.memory import Memory
-from symnet.assembly.assemble import assemble, extended
+from symnet.assembly.assemble import Text, assemble, extended
 from symnet.assembly.loading import loaded
+from symnet.assembly.wanted import USUAL as USUAL_PARTS
 from symnet.differentiate.programs import evaluation, network
 from symnet.machine.file import remark_of
 from symnet.model.graph import Model
@@ -48,6 +49,8 @@ class Built:
     updates: the module's optimizers.
     wrt_inputs: whether there are gradients by the inputs.  compiled: whether numba compiles kernels and updates.
     trace: what each pass of the compiler did.
+    parts: those that its module is to have, with what they need, or None for the usual ones.
+    whole: the text of a module with every part, and the lines that compute each equation in that.
     """
 
     model: Model
@@ -61,6 +64,8 @@ class Built:
     wrt_inputs: bool = False
     compiled: bool = False
     trace: tuple[Traced, ...] = field(default=(), repr=False, compare=False)
+    parts: tuple[str, ...] | None = None
+    whole: Text | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, model: Model, given: Given, dtype: str, *, wrt_inputs: bool = False, **options: Any) -> Self:
@@ -79,6 +84,7 @@ class Built:
         wrt_inputs: bool = False,
         hvp: bool = False,
         optimizers: tuple[str, ...] = USUAL,
+        parts: tuple[str, ...] | None = None,
         remarks: tuple[str, ...] = (),
     ) -> Self:
         """Of programs that are derived and rewritten: for training, and for use where that is another."""
@@ -94,13 +100,14 @@ class Built:
             wrt_inputs=wrt_inputs,
             hvp=hvp,
             optimizers=optimizers,
+            parts=USUAL_PARTS if parts is None else parts,
             remarks=remarks,
         )
         return cls(
             model,
             programs[0],
-            made.source,
-            made.blocks,
+            made.text.source,
+            made.text.blocks,
             made.memory,
             made.evaluation,
             dtype,
@@ -108,17 +115,27 @@ class Built:
             wrt_inputs,
             made.compiled,
             tuple(given.trace or ()),
+            parts,
+            made.whole,
         )
 
     @cached_property
     def module(self) -> ModuleType:
         """The generated module, loaded; tracebacks and debuggers show its source.
 
+        It has the parts that were asked for, and where nobody asked every part, whatever `source` has.
         Raises DefinitionError where numba is to compile kernels and is not installed.
         """
         if self.compiled:
             extra("numba", "target='numba'", "numba", DefinitionError)
-        return loaded(self.model.name, self.source)
+        return loaded(self.model.name, self.source if self.parts else self.complete.source)
+
+    @cached_property
+    def complete(self) -> Self:
+        """This network with every part in its module."""
+        if self.whole is None or self.whole.source == self.source:
+            return self
+        return replace(self, source=self.whole.source, blocks=self.whole.blocks, parts=None)
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields, for copies and pickles; what is computed of them is computed anew where it is wanted."""
@@ -141,9 +158,9 @@ class Built:
         if optimizer not in self._having:
             written_for = self.updates[0].target, self.updates[0].machine
             more = (*self.updates, update(OPTIMIZERS[optimizer], *written_for))
-            source, added = extended(self.source, self.updates, more)
-            blocks = tuple((equation, first + added, last + added) for equation, first, last in self.blocks)
-            self._having[optimizer] = replace(self, source=source, blocks=blocks, updates=more)
+            text = extended(Text(self.source, self.blocks), self.updates, more)
+            whole = self.whole and extended(self.whole, self.updates, more)
+            self._having[optimizer] = replace(self, source=text.source, blocks=text.blocks, whole=whole, updates=more)
         return self._having[optimizer]
 
     @cached_property

@@ -10,7 +10,8 @@ from codegen.ir.names import allocate, identifier
 from codegen.passes.state import Given
 from codegen.pipeline import generate
 from codegen.plan.memory import Memory
-from symnet.differentiate.programs import differentiable, trainable
+from symnet.differentiate.programs import differentiable, network, trainable
+from symnet.differentiate.programs import evaluation as for_evaluation
 from symnet.differentiate.reverse import cotangent_name
 from symnet.model.graph import Model
 
@@ -95,6 +96,17 @@ def numeric(
         second += "_state = None  # there are no buffers\n"
     noise = tuple(training.names[t.name] for t in model.noise)
     return Numeric(training, second, memory, tuple(dict.fromkeys(imports)), helpers, kernels, noise, by_inputs)
+
+
+def predicting(model: Model, given: Given, reserved: tuple[str, ...] = ()) -> Numeric:
+    """The code of the forward pass alone, as in use."""
+    bare = model.without_loss()
+    program = for_evaluation(bare, given) or network(bare, False, given)
+    given = replace(given, checked=dict(model.ranges), title="evaluation")
+    purpose = {"forward": STAGES["forward"]}
+    emitted = generate(program, given, stages=purpose, attributes=attributes(bare), naming=Naming(taken=reserved))
+    again = "Evaluation, _evaluate_forward = Workspace, _forward\n"
+    return Numeric(emitted, again, emitted.memory, emitted.imports, emitted.helpers, emitted.kernels, (), {})
 
 
 def checked_labels(model: Model) -> dict[str, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from codegen.machine.target import TARGETS
+from symnet.assembly.wanted import PARTS
 from symnet.optim.optimizers import OPTIMIZERS, USUAL
 from symnet.support.errors import SymnetError
 from symnet.support.suggest import did_you_mean, listing
@@ -153,6 +154,17 @@ def add_optimizers(parser: Parser) -> None:
         metavar="NAMES",
         help=f"those that the module has, with commas between, of {', '.join(OPTIMIZERS)} "
         f"(default: those that the model's file names, or {', '.join(USUAL)})",
+    )
+
+
+def add_parts(parser: Parser) -> None:
+    """What the generated module has."""
+    parser.option(
+        "--parts",
+        type=some_of(tuple(PARTS)),
+        metavar="NAMES",
+        help=f"what the module has, and with it what that needs, with commas between, of {', '.join(PARTS)} "
+        "(default: what the model's file names, or everything)",
     )
 
 

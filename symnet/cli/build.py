@@ -14,6 +14,7 @@ from symnet.cli.arguments import (
     add_dtype,
     add_model,
     add_optimizers,
+    add_parts,
     add_target,
     ending,
     real,
@@ -45,6 +46,7 @@ def declare(parser: Parser) -> None:
         "--without", action="append", metavar="PASS", help="leave a pass out, and what needs it; may be repeated"
     )
     add_optimizers(parser)
+    add_parts(parser)
     add_target(parser)
     add_dtype(parser)
 
@@ -65,12 +67,13 @@ def run(args: argparse.Namespace) -> int:
                 seconds=seconds,
                 machine=machine,
                 optimizers=args.optimizers,
+                parts=args.parts,
             )
         _show(tuned, args.output is None)
         net, way = tuned.net, tuned.target
     else:
         without = tuple(args.without or ())
-        more = {"without": without, "machine": machine, "optimizers": args.optimizers}
+        more = {"without": without, "machine": machine, "optimizers": args.optimizers, "parts": args.parts}
         net = compiled(model, dtype=args.dtype, target=args.target, **more)
     if args.trace:
         show(HEADER, rows(net.trace), left=2, aside=args.output is None)

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from codegen.machine.model import MACHINE, Machine
+from symnet.assembly.wanted import EVERY
 from symnet.cli.progress import working
 from symnet.data.samples import Signature
 from symnet.definition import load
@@ -42,6 +43,7 @@ def compiled(
     without: tuple[str, ...] = (),
     machine: Machine = MACHINE,
     optimizers: Sequence[str] | None = None,
+    parts: Sequence[str] | None = EVERY,
 ) -> Network:
     """The compiled network; says on a terminal that it is being made."""
     with working(f"deriving and compiling {model.name}"):
@@ -53,6 +55,7 @@ def compiled(
             without=without,
             machine=machine,
             optimizers=optimizers,
+            parts=parts,
         )
 
 

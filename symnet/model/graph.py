@@ -78,7 +78,7 @@ class Model(metaclass=Strict):
     name, that of its next value.  noise: input tensors to be drawn from [0, 1).  sizes: the symbolic sizes, "N" first.
     layout: that of the output, or None; layouts: those of the inputs, by name.
     weight: the input tensor of the samples' weights (see `weighted`), or None.
-    optimizers: the names of those that its module is to have, where its file says so, or None.
+    optimizers: the names of those that its module is to have, where its file says so, or None; parts likewise.
 
     Raises DefinitionError, ShapeError or FormulaError for whatever does not fit together.
     """
@@ -122,6 +122,7 @@ class Model(metaclass=Strict):
         self.class_axis = first.class_axis if first else None
         self.weight: Tensor | None = None
         self.optimizers: tuple[str, ...] | None = None
+        self.parts: tuple[str, ...] | None = None
         self._write()
 
     def weighted(self) -> Model:
@@ -151,6 +152,11 @@ class Model(metaclass=Strict):
             known[choice(f"Model '{self.name}': layer", name, known)] for name in dict.fromkeys(layers)
         )
         made.output = made.outputs[0]
+        return made.without_loss()
+
+    def without_loss(self) -> Model:
+        """The same network without its loss."""
+        made = copy.copy(self)
         made.objectives, made.loss, made.target, made.class_axis, made.weight = (), None, None, None, None
         made._write()
         return made

@@ -17,6 +17,7 @@ from codegen.machine.target import TARGETS
 from codegen.passes.state import Given
 from codegen.passes.table import OPTIONAL
 from symnet.assembly.built import Built, precision
+from symnet.assembly.wanted import chosen as chosen_parts
 from symnet.differentiate.programs import derived
 from symnet.explain import notebook
 from symnet.explain.gradients import gradients
@@ -47,6 +48,7 @@ def compile(
     without: tuple[str, ...] = (),
     machine: Machine | str | Path = MACHINE,
     optimizers: Sequence[str] | None = None,
+    parts: Sequence[str] | None = None,
 ) -> Network:
     """Derive the gradients of `model` and generate its module.
 
@@ -66,8 +68,11 @@ def compile(
     the same network gives the same code everywhere.
     optimizers: the names of those that the module has, such as ["adam", "lion"]; by default those that the model's file
     names, or else "sgd", "momentum", "nesterov", "rmsprop", "adam" and "adamw".
-    Raises DefinitionError for an unknown dtype, target, recipe, pass or optimizer, for a machine file that is none, and
-    for hvp or weighted without a loss.
+    parts: what the module has, and with it what that needs, of "predict", "gradients", "step", "train", "check",
+    "program" (the command line), "workers", "streams", "resume" and "schedules"; by default what the model's file
+    names, or else everything.  `fit` brings the parts that it needs.
+    Raises DefinitionError for an unknown dtype, target, recipe, pass, optimizer or part, for a machine file that is
+    none, and for hvp or weighted without a loss.
     """
     if not isinstance(model, Model):
         raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
@@ -80,6 +85,7 @@ def compile(
     for name in strings("compile(without=)", without):
         choice("compile(without=)", name, OPTIONAL)
     named = optimizers_of(model) if optimizers is None else chosen("compile(optimizers=)", optimizers)
+    wanted = model.parts if parts is None else chosen_parts("compile(parts=)", parts)
     flag("compile(wrt_inputs=)", wrt_inputs)
     flag("compile(hvp=)", hvp)
     model = model.weighted() if flag("compile(weighted=)", weighted) else model
@@ -88,7 +94,9 @@ def compile(
             f"compile(hvp=True): '{model.name}' has no loss to differentiate; give Model(..., loss=...)"
         )
     given = Given(target=target, machine=machine, recipes=recipes, without=frozenset(without), trace=[])
-    return Network.of(model, given, dtype, wrt_inputs=wrt_inputs, hvp=hvp, optimizers=named, remarks=remarks)
+    return Network.of(
+        model, given, dtype, wrt_inputs=wrt_inputs, hvp=hvp, optimizers=named, parts=wanted, remarks=remarks
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,7 +210,7 @@ class Network(Built):
         CheckpointError for a checkpoint.
         """
         plan = Plan(checkpoint, checkpoint_every, keep, resume)
-        net = self.having(options.get("optimizer"))
+        net = self.complete.having(options.get("optimizer"))
         bound("fit", net.module.train, (params, x, y), options, also=inspect.getfullargspec(Network.fit).kwonlyargs)
         watch = Watch(metrics, tensorboard, histograms, plot, class_names, progress)
         with errors_of(net.module):

@@ -24,6 +24,7 @@ from codegen.lower.recipe import Choice
 from codegen.machine.model import MACHINE, Machine
 from codegen.machine.target import TARGETS
 from codegen.passes.state import Given, Traced
+from symnet.assembly.wanted import chosen as chosen_parts
 from symnet.differentiate.programs import evaluation, network
 from symnet.model.graph import Model
 from symnet.network.compiler import Network
@@ -90,6 +91,7 @@ class Task:
     batch_size: int
     length: int
     optimizers: tuple[str, ...]
+    parts: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ class Way:
         """Its network."""
         task = self.task
         given = Given(target=self.target, prefer=self.prefer, machine=task.machine, trace=[*task.trace])
+        names, parts = task.optimizers, task.parts
         return Network.written(
-            task.model, task.programs, given, task.dtype, optimizers=task.optimizers, remarks=remarks
+            task.model, task.programs, given, task.dtype, optimizers=names, parts=parts, remarks=remarks
         )
 
     @cached_property
@@ -122,7 +125,7 @@ class Way:
     @cached_property
     def step(self) -> Callable[[], object]:
         """A step of training, on random data."""
-        module, task = self.net.module, self.task
+        module, task = self.net.complete.module, self.task
         x, y = drawn(module, task.batch_size, task.length)
         with errors_of(module):
             params = module.init_params(seed=0)
@@ -160,11 +163,13 @@ def tune(
     seconds: float = SECONDS,
     machine: Machine = MACHINE,
     optimizers: Sequence[str] | None = None,
+    parts: Sequence[str] | None = None,
 ) -> Tuned:
     """The fastest of the ways to compile steps with this batch size; what was measured stands in its module's header.
 
     length: of sequences whose length is free.  seconds: for all of it; what has begun then is finished.
-    machine: by which choices are made that are not measured.  optimizers: as for `compile`.
+    machine: by which choices are made that are not measured.  optimizers,
+    parts: as for `compile`.
     Another way is taken if it makes whole steps faster by 3 %; numexpr and numba are tried where they are installed.
     Raises DefinitionError for a model without loss.
     """
@@ -175,7 +180,8 @@ def tune(
     given = Given(machine=machine, trace=trace)
     programs = network(model, False, given), evaluation(model, given)
     names = optimizers_of(model) if optimizers is None else chosen("tune(optimizers=)", optimizers)
-    best = Way(Task(model, programs, tuple(trace), dtype, machine, batch_size, length, names))
+    wanted = model.parts if parts is None else chosen_parts("tune(parts=)", parts)
+    best = Way(Task(model, programs, tuple(trace), dtype, machine, batch_size, length, names, wanted))
     choices = decisions(best.net.trace)
     trials: list[Trial] = []
     for left, decision in zip(range(len(choices), 0, -1), choices, strict=True):

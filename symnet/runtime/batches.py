@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
+from symnet.runtime.absent import _lacking
 from symnet.runtime.checks import (
     _as_inputs,
     _put_input,
@@ -16,7 +17,7 @@ from symnet.runtime.checks import (
     _targets_of,
 )
 from symnet.runtime.containers import DataError, _plain
-from symnet.runtime.head import INPUTS, Workspace
+from symnet.runtime.head import INPUTS, STREAMS, Workspace
 from symnet.runtime.step import Step
 from symnet.runtime.weights import _training_weights
 
@@ -192,7 +193,9 @@ def _prepare(
     class_weight: Any = None,
 ) -> _Data | _Mapped | _Stream:
     """Check a data set once, so that no step has to, unless it may be larger than memory."""
-    if callable(getattr(x, "batches", None)):
+    if not STREAMS and callable(getattr(x, "batches", None)):
+        _lacking("streams", "x", x)
+    if STREAMS and callable(getattr(x, "batches", None)):
         if y is not None:
             raise DataError(
                 "y: expected None, because the batches of x have their own; "

@@ -82,6 +82,25 @@ def _bytes(N: int) -> int:
     return 0 * N
 
 
+WORKERS = STREAMS = RESUME = SCHEDULES = GRADIENTS = TRAIN = CHECK = True
+PARTIAL = False
+"""Parts that a module may lack.  Conditions on them are decided when it is written, so it does not define them; nor
+these, which tell the files of `plain/` what there is:"""
+
+MODES = LABELS = ONE_HOT = False
+"""Whether training is another program than use; whether a target is a label in a range, or may come as labels of rows
+that are one-hot."""
+
+KINDS: tuple[str, ...] = ("float",)
+"""The kinds of inputs that there are."""
+
+TARGET_KINDS: tuple[str, ...] = ()
+"""The kinds of targets that there are."""
+
+DECISIONS: tuple[str | None, ...] = (None,)
+"""Of all outputs."""
+
+
 class Workspace:
     """Every array that the passes of training write; one attribute for each input, `target`, `output` and `loss`,
     and where `WEIGHTED` `sample_weight`."""

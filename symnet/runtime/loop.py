@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from symnet.runtime.absent import _refuse_absent
 from symnet.runtime.batches import _augment, _Data, _Mapped, _prepare, _Stream
 from symnet.runtime.checks import _require, _require_function
 from symnet.runtime.containers import DataError
@@ -15,6 +16,10 @@ from symnet.runtime.diverged import Diverged
 from symnet.runtime.evaluate import CHUNK, _at_once, _right
 from symnet.runtime.head import (
     INPUTS,
+    PARTIAL,
+    RESUME,
+    SCHEDULES,
+    STREAMS,
     Evaluation,
     Workspace,
     _evaluate_forward,
@@ -88,14 +93,13 @@ def train(
     where the loss or the gradient is not finite.
     """
     _require("epochs", epochs, whole=True, positive=True)
-    if patience is not None:
-        _require("patience", patience, whole=True, positive=True)
+    _require("patience", 1 if patience is None else patience, whole=True, positive=True)
     _require("seed", seed, whole=True)
-    if augment is not None:
+    if PARTIAL:
+        _refuse_absent(schedule, warmup, augment, resume)
+    if STREAMS and augment is not None:
         _require_function("augment", augment, "x", "rng")
-    for name, hook in (("on_step", on_step), ("on_epoch", on_epoch)):
-        if hook is not None:
-            _require_function(name, hook, "event")
+    _require_hooks(on_step=on_step, on_epoch=on_epoch)
     with make_step(
         params,
         batch_size=batch_size,
@@ -125,10 +129,10 @@ def train(
             "held_out": held_out and held_out.samples,
         }
         steps = _steps(data, batch_size)
-        scheduled = _Schedule(schedule, warmup, steps and steps * epochs)
-        options |= scheduled.described()
+        scheduled = _scheduled(schedule, warmup, steps and steps * epochs)
+        options |= scheduled.described() if SCHEDULES else {}
         run = _Run(step, scheduled, seed, patience, options)
-        if resume is not None:
+        if RESUME and resume is not None:
             run.resume(resume)
         progress = _Progress(verbose)
         hooks = [hook for hook in (progress.step, on_step) if hook]
@@ -149,9 +153,19 @@ def train(
         return run.best.params or step.params(), run.history
 
 
+def _require_hooks(**hooks: Any) -> None:
+    for name, hook in hooks.items():
+        if hook is not None:
+            _require_function(name, hook, "event")
+
+
+def _scheduled(schedule: Any, warmup: int, steps: int | None) -> Any:
+    return _Schedule(schedule, warmup, steps) if SCHEDULES else None
+
+
 def _samples_of(validation: Any) -> tuple[Any, ...]:
     """`validation` as (x, y) or (x, y, sample_weight)."""
-    if callable(getattr(validation, "batches", None)):
+    if STREAMS and callable(getattr(validation, "batches", None)):
         return validation, None
     if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
         raise DataError(
@@ -173,9 +187,9 @@ def _epoch(
     steps = _steps(data, batch_size)
     where = f"epoch {place['epoch']}, "
     for w, rows in data.batches(step, batch_size, run.order, where, run.done):
-        if augment is not None:
+        if STREAMS and augment is not None:
             _augment(w, augment, run.augment, f"{where}batch {run.done + 1}")
-        if not run.schedule.is_constant:
+        if SCHEDULES and not run.schedule.is_constant:
             step.learning_rate = run.learning_rate * run.schedule.factor(step.t)
         try:
             value = step.learn(w)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from symnet.runtime.containers import DataError
-from symnet.runtime.schedules import _Schedule
 from symnet.runtime.step import Step
 from symnet.runtime.vectors import _require_like
 
@@ -42,7 +41,7 @@ class _Run:
     def __init__(
         self,
         step: Step,
-        schedule: _Schedule,
+        schedule: Any,
         seed: int,
         patience: int | None,
         options: dict[str, Any],

@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from symnet.runtime.absent import _refuse_absent_of_steps
 from symnet.runtime.checks import (
     _as_inputs,
     _as_params,
@@ -25,9 +26,10 @@ from symnet.runtime.fast import _Like, _like
 from symnet.runtime.head import (
     BUFFERED,
     DTYPE,
-    INPUTS,
     MODEL,
     OPTIMIZERS,
+    PARTIAL,
+    WORKERS,
     Workspace,
 )
 from symnet.runtime.parts import _Batch, _Learner
@@ -42,6 +44,7 @@ from symnet.runtime.vectors import (
 )
 from symnet.runtime.weights import _put_weights
 from symnet.runtime.workers import _Team
+from symnet.runtime.workspaces import _reserve
 
 _MOST = 2**31 - 1  # samples of a batch
 _BUFFER = 512  # numbers that NumPy takes through a buffer at a time; its 8192 are a small activation
@@ -72,13 +75,13 @@ class Step:
         self.learning_rate = learning_rate
         self.clip = clip
         self.guarded = False  # whether a gradient that is not finite is looked for
-        self.t = 0
+        self.t, self.workers = 0, 1
         self._quiet = _Quiet(_BUFFER if BUFFERED else None)
         self._update, state, _, _ = OPTIMIZERS[optimizer]
         self._state = [np.zeros(len(vectors.trained), DTYPE) for _ in state]
         self._factors = _factors(rates, _TRAINED)
-        self._team: _Team | None = None
-        self.workers = 1
+        if WORKERS:
+            self._team: _Team | None = None
         self._use(_Learner(vectors))
 
     def _use(self, learner: _Learner) -> None:
@@ -91,15 +94,17 @@ class Step:
         blocks = _update_blocks(self.optimizer, self._factors, vectors, state)
         self._blocks = [block for block in blocks if block[-1]]
 
-    def start(self, workers: int) -> None:
-        """Share the work with other processes, until `close`.  Raises DataError."""
-        team = _Team(workers, self.optimizer, self._factors)
-        self._move(team.learner, team.shared.state)
-        self._team, self.workers = team, workers
+    if WORKERS:
+
+        def start(self, workers: int) -> None:
+            """Share the work with other processes, until `close`.  Raises DataError."""
+            team = _Team(workers, self.optimizer, self._factors)
+            self._move(team.learner, team.shared.state)
+            self._team, self.workers = team, workers
 
     def close(self) -> None:
         """End the other processes, if there are any; the parameters stay."""
-        if self._team is not None:
+        if WORKERS and self._team is not None:
             self._team.close()
             self._team = None
             own = _Learner(_Vectors.made())
@@ -156,9 +161,9 @@ class Step:
         """
         if kind is not None:
             return self._learner.workspace(sizes, kind)
-        if self._team is not None:
+        if WORKERS and self._team is not None:
             return cast(Workspace, self._team.batch(sizes))
-        if self.workers > 1:
+        if WORKERS and self.workers > 1:
             raise DataError("step: it is closed; make_step makes another one")
         return cast(Workspace, self._learner.place(sizes))
 
@@ -174,6 +179,8 @@ class Step:
         return value
 
     def _learned(self, w: Workspace) -> float:
+        if not WORKERS:
+            return self._learn(w)
         try:
             return self._learn(w)
         finally:
@@ -183,7 +190,7 @@ class Step:
     def _learn(self, w: Workspace | _Batch) -> float:
         if not isinstance(w, _Batch):
             value = self._learner.learn(w, self.rng)
-        elif self._team is None:
+        elif not WORKERS or self._team is None:
             value = self._learner.learn_parts(w, 0, w._sizes["N"], self.rng)
         else:
             value = self._team.learn(w, self.rng)
@@ -199,7 +206,7 @@ class Step:
     def _updated(self) -> bool:
         """Update the trainable parameters; False, and no update, where that is guarded and the gradient not finite."""
         rate, t = self.learning_rate, self.t + 1
-        if self._team is not None:
+        if WORKERS and self._team is not None:
             return self._team.update(rate, t, self.clip, self.guarded)
         if self.guarded and not _is_finite(self.flat_grad):
             return False
@@ -211,7 +218,7 @@ class Step:
 
     def __deepcopy__(self, memo: Any = None) -> Step:
         """A step of its own that goes on from here; made anew, because copies of views are no views."""
-        if self._team is not None:
+        if WORKERS and self._team is not None:
             raise DataError("step: with several workers it cannot be copied")
         other = Step(
             self.params(), self.optimizer, self.learning_rate, self.clip, 0, {}
@@ -280,21 +287,14 @@ def make_step(
     if clip is not None:
         _require("clip", clip, positive=True)
     _require("seed", seed, whole=True)
+    if PARTIAL:
+        _refuse_absent_of_steps(rates, workers)
     step = Step(params, optimizer, float(learning_rate), clip, seed, rates or {})
     if not step.g:
         raise DataError(
             f"params: {MODEL} has no trainable parameter; there is nothing to train"
         )
-    if (count := _worker_count(workers, batch_size)) > 1:
+    if WORKERS and (count := _worker_count(workers, batch_size)) > 1:
         step.start(count)
-    if not any(
-        isinstance(extent, str) for shape, _ in INPUTS.values() for extent in shape
-    ):
-        try:
-            step.workspace({"N": batch_size})
-        except (MemoryError, ValueError) as error:
-            step.close()
-            raise DataError(
-                f"batch_size: there is no memory for {batch_size:,} samples at once ({error})"
-            ) from None
+    _reserve(step, batch_size)
     return step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from symnet.runtime.containers import DataError
 from symnet.runtime.head import DTYPE, INPUTS, Workspace
 
 
@@ -15,3 +16,17 @@ def _made(
     names = dict.fromkeys(e for shape in shapes for e in shape if isinstance(e, str))
     arguments: list[Any] = [*(sizes[name] for name in names), dtype]
     return kind(*arguments)
+
+
+def _reserve(step: Any, batch_size: int) -> None:
+    """Make the workspace of a step for its batches, where all sizes are known."""
+    if not any(
+        isinstance(extent, str) for shape, _ in INPUTS.values() for extent in shape
+    ):
+        try:
+            step.workspace({"N": batch_size})
+        except (MemoryError, ValueError) as error:
+            step.close()
+            raise DataError(
+                f"batch_size: there is no memory for {batch_size:,} samples at once ({error})"
+            ) from None

@@ -84,12 +84,13 @@ def fit_scipy(
     number("fit_scipy(tolerance=)", tolerance, 0.0)
     if not net.model.loss:
         raise DefinitionError("fit_scipy: the network has no loss; give sn.Model(..., loss=...)")
-    if method == "newton-cg" and not hasattr(net.module, "hvp"):
+    if method == "newton-cg" and not hasattr(net.complete.module, "hvp"):
         raise DefinitionError('fit_scipy(method="newton-cg"): expected a network compiled with sn.compile(hvp=True)')
     optimize = extra("scipy.optimize", "fit_scipy", "scipy", DefinitionError)
-    with errors_of(net.module):
-        start = net.module.init_params(seed) if params is None else params
-        problem = _Problem(net.module, x, y, start, {"seed": seed, "sample_weight": sample_weight})
+    module = net.complete.module
+    with errors_of(module):
+        start = module.init_params(seed) if params is None else params
+        problem = _Problem(module, x, y, start, {"seed": seed, "sample_weight": sample_weight})
         return _minimised(optimize, problem, METHODS[method], max_iterations, tolerance, on_iteration)
 
 
