@@ -27,8 +27,8 @@ def common(
     """
     trained = "gradients" in parts
     whole = trained and (hvp or weighted or not {*MORE}.isdisjoint(parts))
-    flags: dict[str, object] = {part.upper(): part in parts for part in ("gradients", "train", "check", *MORE)}
-    flags["PARTIAL"] = not {*MORE} <= {*parts}
+    flags: dict[str, object] = {f"HAS_{part.upper()}": part in parts for part in ("gradients", "train", "check", *MORE)}
+    flags["HAS_NOT_ALL"] = not {*MORE} <= {*parts}
     roots = {name for part in parts for name in PARTS[part].names} | ({"jvp", "hvp"} if hvp and trained else set())
     known = flags if whole else flags | facts(constants, modes)
     if {*parts} == {*EVERY}:

@@ -54,11 +54,11 @@ WEIGHTS = ("unweighted", "weights")
 
 
 WHOLE: dict[str, object] = {
-    "WORKERS": True,
-    "STREAMS": True,
-    "RESUME": True,
-    "SCHEDULES": True,
-    "PARTIAL": False,
+    "HAS_WORKERS": True,
+    "HAS_STREAMS": True,
+    "HAS_RESUME": True,
+    "HAS_SCHEDULES": True,
+    "HAS_NOT_ALL": False,
 }
 """The parts of a module that its other parts ask for, as constants: all of them."""
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from symnet.runtime.containers import DataError
-from symnet.runtime.head import MODEL, RESUME, SCHEDULES, STREAMS, WORKERS
+from symnet.runtime.head import (
+    HAS_RESUME,
+    HAS_SCHEDULES,
+    HAS_STREAMS,
+    HAS_WORKERS,
+    MODEL,
+)
 
 
 def _lacking(part: str, name: str, value: Any, default: Any = None) -> None:
@@ -18,18 +24,18 @@ def _lacking(part: str, name: str, value: Any, default: Any = None) -> None:
 
 def _refuse_absent_of_steps(rates: Any, workers: Any) -> None:
     """Refuse what belongs to parts that this module has not."""
-    if not SCHEDULES:
+    if not HAS_SCHEDULES:
         _lacking("schedules", "rates", rates)
-    if not WORKERS:
+    if not HAS_WORKERS:
         _lacking("workers", "workers", workers, 1)
 
 
 def _refuse_absent(schedule: Any, warmup: int, augment: Any, resume: Any) -> None:
     """Refuse what belongs to parts that this module has not."""
-    if not SCHEDULES:
+    if not HAS_SCHEDULES:
         _lacking("schedules", "schedule", schedule, "constant")
         _lacking("schedules", "warmup", warmup, 0)
-    if not STREAMS:
+    if not HAS_STREAMS:
         _lacking("streams", "augment", augment)
-    if not RESUME:
+    if not HAS_RESUME:
         _lacking("resume", "resume", resume)

@@ -17,7 +17,7 @@ from symnet.runtime.checks import (
     _targets_of,
 )
 from symnet.runtime.containers import DataError, _plain
-from symnet.runtime.head import INPUTS, STREAMS, Workspace
+from symnet.runtime.head import HAS_STREAMS, INPUTS, Workspace
 from symnet.runtime.step import Step
 from symnet.runtime.weights import _training_weights
 
@@ -193,9 +193,9 @@ def _prepare(
     class_weight: Any = None,
 ) -> _Data | _Mapped | _Stream:
     """Check a data set once, so that no step has to, unless it may be larger than memory."""
-    if not STREAMS and callable(getattr(x, "batches", None)):
+    if not HAS_STREAMS and callable(getattr(x, "batches", None)):
         _lacking("streams", "x", x)
-    if STREAMS and callable(getattr(x, "batches", None)):
+    if HAS_STREAMS and callable(getattr(x, "batches", None)):
         if y is not None:
             raise DataError(
                 "y: expected None, because the batches of x have their own; "

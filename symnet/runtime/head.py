@@ -82,8 +82,10 @@ def _bytes(N: int) -> int:
     return 0 * N
 
 
-WORKERS = STREAMS = RESUME = SCHEDULES = GRADIENTS = TRAIN = CHECK = True
-PARTIAL = False
+HAS_WORKERS = HAS_STREAMS = HAS_RESUME = HAS_SCHEDULES = HAS_GRADIENTS = HAS_TRAIN = (
+    HAS_CHECK
+) = True
+HAS_NOT_ALL = False
 """Parts that a module may lack.  Conditions on them are decided when it is written, so it does not define them; nor
 these, which tell the files of `plain/` what there is:"""
 

@@ -15,11 +15,11 @@ from symnet.runtime.containers import DataError
 from symnet.runtime.diverged import Diverged
 from symnet.runtime.evaluate import CHUNK, _at_once, _right
 from symnet.runtime.head import (
+    HAS_NOT_ALL,
+    HAS_RESUME,
+    HAS_SCHEDULES,
+    HAS_STREAMS,
     INPUTS,
-    PARTIAL,
-    RESUME,
-    SCHEDULES,
-    STREAMS,
     Evaluation,
     Workspace,
     _evaluate_forward,
@@ -71,7 +71,7 @@ def train(
     patience:       stop after this many epochs without a lower validation loss (training loss, without
                     `validation`), and return the parameters of the best epoch instead of the last.
     clip:           the greatest length of the gradient.
-    schedule:       of the learning rate: a name of `SCHEDULES`, with options as in "step, factor=0.5, drops=3", or
+    schedule:       of the learning rate: a name of `HAS_SCHEDULES`, with options as in "step, factor=0.5, drops=3", or
                     a function schedule(step, steps) -> factor, where step counts from 0 through all epochs.
     warmup:         the number of first steps in which the learning rate rises linearly.
     rates:          {parameter or layer: factor of its learning rate}; the longest name counts, 0 leaves it as it is.
@@ -95,9 +95,9 @@ def train(
     _require("epochs", epochs, whole=True, positive=True)
     _require("patience", 1 if patience is None else patience, whole=True, positive=True)
     _require("seed", seed, whole=True)
-    if PARTIAL:
+    if HAS_NOT_ALL:
         _refuse_absent(schedule, warmup, augment, resume)
-    if STREAMS and augment is not None:
+    if HAS_STREAMS and augment is not None:
         _require_function("augment", augment, "x", "rng")
     _require_hooks(on_step=on_step, on_epoch=on_epoch)
     with make_step(
@@ -130,9 +130,9 @@ def train(
         }
         steps = _steps(data, batch_size)
         scheduled = _scheduled(schedule, warmup, steps and steps * epochs)
-        options |= scheduled.described() if SCHEDULES else {}
+        options |= scheduled.described() if HAS_SCHEDULES else {}
         run = _Run(step, scheduled, seed, patience, options)
-        if RESUME and resume is not None:
+        if HAS_RESUME and resume is not None:
             run.resume(resume)
         progress = _Progress(verbose)
         hooks = [hook for hook in (progress.step, on_step) if hook]
@@ -160,12 +160,12 @@ def _require_hooks(**hooks: Any) -> None:
 
 
 def _scheduled(schedule: Any, warmup: int, steps: int | None) -> Any:
-    return _Schedule(schedule, warmup, steps) if SCHEDULES else None
+    return _Schedule(schedule, warmup, steps) if HAS_SCHEDULES else None
 
 
 def _samples_of(validation: Any) -> tuple[Any, ...]:
     """`validation` as (x, y) or (x, y, sample_weight)."""
-    if STREAMS and callable(getattr(validation, "batches", None)):
+    if HAS_STREAMS and callable(getattr(validation, "batches", None)):
         return validation, None
     if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
         raise DataError(
@@ -187,9 +187,9 @@ def _epoch(
     steps = _steps(data, batch_size)
     where = f"epoch {place['epoch']}, "
     for w, rows in data.batches(step, batch_size, run.order, where, run.done):
-        if STREAMS and augment is not None:
+        if HAS_STREAMS and augment is not None:
             _augment(w, augment, run.augment, f"{where}batch {run.done + 1}")
-        if SCHEDULES and not run.schedule.is_constant:
+        if HAS_SCHEDULES and not run.schedule.is_constant:
             step.learning_rate = run.learning_rate * run.schedule.factor(step.t)
         try:
             value = step.learn(w)

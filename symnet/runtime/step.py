@@ -26,10 +26,10 @@ from symnet.runtime.fast import _Like, _like
 from symnet.runtime.head import (
     BUFFERED,
     DTYPE,
+    HAS_NOT_ALL,
+    HAS_WORKERS,
     MODEL,
     OPTIMIZERS,
-    PARTIAL,
-    WORKERS,
     Workspace,
 )
 from symnet.runtime.parts import _Batch, _Learner
@@ -80,7 +80,7 @@ class Step:
         self._update, state, _, _ = OPTIMIZERS[optimizer]
         self._state = [np.zeros(len(vectors.trained), DTYPE) for _ in state]
         self._factors = _factors(rates, _TRAINED)
-        if WORKERS:
+        if HAS_WORKERS:
             self._team: _Team | None = None
         self._use(_Learner(vectors))
 
@@ -94,7 +94,7 @@ class Step:
         blocks = _update_blocks(self.optimizer, self._factors, vectors, state)
         self._blocks = [block for block in blocks if block[-1]]
 
-    if WORKERS:
+    if HAS_WORKERS:
 
         def start(self, workers: int) -> None:
             """Share the work with other processes, until `close`.  Raises DataError."""
@@ -104,7 +104,7 @@ class Step:
 
     def close(self) -> None:
         """End the other processes, if there are any; the parameters stay."""
-        if WORKERS and self._team is not None:
+        if HAS_WORKERS and self._team is not None:
             self._team.close()
             self._team = None
             own = _Learner(_Vectors.made())
@@ -161,9 +161,9 @@ class Step:
         """
         if kind is not None:
             return self._learner.workspace(sizes, kind)
-        if WORKERS and self._team is not None:
+        if HAS_WORKERS and self._team is not None:
             return cast(Workspace, self._team.batch(sizes))
-        if WORKERS and self.workers > 1:
+        if HAS_WORKERS and self.workers > 1:
             raise DataError("step: it is closed; make_step makes another one")
         return cast(Workspace, self._learner.place(sizes))
 
@@ -179,7 +179,7 @@ class Step:
         return value
 
     def _learned(self, w: Workspace) -> float:
-        if not WORKERS:
+        if not HAS_WORKERS:
             return self._learn(w)
         try:
             return self._learn(w)
@@ -190,7 +190,7 @@ class Step:
     def _learn(self, w: Workspace | _Batch) -> float:
         if not isinstance(w, _Batch):
             value = self._learner.learn(w, self.rng)
-        elif not WORKERS or self._team is None:
+        elif not HAS_WORKERS or self._team is None:
             value = self._learner.learn_parts(w, 0, w._sizes["N"], self.rng)
         else:
             value = self._team.learn(w, self.rng)
@@ -206,7 +206,7 @@ class Step:
     def _updated(self) -> bool:
         """Update the trainable parameters; False, and no update, where that is guarded and the gradient not finite."""
         rate, t = self.learning_rate, self.t + 1
-        if WORKERS and self._team is not None:
+        if HAS_WORKERS and self._team is not None:
             return self._team.update(rate, t, self.clip, self.guarded)
         if self.guarded and not _is_finite(self.flat_grad):
             return False
@@ -218,7 +218,7 @@ class Step:
 
     def __deepcopy__(self, memo: Any = None) -> Step:
         """A step of its own that goes on from here; made anew, because copies of views are no views."""
-        if WORKERS and self._team is not None:
+        if HAS_WORKERS and self._team is not None:
             raise DataError("step: with several workers it cannot be copied")
         other = Step(
             self.params(), self.optimizer, self.learning_rate, self.clip, 0, {}
@@ -287,14 +287,14 @@ def make_step(
     if clip is not None:
         _require("clip", clip, positive=True)
     _require("seed", seed, whole=True)
-    if PARTIAL:
+    if HAS_NOT_ALL:
         _refuse_absent_of_steps(rates, workers)
     step = Step(params, optimizer, float(learning_rate), clip, seed, rates or {})
     if not step.g:
         raise DataError(
             f"params: {MODEL} has no trainable parameter; there is nothing to train"
         )
-    if WORKERS and (count := _worker_count(workers, batch_size)) > 1:
+    if HAS_WORKERS and (count := _worker_count(workers, batch_size)) > 1:
         step.start(count)
     _reserve(step, batch_size)
     return step

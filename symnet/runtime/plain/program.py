@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from symnet.runtime.head import (
-    CHECK,
+    HAS_CHECK,
+    HAS_TRAIN,
     INPUTS,
     MODEL,
     OPTIMIZERS,
     OUTPUTS,
     TARGETS,
-    TRAIN,
 )
 from symnet.runtime.plain.compare import check
 from symnet.runtime.plain.files import _read, _write, load_params, save_params
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status is 0, 1 for a failed check, 2 for a mistake."""
     parser = argparse.ArgumentParser(description=f"The network {MODEL}.")
     commands = parser.add_subparsers(dest="command", required=True)
-    if TRAIN:
+    if HAS_TRAIN:
         sub = commands.add_parser("train", help="train on x and y of an .npz file")
         sub.add_argument("--data", required=True, metavar="FILE.npz")
         sub.add_argument("--params", required=True, metavar="OUT.npz")
@@ -46,13 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
     sub.add_argument("--data", required=True, metavar="FILE.npz")
     sub.add_argument("--params", required=True, metavar="FILE.npz")
     sub.add_argument("--out", metavar="OUT.npy", help="instead of printing them")
-    if CHECK:
+    if HAS_CHECK:
         sub = commands.add_parser("check", help="gradients by finite differences")
         sub.add_argument("--seed", type=int, default=0)
     run: dict[str, Callable[..., int]] = {"predict": _predict}
-    if TRAIN:
+    if HAS_TRAIN:
         run["train"] = _train
-    if CHECK:
+    if HAS_CHECK:
         run["check"] = _check
     given = vars(parser.parse_args(arguments))
     try:

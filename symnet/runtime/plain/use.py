@@ -15,7 +15,7 @@ from symnet.runtime.head import (
     DECISIONS,
     DTYPE,
     FROZEN,
-    GRADIENTS,
+    HAS_GRADIENTS,
     INPUT_GRADIENTS,
     INPUTS,
     MODEL,
@@ -58,11 +58,11 @@ def forward(params: Params, x: Any, training: bool = False, seed: int = 0) -> An
     network has any; otherwise as in use.
     """
     p = _params(params)
-    if MODES and not GRADIENTS and training:
+    if MODES and not HAS_GRADIENTS and training:
         raise DataError(f"training: {MODEL} was compiled without 'gradients'")
-    kind = Workspace if MODES and GRADIENTS and training else Evaluation
+    kind = Workspace if MODES and HAS_GRADIENTS and training else Evaluation
     with _loaded(x, kind) as w:
-        if MODES and GRADIENTS and training:
+        if MODES and HAS_GRADIENTS and training:
             if NOISE:
                 _draw_noise(w, seed)
             _forward(p, w)
