@@ -119,12 +119,15 @@ def test_a_part_computes_what_the_whole_module_does(name: str, parts: tuple[str,
     module, judge, had = some(name, parts), whole(name), chosen("", parts)
     for part in PARTS:
         for function in PARTS[part].names:
-            assert hasattr(module, function) == (part in had) or function in ("Source", "evaluate"), function
+            assert hasattr(module, function) == (part in had) or function in ("Source",), function
     params, (x, y) = judge.init_params(3), samples(name, 6)
     same(module.init_params(3), params)
     same(module.forward(params, x), judge.forward(params, x))
     same(module.predict(params, x), judge.predict(params, x))
+    said = [_told(each, params, x) for each in (module, judge)]
+    same(*said)
     if "gradients" in had:
+        same(module.evaluate(params, x, y), judge.evaluate(params, x, y))
         for seed in (0, 5):
             same(module.loss(params, x, y, seed), judge.loss(params, x, y, seed))
             same(module.loss_and_grads(params, x, y, seed), judge.loss_and_grads(params, x, y, seed))
@@ -137,6 +140,34 @@ def test_a_part_computes_what_the_whole_module_does(name: str, parts: tuple[str,
         for _ in range(3):
             same(*(step(x, y) for step in steps))
         same(*(step.params() for step in steps))
+
+
+def _told(module: ModuleType, params: Any, x: Any) -> Any:
+    """The probabilities, or that there are none."""
+    try:
+        return module.probabilities(params, x)
+    except module.DataError as error:
+        return str(error)
+
+
+def test_probabilities_and_figures() -> None:
+    judge, (x, y) = whole("digits"), samples("digits", 300)
+    params = judge.init_params(2)
+    chances = judge.probabilities(params, x)
+    np.testing.assert_allclose(chances.sum(1), 1)
+    np.testing.assert_array_equal(chances.argmax(1), judge.predict(params, x))
+    right = (judge.predict(params, x) == y).mean()
+    assert judge.evaluate(params, x, y) == {"loss": pytest.approx(judge.loss(params, x, y)), "accuracy": right}
+    judge, (x, y) = whole("several"), samples("several", 5)
+    params = judge.init_params(2)
+    assert {*judge.evaluate(params, x, y)} == {"loss", "accuracy_kind", "accuracy_seen"}
+    found, outputs = judge.probabilities(params, x), judge.forward(params, x)
+    np.testing.assert_allclose(np.log(found["seen"] / (1 - found["seen"])), outputs["seen"])
+    with pytest.raises(judge.DataError, match="y: expected 5 samples"):
+        judge.evaluate(params, x, y | {"kind": y["kind"][:4]})
+    judge = whole("mean squared error of labels")
+    with pytest.raises(judge.DataError, match=r"no output of .* stands for labels"):
+        judge.probabilities(judge.init_params(), samples("mean squared error of labels", 3)[0])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Part:
 
 
 PARTS = {
-    "predict": Part((), ("init_params", "forward", "predict")),
+    "predict": Part((), ("init_params", "forward", "predict", "probabilities")),
     "gradients": Part(("predict",), ("loss", "loss_and_grads", "evaluate")),
     "step": Part(("gradients",), ("make_step",)),
     "train": Part(("step",), ("train",)),

@@ -23,6 +23,7 @@ FRAGMENTS = (
     "noise",
     "quiet",
     "evaluate",
+    "figures",
     "schedules",
     "fast",
     "vectors",

@@ -84,6 +84,28 @@ def predict(params: Params, x: Any) -> Any:
     return np.concatenate(found)
 
 
+def probabilities(params: Params, x: Any) -> Any:
+    """The chance of each class, or of a yes where an output is the logit of one."""
+    outputs = forward(params, x)
+    if OUTPUTS:
+        every = {name: (outputs[name], *how) for name, (_, *how) in OUTPUTS.items()}
+        named = ("argmax", "threshold")
+        return {
+            name: _chances(*each) for name, each in every.items() if each[1] in named
+        }
+    return _chances(outputs, DECISION, CLASS_AXIS)
+
+
+@np.errstate(all="ignore")
+def _chances(output: np.ndarray, decision: Any, axis: Any) -> np.ndarray:
+    if "argmax" in DECISIONS and decision == "argmax":
+        peak = np.logaddexp.reduce(output, axis=axis, keepdims=True)
+        return np.asarray(np.exp(output - peak))
+    if "threshold" in DECISIONS and decision == "threshold":
+        return np.asarray(1 / (1 + np.exp(-output)))
+    raise DataError(f"probabilities: no output of {MODEL} stands for labels")
+
+
 def loss(
     params: Params,
     x: Any,
