@@ -3,6 +3,7 @@
 # make lint   style and types
 # make soak   draw formulas and networks and look for wrong numbers, SEED=1 MINUTES=3
 # make mutants  change codegen/ in one place at a time, and count what the tests notice, SEED=hash COUNT=20 MINUTES=60
+# make mistakes  make mistakes of every kind, COUNT=1000 SEED=1, and look for one that gets no message of its own
 # make bench  race training steps against other frameworks; its tables are docs/benchmarks.md
 #
 # Each target makes its own environment in .venv (or VENV=path) the first time,
@@ -23,13 +24,14 @@ COUNT ?=
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak mutants lint format bench clean
+.PHONY: help setup demo test soak mutants mistakes lint format bench clean
 
 help:
 	@echo 'make demo   compile the CNN, train it on the digits, print its test accuracy'
 	@echo 'make test   run the tests (PYTEST_ARGS="-k conv" runs some of them)'
 	@echo 'make soak   draw formulas and networks, look for wrong numbers (SEED=1 MINUTES=3, SOAK_ARGS="--kind formulas")'
 	@echo 'make mutants  changes codegen/ in one place at a time; what do the tests notice? (COUNT=20 MINUTES=60 SEED=hash)'
+	@echo 'make mistakes  makes mistakes of every kind; does each get a message? (COUNT=1000 SEED=1, MISTAKES_ARGS="--kind files")'
 	@echo 'make lint   ruff and mypy; make format puts the files in standard form'
 	@echo 'make bench  race training steps against other frameworks, and put the tables into docs/benchmarks.md'
 	@echo 'make clean  remove build/ and the caches (not the environment)'
@@ -58,6 +60,9 @@ mutants: $(READY)
 	@test -e build/mutants/map.json || PYTHONPATH=.:tests '$(BIN)/python' -m mutants --record
 	PYTHONPATH=.:tests '$(BIN)/python' -m mutants $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(MUTANTS_ARGS)
+
+mistakes: $(READY)
+	PYTHONPATH=.:tests '$(BIN)/python' -m mistakes $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(MISTAKES_ARGS)
 
 lint: $(READY)
 	'$(BIN)/ruff' check .

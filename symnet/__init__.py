@@ -3,8 +3,6 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from symnet.support.suggest import did_you_mean
-
 if TYPE_CHECKING:
     from symnet import stream
     from symnet.data import augment
@@ -205,7 +203,8 @@ def __getattr__(name: str) -> Any:
                 found = getattr(importlib.import_module(room), name)
                 break
         else:
-            raise AttributeError(f"module 'symnet' has no attribute {name!r}{did_you_mean(name, __all__)}", name=name)
+            hint = importlib.import_module("symnet.support.suggest").did_you_mean(name, __all__)
+            raise AttributeError(f"module 'symnet' has no attribute {name!r}{hint}", name=name)
     globals()[name] = found
     return found
 

@@ -1,7 +1,19 @@
-"""`python -m symnet`."""
+"""`python -m symnet`, and the program `symnet`."""
 
+import importlib
 import sys
 
-from symnet.cli.main import main
 
-sys.exit(main())
+def main() -> int:
+    """Run one command; returns the exit status, 130 where Ctrl-C is pressed while the command line is imported."""
+    try:
+        commands = importlib.import_module("symnet.cli.main")
+    except KeyboardInterrupt:
+        sys.stderr.write("symnet: interrupted\n")
+        return 130
+    status: int = commands.main()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

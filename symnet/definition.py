@@ -16,8 +16,8 @@ from symnet.model.placing import automatic_name
 from symnet.network.model import Model
 from symnet.optim.chosen import chosen
 from symnet.support.errors import DefinitionError, SymnetError
-from symnet.support.files import existing
-from symnet.support.options import identifier, shown, string
+from symnet.support.files import existing, path_of, read_small
+from symnet.support.options import identifier, shown, strict, string
 from symnet.support.suggest import did_you_mean, listing, nearest
 
 SUFFIXES = (".toml", ".py")
@@ -48,21 +48,20 @@ _SCRIPT_ERRORS = (
 """What a user's script may raise; an error of this package passes as it is."""
 
 
+@strict
 def load(path: str | Path) -> Model:
     """The model that a file declares.
 
     `.toml`: the tables of `from_table`.  `.py`: a script that defines `model`.
     Raises DefinitionError, FormulaError or ShapeError with the file's name in front.
     """
-    path = Path(path)
+    path = path_of(path, DefinitionError)
     if path.suffix not in SUFFIXES:
         beside = {file.stem: file.name for file in path.parent.glob("*") if file.suffix in SUFFIXES}
         near = nearest(path.stem, beside)
         hint = f"; did you mean '{beside[near]}'?" if near else ""
         raise DefinitionError(f"{path}: expected a model file that ends in {listing(SUFFIXES)}{hint}")
-    data = existing(path, DefinitionError).read_bytes()
-    if len(data) > LARGEST_FILE:
-        raise DefinitionError(f"{path}: a model file of {len(data)} bytes; at most {LARGEST_FILE} are possible")
+    data = read_small(existing(path, DefinitionError), "a model file", LARGEST_FILE)
     try:
         return _from_toml(data) if path.suffix == ".toml" else _from_script(path)
     except SymnetError as error:
@@ -182,7 +181,9 @@ def _name(table: Mapping[str, object]) -> str:
 def _check_keys(where: str, table: Mapping[str, object], known: Sequence[str]) -> None:
     for key in table:
         if key not in known:
-            raise DefinitionError(f"{where}: unknown key '{key}'{did_you_mean(key, known)}; expected {listing(known)}")
+            raise DefinitionError(
+                f"{where}: unknown key {shown(key)}{did_you_mean(key, known)}; expected {listing(known)}"
+            )
 
 
 def _tables(where: str, value: object) -> list[Mapping[str, object]]:
@@ -212,7 +213,8 @@ def _inputs(table: Mapping[str, object], given: Collection[str]) -> dict[str, No
         _check_keys("input", entry, _INPUT_KEYS)
         if "shape" not in entry:
             raise DefinitionError("input: expected a shape, such as shape = [64]")
-        name = identifier("input name", entry.get("name") or automatic_name("input", counts, taken))
+        given_name = string("input name", entry.get("name", ""))
+        name = identifier("input name", given_name or automatic_name("input", counts, taken))
         if name in nodes:
             raise DefinitionError(f"input: the name '{name}' is taken; names must differ")
         nodes[name] = Input(**(entry | {"name": name}))
@@ -275,6 +277,8 @@ def _loss(value: object) -> Loss:
     name = string("loss", options.pop("kind", None))
     classes = LOSSES | {cls.__name__: cls for cls in LOSSES.values()}
     if name not in classes:
-        raise DefinitionError(f"loss: unknown loss '{name}'{did_you_mean(name, classes)}; expected {listing(LOSSES)}")
+        raise DefinitionError(
+            f"loss: unknown loss {shown(name)}{did_you_mean(name, classes)}; expected {listing(LOSSES)}"
+        )
     _check_keys(f"loss {name}", options, [f.name for f in fields(classes[name])])
     return classes[name](**options)  # type: ignore[arg-type]

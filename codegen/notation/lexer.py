@@ -10,6 +10,7 @@ from typing import Literal
 from codegen.notation.source import Source
 
 TEXT_LIMIT = 20_000
+NAME_LENGTH = 200
 NUMBER_LENGTH = 320
 EXPONENT_LIMIT = 300
 
@@ -95,6 +96,10 @@ def _check_number(source: Source, piece: str, at: int) -> None:
 
 def _check_name(source: Source, name: str, at: int) -> None:
     """Refuse names that could not stand in generated code."""
+    if len(name) > NAME_LENGTH:
+        raise source.fault(
+            at, "a name is too long", expected=f"at most {NAME_LENGTH} characters", got=f"{len(name)}: {name[:40]}..."
+        )
     if name.startswith("_"):
         raise source.fault(at, f"the name '{name}' begins with '_'", mend="names begin with a letter")
     if name != "and" and any(keyword.iskeyword(part) for part in name.split(".")):

@@ -25,7 +25,7 @@ from symnet.optim.update import Update, update
 from symnet.support.errors import DefinitionError
 from symnet.support.extras import extra
 from symnet.support.files import write_atomic
-from symnet.support.options import choice, shown
+from symnet.support.options import choice, shown, strict
 
 DTYPES = ("float32", "float64")
 
@@ -151,6 +151,7 @@ class Built:
         """Those names where they are not the usual ones, for pages; else none."""
         return () if self.optimizers == USUAL else self.optimizers
 
+    @strict
     def having(self, optimizer: object) -> Self:
         """This network, or one whose module has this optimizer, too, where there is such a one."""
         if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS or optimizer in self.optimizers:
@@ -167,6 +168,7 @@ class Built:
     def _having(self) -> dict[str, Self]:
         return {}
 
+    @strict
     def save(self, path: str | Path) -> None:
         """Write the module; the file is written whole or not at all."""
         write_atomic(path, self.source)

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from symnet.support.errors import DefinitionError
-from symnet.support.options import choice, flag, integer, number, shown
+from symnet.support.options import choice, flag, function_of, generator_of, integer, number, shown, strict, string
 from symnet.support.suggest import did_you_mean, listing
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
+@strict
 def shift(pixels: int, *, fill: float | str = 0.0, layout: str = "CHW") -> Augment:
     """Move each picture by a whole number of pixels, up to `pixels` along each axis, drawn uniformly.
 
@@ -32,6 +33,7 @@ def shift(pixels: int, *, fill: float | str = 0.0, layout: str = "CHW") -> Augme
 
     def shifted(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         planes = _planes(x, layout)
+        rng = generator_of("augment", rng)
         down, right = rng.integers(-reach, reach + 1, (2, len(x), 1, 1))
         rows, columns = _grid(planes)
         return _back(_read(planes, rows - down, columns - right, fill), x, layout)
@@ -39,6 +41,7 @@ def shift(pixels: int, *, fill: float | str = 0.0, layout: str = "CHW") -> Augme
     return shifted
 
 
+@strict
 def flip(*, vertical: bool = False, layout: str = "CHW") -> Augment:
     """Mirror each picture with probability 1/2: left to right, or `vertical`, top to bottom."""
     flag("flip(vertical=)", vertical)
@@ -46,6 +49,7 @@ def flip(*, vertical: bool = False, layout: str = "CHW") -> Augment:
 
     def flipped(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         planes = _planes(x, layout)
+        rng = generator_of("augment", rng)
         chosen = rng.random(len(x)) < 0.5
         mirrored = planes[:, :, ::-1] if vertical else planes[..., ::-1]
         return _back(np.where(chosen[:, None, None, None], mirrored, planes), x, layout)
@@ -53,6 +57,7 @@ def flip(*, vertical: bool = False, layout: str = "CHW") -> Augment:
     return flipped
 
 
+@strict
 def rotate(degrees: float, *, fill: float | str = 0.0, layout: str = "CHW") -> Augment:
     """Turn each picture about its middle by an angle drawn uniformly from -degrees to degrees.
 
@@ -63,6 +68,7 @@ def rotate(degrees: float, *, fill: float | str = 0.0, layout: str = "CHW") -> A
 
     def rotated(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         planes = _planes(x, layout)
+        rng = generator_of("augment", rng)
         angle = rng.uniform(-most, most, (len(x), 1, 1))
         rows, columns = _grid(planes)
         middle = (rows.max() / 2, columns.max() / 2)
@@ -74,23 +80,28 @@ def rotate(degrees: float, *, fill: float | str = 0.0, layout: str = "CHW") -> A
     return rotated
 
 
+@strict
 def noise(std: float) -> Augment:
     """Add normal noise of this standard deviation; what leaves the batch's own range is cut off at its ends."""
     width = number("noise(std=)", std, 0.0)
 
     def noisy(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        drawn = rng.standard_normal(x.shape, np.float32).astype(x.dtype)
+        if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+            raise DefinitionError(f"augment: noise: expected an array of floats, got {shown(x)}")
+        if not x.size:
+            return x
+        drawn = generator_of("augment", rng).standard_normal(x.shape, np.float32).astype(x.dtype)
         result: np.ndarray = np.clip(x + x.dtype.type(width) * drawn, x.min(), x.max())
         return result
 
     return noisy
 
 
+@strict
 def chain(*functions: Augment) -> Augment:
     """One after the other, the first one first."""
     for function in functions:
-        if not callable(function):
-            raise DefinitionError(f"chain: expected functions (x, rng) -> x, got {shown(function)}")
+        function_of("chain", function, "x", "rng")
 
     def chained(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         for function in functions:
@@ -104,13 +115,15 @@ NAMES: Mapping[str, str | None] = {"shift": "pixels", "flip": None, "rotate": "d
 """What text can name, and what its number is."""
 
 
+@strict
 def named(text: str, layout: str = "CHW") -> Augment:
     """The functions of a text such as "shift=2,flip,rotate=10,noise=0.05", chained.
 
     Raises DefinitionError for an unknown name, with the nearest, and for a number that is missing or none.
     """
+    choice("augment(layout=)", layout, ("CHW", "HWC"))
     found = []
-    for part in text.split(","):
+    for part in string("augment", text).split(","):
         name, given, value = (piece.strip() for piece in part.partition("="))
         if name not in NAMES:
             near = did_you_mean(name, NAMES)
@@ -138,7 +151,7 @@ def _made(name: str, value: str, layout: str) -> Augment:
 
 def _check(name: str, fill: float | str, layout: str) -> None:
     choice(f"{name}(layout=)", layout, ("CHW", "HWC"))
-    if fill != "edge":
+    if not isinstance(fill, str) or fill != "edge":
         if isinstance(fill, str):
             raise DefinitionError(f"{name}(fill=): expected a number or 'edge', got {shown(fill)}")
         number(f"{name}(fill=)", fill)

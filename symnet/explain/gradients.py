@@ -16,7 +16,7 @@ from symnet.explain.symbols import glyphs
 from symnet.explain.updates import updates_chapter, with_updates
 from symnet.model.graph import Model
 from symnet.support.errors import DefinitionError
-from symnet.support.options import choice
+from symnet.support.options import choice, shown
 from symnet.support.suggest import did_you_mean, listing
 
 NOTATIONS = ("index", "matrix")
@@ -105,7 +105,7 @@ def _program(model: Model, wrt: str | None, steps: bool) -> Program:
     if wrt not in floats:
         near = did_you_mean(wrt, floats) or f"; expected {listing(floats)}"
         what = "holds no floating-point numbers" if wrt in table else "is no tensor of the model"
-        raise DefinitionError(f"latex(wrt=): '{wrt}' {what}{near}")
+        raise DefinitionError(f"latex(wrt=): {shown(wrt)} {what}{near}")
     return _needed(gradient(model.program, [wrt]), cotangent_name(wrt))
 
 

@@ -87,18 +87,22 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     try:
         return {"predict": _predict, "check": _check, "about": _about}[options.command](options)
-    except (OSError, ValueError) as error:  # a DataError of the network is a ValueError
-        print(f"{ABOUT['module']}: error: {error}", file=sys.stderr)
+    except (OSError, ValueError, csv.Error) as error:  # a DataError of the network is a ValueError
+        print(f"{ABOUT['module']}: error: {network._visible(str(error))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"{ABOUT['module']}: interrupted", file=sys.stderr)
+        return 130
 
 
 def _predict(options: argparse.Namespace) -> int:
+    if options.output:
+        network._check_output(options.output, options.data)
     x = _samples(options.data, options.header)
     answers = outputs(x) if options.raw else predict(x)
     if options.output:
-        save = np.savez if isinstance(answers, dict) else np.save
-        with Path(options.output).open("wb") as file:
-            save(file, **answers) if isinstance(answers, dict) else save(file, answers)
+        several = isinstance(answers, dict)
+        network._write(options.output, lambda f: np.savez(f, **answers) if several else np.save(f, answers))
         return 0
     for name, values in answers.items() if isinstance(answers, dict) else {"": answers}.items():
         print(f"# {name}") if name else None
@@ -122,12 +126,13 @@ def _about(options: argparse.Namespace) -> int:
 
 def _samples(path: str, header: str | None) -> Any:
     """The samples of a file: an array, or one by the name of each input."""
-    if path.endswith((".npz", ".npy")):
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            return file
-        with file:
-            arrays = {name: file[name] for name in file.files}
+    if path.endswith(".npy"):
+        try:
+            return np.load(path, "r", allow_pickle=False)
+        except network._UNREADABLE as error:
+            raise ValueError(f"{path}: expected an .npy file of numbers: {error}") from None
+    if path.endswith(".npz"):
+        arrays = network._read(path)
         if len(network.INPUTS) == 1:
             (name,) = network.INPUTS
             if not {"x", name} & set(arrays):

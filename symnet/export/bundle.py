@@ -13,10 +13,11 @@ import numpy as np
 
 from codegen.passes.state import Given
 from symnet.assembly.built import Built, precision
-from symnet.model.graph import Model
+from symnet.model.graph import Model, model_of
 from symnet.readers import numbered
-from symnet.support.errors import border
-from symnet.support.files import write_atomic
+from symnet.support.errors import border, errors_of
+from symnet.support.files import check_output, write_atomic
+from symnet.support.options import strict, table_of
 
 MAIN = '''"""Runs the bundle."""
 
@@ -35,18 +36,22 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every part: the same network gives the same bytes."""
 
 
+@strict
 @border
 def write_bundle(path: str | Path, model: Model, params: Mapping[str, np.ndarray], dtype: str = "float32") -> int:
     """Write `model` with these parameters as a zip application, whole or not at all; returns its size in bytes.
 
     The file holds the generated module (target numpy), the parameters, and a small program:
     `python FILE.pyz predict --data x.npz`.  It needs Python 3.11 and NumPy.  Raises SymnetError where the file
-    cannot be written, DataError (of the module) for parameters that do not fit.
+    cannot be written, DataError for parameters that do not fit.
     """
+    model_of("write_bundle", model)
+    table_of("write_bundle(params=)", params)
+    check_output(path)
     net = Built.of(model, Given(target="numpy"), precision("write_bundle(dtype=)", dtype))
     module, name = net.module, _module_name(model.name)
     x = _samples(module)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), errors_of(module):
         y = module.forward(params, x if len(x) > 1 else next(iter(x.values())))
     stored = {f"x/{n}": a for n, a in x.items()} | {
         f"y/{n}": a for n, a in (y if isinstance(y, dict) else {"": y}).items()

@@ -9,6 +9,7 @@ it, and so do the levels of a stack of recurrent layers.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +18,12 @@ import numpy as np
 
 from symnet.export.torch_names import COUNTER, kinds, own_name
 from symnet.export.torch_names import torch_names as renamed
-from symnet.model.graph import Model
-from symnet.support.arrays import plain
+from symnet.model.graph import Model, model_of
+from symnet.support.arrays import numbers
 from symnet.support.errors import CheckpointError
 from symnet.support.extras import extra
-from symnet.support.files import write_atomic
+from symnet.support.files import path_of, write_atomic
+from symnet.support.options import flag, strict, string, table_of
 from symnet.support.suggest import did_you_mean
 
 HEADER = 100_000_000
@@ -31,6 +33,7 @@ DTYPES |= {"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
 """The dtypes of the format that NumPy can hold; a bfloat16 is the upper half of a float32."""
 
 
+@strict
 def save_weights(path: str | Path, params: Mapping[str, np.ndarray], torch_names: bool = False) -> None:
     """Write parameters and buffers as a safetensors file, whole or not at all.
 
@@ -38,11 +41,14 @@ def save_weights(path: str | Path, params: Mapping[str, np.ndarray], torch_names
     each other are one module `rnn`, so that `load_state_dict` takes the file where the modules have the names of the
     layers.  Raises CheckpointError without the package safetensors, DataError for masks.
     """
+    table_of("save_weights(params=)", params)
+    flag("save_weights(torch_names=)", torch_names)
     writer = extra("safetensors.numpy", "writing safetensors files", "checkpoints", CheckpointError)
-    arrays = {name: np.asarray(plain(f"params: {name!r}", array), order="C") for name, array in params.items()}
+    arrays = {name: np.asarray(numbers(f"params: {name!r}", array), order="C") for name, array in params.items()}
     write_atomic(path, writer.save(renamed(arrays) if torch_names else arrays))
 
 
+@strict
 def load_weights(path: str | Path, model: Model, names: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:
     """The parameters and buffers of `model` from a safetensors file, such as a PyTorch state dict.
 
@@ -54,6 +60,10 @@ def load_weights(path: str | Path, model: Model, names: Mapping[str, str] | None
     Raises CheckpointError for a file that cannot be read, a tensor that is missing, is left over, has another
     shape or is no float array.
     """
+    model_of("load_weights", model)
+    if names is not None:
+        for name in table_of("load_weights(names=)", names, "layer").values():
+            string("load_weights(names=)", name)
     found = _tensors(path)
     wanted = {p.name: tuple(e.const for e in p.tensor.shape) for p in (*model.parameters, *model.buffers)}
     given = {n: a for n, a in found.items() if n.rpartition(".")[2] != COUNTER}
@@ -72,7 +82,7 @@ def _tensors(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a safetensors file, by their names in it."""
     format_ = extra("safetensors", f"reading '{path}'", "checkpoints", CheckpointError)
     try:
-        parts = format_.deserialize(Path(path).read_bytes())
+        parts = format_.deserialize(path_of(path, CheckpointError).read_bytes())
     except OSError as error:
         raise CheckpointError(f"'{path}': {error.strerror or error}; expected a safetensors file") from error
     except (format_.SafetensorError, LookupError, TypeError, ValueError) as error:
@@ -97,7 +107,7 @@ def is_state_dict(path: str | Path) -> bool:
     try:
         with Path(path).open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if 0 < size < HEADER else None
+            header = json.loads(file.read(size)) if 0 < size < min(HEADER, os.path.getsize(path)) else None
     except (OSError, ValueError, RecursionError):
         return False
     about = header.get("__metadata__", {}) if isinstance(header, dict) else None

@@ -11,7 +11,8 @@ from typing import Any
 
 from codegen.machine.model import MACHINE, Machine
 from symnet.support.errors import DefinitionError
-from symnet.support.files import existing
+from symnet.support.files import existing, read_small
+from symnet.support.options import shown
 from symnet.support.suggest import did_you_mean, listing
 
 LARGEST = 100_000
@@ -47,7 +48,7 @@ def machine_of(where: str, given: object) -> Machine:
     if isinstance(given, str | Path):
         return read_machine(given)
     raise DefinitionError(
-        f"{where}: expected a machine file, as `symnet tune --machine -o FILE` writes it, got {given!r}"
+        f"{where}: expected a machine file, as `symnet tune --machine -o FILE` writes it, got {shown(given)}"
     )
 
 
@@ -57,9 +58,7 @@ def read_machine(path: str | Path) -> Machine:
     Raises DefinitionError for a file that is none, for unknown keys (with the nearest one), and for values of another
     kind than the model has.
     """
-    data = existing(path, DefinitionError).read_bytes()
-    if len(data) > LARGEST:
-        raise DefinitionError(f"{path}: a machine file of {len(data):,} bytes; at most {LARGEST:,} are possible")
+    data = read_small(existing(path, DefinitionError), "a machine file", LARGEST)
     try:
         table = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -75,12 +74,12 @@ def _machine(path: str, table: Mapping[str, Any]) -> Machine:
         value = table.get(key, "")
         # The name becomes part of the source, which is run.
         if not isinstance(value, str) or not value.isprintable() or '"""' in value or "\\" in value:
-            raise DefinitionError(f'{path}: {key}: expected a line of text without \\ and """, got {value!r}')
+            raise DefinitionError(f'{path}: {key}: expected a line of text without \\ and """, got {shown(value)}')
     found = MACHINE
     for part in PARTS:
         given, default = table.get(part, {}), getattr(MACHINE, part)
         if not isinstance(given, dict):
-            raise DefinitionError(f"{path}: {part}: expected a table, [{part}], got {given!r}")
+            raise DefinitionError(f"{path}: {part}: expected a table, [{part}], got {shown(given)}")
         own = asdict(default)
         _known(f"{path}: [{part}]", "key", given, own)
         values = {key: _checked(f"{path}: {part}.{key}", value, own[key]) for key, value in given.items()}
@@ -99,14 +98,16 @@ def _checked(where: str, value: object, default: Any) -> object:
     """The value as the model has it.  Raises DefinitionError where it is of another kind, or not positive."""
     if isinstance(default, tuple):
         if not isinstance(value, list) or len(value) != len(default):
-            raise DefinitionError(f"{where}: expected {len(default)} numbers such as {list(default)}, got {value!r}")
+            raise DefinitionError(
+                f"{where}: expected {len(default)} numbers such as {list(default)}, got {shown(value)}"
+            )
         return tuple(_checked(where, each, own) for each, own in zip(value, default, strict=True))
     whole = isinstance(default, int)
     low = min(default, 1) if whole else 0
     right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not right or not low <= value <= LARGEST_NUMBER or (not whole and not value):  # type: ignore[operator]
         what = f"a whole number from {low}" if whole else "a number above 0"
-        raise DefinitionError(f"{where}: expected {what}, such as {default!r}, got {value!r}")
+        raise DefinitionError(f"{where}: expected {what}, such as {default!r}, got {shown(value)}")
     return type(default)(value)
 
 

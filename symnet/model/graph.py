@@ -16,7 +16,18 @@ from symnet.model.losses import Loss
 from symnet.model.objectives import loss_equations, objectives
 from symnet.model.placing import Names, automatic_name, given_names, place
 from symnet.support.errors import DefinitionError, ShapeError
-from symnet.support.options import LARGEST, Strict, choice, identifier, integer, number, shown, size_name, strict
+from symnet.support.options import (
+    LARGEST,
+    Strict,
+    choice,
+    identifier,
+    integer,
+    number,
+    shown,
+    size_name,
+    strict,
+    strings,
+)
 from symnet.support.suggest import listing
 
 WORKSPACE = ("output", "dtype", "scalar")
@@ -43,7 +54,7 @@ def Input(
     layout: "CHW" (the default for pictures: channels first) or "HWC" (channels last).
     Raises DefinitionError for anything else.
     """
-    where = f"Input '{name}'" if name else "Input"
+    where = f"Input {shown(name)}" if isinstance(name, str) and name else "Input"
     if name is not None:
         identifier(f"{where}(name=)", name)
         if name in WORKSPACE:
@@ -125,6 +136,7 @@ class Model(metaclass=Strict):
         self.parts: tuple[str, ...] | None = None
         self._write()
 
+    @strict
     def weighted(self) -> Model:
         """The same network with a weight for each sample, the tensor `sample_weight`, in its loss.
 
@@ -141,16 +153,19 @@ class Model(metaclass=Strict):
         made._write()
         return made
 
+    @strict
     def showing(self, layers: Iterable[str]) -> Model:
         """The same network without its loss, whose outputs are those of these layers.
 
         Raises DefinitionError for an unknown layer.
         """
         known = {placed.name: placed.output for placed in self.layers}
+        where = f"Model '{self.name}'.showing"
+        names = [choice(f"{where}: layer", name, known) for name in strings(where, layers)]
+        if not names:
+            raise DefinitionError(f"{where}: expected a layer at least, of {listing(known)}")
         made = copy.copy(self)
-        made.outputs = tuple(
-            known[choice(f"Model '{self.name}': layer", name, known)] for name in dict.fromkeys(layers)
-        )
+        made.outputs = tuple(known[name] for name in dict.fromkeys(names))
         made.output = made.outputs[0]
         return made.without_loss()
 
@@ -197,6 +212,13 @@ class Model(metaclass=Strict):
         return f"<Model '{self.name}': {len(self.layers)} layers, output {described(self.output)}>"
 
 
+def model_of(where: str, value: object) -> Model:
+    """`value`, which must be a model; DefinitionError otherwise."""
+    if not isinstance(value, Model):
+        raise DefinitionError(f"{where}: expected a sn.Model, got {shown(value)}")
+    return value
+
+
 def _sequence(where: str, shape: object) -> Sequence[object]:
     if not isinstance(shape, (tuple, list)):
         raise DefinitionError(f"{where}(shape=): expected integers and names of sizes, got {shown(shape)}")
@@ -209,7 +231,7 @@ def _nodes(option: str, given: object) -> tuple[Node, ...]:
         raise DefinitionError(f"Model({option}=): expected at least one node, got none")
     for node in nodes:
         if not isinstance(node, Node):
-            raise DefinitionError(f"Model({option}=): expected nodes, got {node!r}")
+            raise DefinitionError(f"Model({option}=): expected nodes, got {shown(node)}")
     return nodes
 
 
@@ -229,7 +251,7 @@ def _check_inputs(name: str, sources: Iterable[Node], used: Sequence[Node]) -> N
     sources = list(sources)
     for node in sources:
         if node.layer is not None:
-            raise DefinitionError(f"Model '{name}': expected an sn.Input as an input, got {node!r}")
+            raise DefinitionError(f"Model '{name}': expected an sn.Input as an input, got {shown(node)}")
         if node not in used:
             raise DefinitionError(f"Model '{name}': the output does not depend on the input {node.tensor.name!r}")
     for node in used:

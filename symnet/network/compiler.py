@@ -20,14 +20,14 @@ from symnet.assembly.built import Built, precision
 from symnet.assembly.wanted import chosen as chosen_parts
 from symnet.differentiate.programs import derived
 from symnet.explain import notebook
-from symnet.explain.gradients import gradients
+from symnet.explain.gradients import NOTATIONS, gradients
 from symnet.explain.summary import summary
 from symnet.facts.memory import memory, workspace_bytes
 from symnet.machine.file import machine_of
-from symnet.model.graph import Model
+from symnet.model.graph import Model, model_of
 from symnet.optim.chosen import chosen, optimizers_of
 from symnet.support.errors import DefinitionError, border, errors_of
-from symnet.support.options import bound, choice, flag, strings
+from symnet.support.options import bound, choice, flag, strict, string, strings
 from symnet.training.callbacks.fitting import fit
 from symnet.training.callbacks.watching import Watch
 from symnet.training.checkpoints.start import Plan, load_params
@@ -35,6 +35,7 @@ from symnet.training.checkpoints.start import Plan, load_params
 RECIPES = ("columns", "shifts", "stacks")
 
 
+@strict
 @border
 def compile(
     model: Model,
@@ -74,8 +75,7 @@ def compile(
     Raises DefinitionError for an unknown dtype, target, recipe, pass, optimizer or part, for a machine file that is
     none, and for hvp or weighted without a loss.
     """
-    if not isinstance(model, Model):
-        raise DefinitionError(f"compile: expected a sn.Model, got {model!r}")
+    model_of("compile", model)
     dtype = precision("compile(dtype=)", dtype)
     choice("compile(target=)", target, tuple(TARGETS))
     for recipe in strings("compile(recipes=)", recipes):
@@ -103,6 +103,7 @@ def compile(
 class Network(Built):
     """A compiled model: what `Built` says, with methods to look at it, to train it and to use it."""
 
+    @strict
     @border
     def latex(
         self,
@@ -120,11 +121,16 @@ class Network(Built):
         optimizer: one whose update is to be added; by default those of the module where they are not the usual ones.
         Raises DefinitionError for an unknown word, tensor or optimizer.
         """
+        choice("latex(notation=)", notation, NOTATIONS)
+        flag("latex(steps=)", steps)
+        if wrt is not None:
+            string("latex(wrt=)", wrt)
         shown = self.chosen_optimizers if optimizer is None else chosen("latex(optimizer=)", [optimizer])
         whole = self.wrt_inputs and wrt is None and not steps and notation == "index"
         program = derived(self.model, self.wrt_inputs) if whole else None
         return gradients(self.model, notation, layout, wrt, steps, shown, program).markdown()
 
+    @strict
     @border
     def summary(self) -> str:
         """The table of layers, with parameters, operations and receptive fields, and the bytes of a workspace."""
@@ -136,6 +142,7 @@ class Network(Built):
         train, use = (workspace_bytes(plan, self.dtype) for plan in (self.workspace, self.evaluation))
         return f"workspace: {train} bytes to train, {use} to use"
 
+    @strict
     @border
     def memory(self, N: int = 32, *, optimizer: str = "adam", training: bool = True, **sizes: int) -> dict[str, int]:
         """The bytes that training holds with N samples in a workspace, or use, with `training=False`.
@@ -146,7 +153,7 @@ class Network(Built):
         optimizer: the rule that `make_step` is to follow.  sizes: the other symbolic sizes, such as T=64.
         Raises DefinitionError for an unknown optimizer, and for sizes that are missing, unknown or not positive.
         """
-        plan = self.workspace if training else self.evaluation
+        plan = self.workspace if flag("memory(training=)", training) else self.evaluation
         found = memory(self.model, self.dtype, plan, self.updates, optimizer, {"N": N, **sizes})
         return found if training else {key: found[key] for key in ("parameters", "workspace")}
 
@@ -174,6 +181,7 @@ class Network(Built):
         """What there is to show: the gradients, or the formulas where there is no loss."""
         return "backward" if self.model.loss else "forward"
 
+    @strict
     def fit(
         self,
         x: Any,
@@ -211,7 +219,7 @@ class Network(Built):
         """
         plan = Plan(checkpoint, checkpoint_every, keep, resume)
         net = self.complete.having(options.get("optimizer"))
-        bound("fit", net.module.train, (params, x, y), options, also=inspect.getfullargspec(Network.fit).kwonlyargs)
+        bound("fit", net.module.train, (params, x, y), options, also=_OWN_OPTIONS)
         watch = Watch(metrics, tensorboard, histograms, plot, class_names, progress)
         with errors_of(net.module):
             for hook in ("on_step", "on_epoch"):  # the loop sees them inside of others
@@ -220,6 +228,7 @@ class Network(Built):
             start = net.module.init_params(options.get("seed", 0)) if params is None else params
         return fit(net, plan, watch, start, x, y, options)
 
+    @strict
     @border
     def activations(
         self, params: Mapping[str, Any], x: Any, layers: Sequence[str] | None = None
@@ -228,7 +237,8 @@ class Network(Built):
 
         Raises DefinitionError for an unknown layer, DataError for parameters or data that do not fit.
         """
-        names = [placed.name for placed in self.model.layers] if layers is None else list(dict.fromkeys(layers))
+        every = [placed.name for placed in self.model.layers]
+        names = every if layers is None else list(dict.fromkeys(strings("activations(layers=)", layers)))
         if not names:
             return {}
         module = compile(self.model.showing(names), dtype=self.dtype, target="numpy").module
@@ -237,6 +247,7 @@ class Network(Built):
         outputs = {placed.name: placed.output.name for placed in self.model.layers}
         return {name: found[outputs[name]] if module.OUTPUTS else found for name in names}
 
+    @strict
     def load(self, path: str | Path) -> dict[str, np.ndarray]:
         """Parameters and buffers from a checkpoint, or from the newest intact one of a folder, in the network's dtype.
 
@@ -244,3 +255,7 @@ class Network(Built):
         Raises CheckpointError for what is no checkpoint of this network.
         """
         return load_params(path, self.model, self.dtype)
+
+
+_OWN_OPTIONS = [p.name for p in inspect.signature(Network.fit).parameters.values() if p.kind is p.KEYWORD_ONLY]
+"""The options of `fit` that `train` of the module has not."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import math
 import struct
 import zlib
@@ -92,15 +91,16 @@ def _claimed(header: bytes) -> tuple[tuple[int, ...], int]:
 
 
 def _bytes(path: str | Path) -> bytes:
-    """The bytes of a file; of a packed one at most one more than its header claims, and it can hold."""
-    data = existing(path).read_bytes()
-    if data[:2] != GZIP:
-        return data
+    """The bytes of a file, packed or not: at most one more than its header claims, and it can hold."""
+    file = existing(path)
+    with open(file, "rb") as start:
+        packed = start.read(len(GZIP)) == GZIP
+    most = file.stat().st_size * (MOST if packed else 1)
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        with gzip.open(file) if packed else open(file, "rb") as stream:
             head = stream.read(HEADER)
             if len(head) < HEADER or head[2] not in DTYPES:
                 return head
-            return head + stream.read(max(0, min(_claimed(head)[1] + 1, MOST * len(data)) - HEADER))
+            return head + stream.read(max(0, min(_claimed(head)[1] + 1, most) - HEADER))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"'{path}' is a truncated or damaged gzip file ({error}); fetch or pack it again") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.containers import DataError, _as_array, _plain
+from symnet.runtime.containers import DataError, _as_array, _plain, _quoted
 from symnet.runtime.head import (
     BUFFERS,
     DECISION,
@@ -45,13 +45,11 @@ def _as_inputs(x: Any) -> dict[str, np.ndarray]:
     for name in x:
         if name not in INPUTS:
             raise DataError(
-                f"x: {MODEL} has no input {name!r}; {_nearest(name, INPUTS)}"
+                f"x: {MODEL} has no input {_quoted(name)}; {_nearest(name, INPUTS)}"
             )
     for name in INPUTS:
         if name not in x:
-            raise DataError(
-                f"x: input {name!r} is missing; got {', '.join(map(str, x)) or 'nothing'}"
-            )
+            raise DataError(f"x: input {name!r} is missing; got {_quoted(list(x))}")
     inputs = {
         name: _as_array(f"input {name!r}", x[name], kind)
         for name, (_, kind) in INPUTS.items()
@@ -148,7 +146,7 @@ def _put_targets(out: dict[str, np.ndarray], y: Any) -> None:
     if not isinstance(y, dict) and len(TARGETS) == 1:
         y = dict.fromkeys(TARGETS, y)
     if not isinstance(y, dict) or y.keys() != TARGETS.keys():
-        got = ", ".join(map(str, y)) if isinstance(y, dict) else type(y).__name__
+        got = _quoted(list(y)) if isinstance(y, dict) else type(y).__name__
         raise DataError(
             f"y: expected a dict with the targets of {', '.join(TARGETS)}, got {got}"
         )
@@ -231,7 +229,7 @@ def _as_params(
     for name in params:
         if name not in shapes:
             raise DataError(
-                f"params: {MODEL} has no parameter {name!r}; {_nearest(name, shapes)}"
+                f"params: {MODEL} has no parameter {_quoted(name)}; {_nearest(name, shapes)}"
             )
     arrays = {}
     for name, shape in shapes.items():
@@ -275,7 +273,13 @@ def _require(
         expected = f"a {'whole' if whole else 'finite'} number {'above 0' if positive else 'from 0'}"
         if number and most < value < math.inf:
             raise DataError(f"{name}: expected {expected}, at most {most:,}; got more")
-        raise DataError(f"{name}: expected {expected}, got {value!r}")
+        raise DataError(f"{name}: expected {expected}, got {_quoted(value)}")
+
+
+def _require_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, (bool, int, np.bool_)):
+        raise DataError(f"{name}: expected True or False, got {_quoted(value)}")
 
 
 def _require_function(name: str, value: Any, *given: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,18 @@ def _visible(text: str) -> str:
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
         for c in text
     )
+
+
+def _quoted(value: Any) -> str:
+    """`value` as messages quote it: not long, and not by its place in memory."""
+    try:
+        text = re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
+    except (
+        ValueError,
+        RecursionError,
+    ):  # thousands of digits, or of lists in each other
+        text = type(value).__name__
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _plain(what: str, value: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symnet.runtime.containers import DataError
+from symnet.runtime.containers import DataError, _quoted
 from symnet.runtime.head import DTYPE, INPUTS, MODEL, ROWS, _bytes, _flops
 from symnet.runtime.processes import _blas
 from symnet.runtime.vectors import _TRAINED, _count
@@ -23,7 +23,7 @@ def _worker_count(workers: Any, batch_size: int) -> int:
     right = isinstance(workers, (int, np.integer)) and not isinstance(workers, bool)
     if not right or workers < 1:
         raise DataError(
-            f'workers: expected a number of processes from 1, or "auto", got {workers!r}'
+            f'workers: expected a number of processes from 1, or "auto", got {_quoted(workers)}'
         )
     if workers > 1 and ROWS in ("entangled", "together"):
         raise DataError(

@@ -13,7 +13,7 @@ from symnet.runtime.checks import (
     _require_finite,
     _targets_of,
 )
-from symnet.runtime.containers import DataError, _plain
+from symnet.runtime.containers import DataError, _plain, _quoted
 from symnet.runtime.evaluate import _computed, _outputs
 from symnet.runtime.head import (
     DTYPE,
@@ -93,7 +93,7 @@ def _as_directions(v: dict[str, Any]) -> dict[str, np.ndarray]:
                 if name in FROZEN
                 else f"is no parameter; {_nearest(name, trainable)}"
             )
-            raise DataError(f"v: {name!r} {why}")
+            raise DataError(f"v: {_quoted(name)} {why}")
     directions = {}
     for name in trainable:
         if name not in v:

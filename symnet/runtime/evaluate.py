@@ -12,6 +12,7 @@ from symnet.runtime.checks import (
     _as_params,
     _put_input,
     _put_targets,
+    _require_flag,
     _sizes,
     _targets_of,
 )
@@ -106,6 +107,7 @@ def forward(
     as in use.  Raises DataError.
     """
     p = _as_params(params)
+    _require_flag("training", training)
 
     def work(w: Workspace) -> Any:
         if training:
@@ -215,6 +217,7 @@ def loss(
     Raises DataError.
     """
     p = _as_params(params)
+    _require_flag("training", training)
     results: dict[str, np.ndarray] = {}
 
     def work(w: Workspace) -> float:

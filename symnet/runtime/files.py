@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from symnet.runtime.checks import _as_params
-from symnet.runtime.containers import DataError
+from symnet.runtime.containers import DataError, _quoted
 
 _UNREADABLE = (
     OSError,
@@ -54,17 +54,27 @@ def load_params(path: str | Path) -> dict[str, np.ndarray]:
     return _as_params(_read(path))
 
 
+def _path(path: Any) -> Path:
+    """A path that is given as text or as such.  Raises DataError."""
+    if isinstance(path, Path) or (isinstance(path, str) and path):
+        return Path(path)
+    raise DataError(f"path: expected that of a file, got {_quoted(path)}")
+
+
 def _read(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file; nothing in it is ever executed."""
+    where = _path(path)
     try:
-        file = np.load(path, "r", allow_pickle=False)
+        file = np.load(where, "r", allow_pickle=False)
         if not isinstance(file, np.ndarray):
             with file:
                 claims = (_claimed(file.zip, entry) for entry in file.zip.infolist())
                 _require_room(filter(None, claims))
                 return {name: file[name] for name in file.files}
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(
+            f"{path!s:.300}: cannot be read: {error.strerror or error}"
+        ) from None
     except _UNREADABLE as error:
         raise DataError(
             f"{path}: expected an .npz file of plain arrays: {error}"
@@ -114,10 +124,10 @@ def _require_room(arrays: Iterable[tuple[Any, ...]]) -> None:
 
 def _write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file, whole or not at all.  Raises DataError."""
-    content = io.BytesIO()
+    goal, content = _path(path), io.BytesIO()
     write(content)
     try:
-        with _writing(Path(path)) as stream:
+        with _writing(goal) as stream:
             stream.write(content.getbuffer())
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None
@@ -125,9 +135,10 @@ def _write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
 
 def _check_output(path: str | Path, *inputs: str | Path) -> None:
     """Refuse a file that could not be written, and one of those that are read, before any work is done for it."""
+    goal = _path(path)
     try:
-        _try_writing(Path(path))
-        same = Path(path).exists() and any(
+        _try_writing(goal)
+        same = goal.exists() and any(
             Path(each).exists() and os.path.samefile(path, each) for each in inputs
         )
     except (OSError, ValueError) as error:
@@ -140,7 +151,7 @@ def _check_output(path: str | Path, *inputs: str | Path) -> None:
 
 def _unwritable(path: str | Path, error: OSError | ValueError) -> DataError:
     return DataError(
-        f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}"
+        f"{path!s:.300}: cannot be written: {getattr(error, 'strerror', None) or error}"
     )
 
 

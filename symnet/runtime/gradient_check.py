@@ -11,6 +11,7 @@ from symnet.runtime.checks import (
     _as_params,
     _put_input,
     _put_targets,
+    _require,
     _sizes,
     _targets_of,
 )
@@ -61,6 +62,8 @@ def check(
     are not given.
     The gradients by inputs are tried too, where the module has them.  Raises DataError.
     """
+    _require("seed", seed, whole=True)
+    _require("entries", entries, whole=True, positive=True)
     rng = np.random.default_rng(seed)
     if params is None:
         params = init_params(seed)

@@ -127,6 +127,9 @@ def main(arguments: list[str] | None = None) -> int:
     except DataError as error:
         _tell(f"{MODEL}: error: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        _tell(f"{MODEL}: interrupted\n")
+        return 130
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             _tell(f"{MODEL}: error: {_visible(_reason(error))}\n")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from symnet.runtime.containers import DataError
+from symnet.runtime.containers import DataError, _quoted
 from symnet.runtime.step import Step
 from symnet.runtime.vectors import _require_like
 
@@ -95,7 +96,12 @@ class _Run:
                 'resume: expected {"arrays": ..., "meta": ...}, the result of state() '
                 f"in an event, got {type(state).__name__}"
             )
-        arrays, meta = dict(state["arrays"]), state["meta"]
+        arrays, meta = state["arrays"], state["meta"]
+        if not isinstance(arrays, Mapping) or not isinstance(meta, Mapping):
+            raise DataError(
+                f"resume: expected two dicts, got {_quoted(arrays)} and {_quoted(meta)}"
+            )
+        arrays = dict(arrays)
         for name in self.state()["meta"]:
             if name not in meta:
                 raise DataError(f"resume: meta has no {name!r}; the state is not whole")
@@ -132,7 +138,7 @@ class _Run:
         self.best.waited = meta["waited"]
 
 
-def _require_sound(meta: dict[str, Any]) -> None:
+def _require_sound(meta: Mapping[str, Any]) -> None:
     """Refuse a state that no training has written: numbers of another kind, a history of other epochs."""
     counts = ("epoch", "step", "seen", "waited")
     kinds = {
@@ -174,6 +180,6 @@ def _require_same(saved: dict[str, Any], options: dict[str, Any]) -> None:
     for name, value in options.items():
         if name not in saved or saved[name] != value:
             raise DataError(
-                f"resume: the state is of a training with {name}={saved.get(name)!r}, this one has {value!r}; "
-                "give the same, or start anew from the state's parameters"
+                f"resume: the state is of a training with {name}={_quoted(saved.get(name))}, "
+                f"this one has {_quoted(value)}; give the same, or start anew from the state's parameters"
             )

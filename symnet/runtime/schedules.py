@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from symnet.runtime.checks import _nearest, _require, _require_function
-from symnet.runtime.containers import DataError
+from symnet.runtime.containers import DataError, _quoted
 
 # name: (the factor of the learning rate when the part r of the steps is done, from 0 to 1; its options)
 SCHEDULES: dict[str, tuple[Callable[..., float], dict[str, float]]] = {
@@ -50,7 +50,7 @@ class _Schedule:
             self.name, self.options = _parsed(schedule)
         else:
             raise DataError(
-                f"schedule: expected a name or a function schedule(step, steps), got {schedule!r}"
+                f"schedule: expected a name or a function schedule(step, steps), got {_quoted(schedule)}"
             )
         self.steps = steps
         if steps is None and self.name not in ("constant", "callable"):
@@ -105,19 +105,21 @@ def _parsed(text: str) -> tuple[str, dict[str, float]]:
     return name, options
 
 
-def _factors(rates: dict[str, float], names: list[str]) -> list[float]:
+def _factors(rates: dict[str, float] | None, names: list[str]) -> list[float]:
     """The factor of the learning rate of each parameter: that of the longest key that is it, or leads to a dot."""
+    rates = {} if rates is None else rates
     if not isinstance(rates, dict):
         raise DataError(
             f"rates: expected a dict {{name: factor}}, got {type(rates).__name__}"
         )
     for key, value in rates.items():
-        _require(f"rates[{key!r}]", value)
+        _require(f"rates[{_quoted(key)}]", value)
         if not any(_leads(key, name) for name in names):
             parts = [name.split(".") for name in names]
             known = {".".join(p[:k]): None for p in parts for k in range(1, len(p) + 1)}
             raise DataError(
-                f"rates: no parameter to train is called {key!r} or begins with '{key}.'; {_nearest(key, known)}"
+                f"rates: no parameter to train is called {_quoted(key)} or begins with {_quoted(f'{key}.')}; "
+                f"{_nearest(key, known)}"
             )
     found = []
     for name in names:

@@ -19,7 +19,7 @@ from symnet.runtime.checks import (
     _sizes,
     _targets_of,
 )
-from symnet.runtime.containers import DataError
+from symnet.runtime.containers import DataError, _quoted
 from symnet.runtime.cores import _worker_count
 from symnet.runtime.diverged import Diverged
 from symnet.runtime.fast import _Like, _like
@@ -64,7 +64,7 @@ class Step:
         learning_rate: float,
         clip: float | None,
         seed: int,
-        rates: dict[str, float],
+        rates: dict[str, float] | None,
     ) -> None:
         self.optimizer = optimizer
         given = _as_params(params)
@@ -279,7 +279,7 @@ def make_step(
     """
     if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
         known = _nearest(optimizer, OPTIMIZERS)
-        raise DataError(f"optimizer: unknown {optimizer!r}; {known}")
+        raise DataError(f"optimizer: unknown {_quoted(optimizer)}; {known}")
     if learning_rate is None:
         learning_rate = OPTIMIZERS[optimizer][3]
     _require("learning_rate", learning_rate, positive=True)
@@ -289,7 +289,7 @@ def make_step(
     _require("seed", seed, whole=True)
     if HAS_NOT_ALL:
         _refuse_absent_of_steps(rates, workers)
-    step = Step(params, optimizer, float(learning_rate), clip, seed, rates or {})
+    step = Step(params, optimizer, float(learning_rate), clip, seed, rates)
     if not step.g:
         raise DataError(
             f"params: {MODEL} has no trainable parameter; there is nothing to train"

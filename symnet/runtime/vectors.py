@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from symnet.runtime.checks import _nearest
-from symnet.runtime.containers import DataError, _plain
+from symnet.runtime.containers import DataError, _plain, _quoted
 from symnet.runtime.head import (
     BUFFERS,
     DTYPE,
@@ -73,9 +73,13 @@ def _count(names: list[str]) -> int:
 
 def _require_like(state: dict[str, Any], kept: dict[str, np.ndarray]) -> None:
     """Refuse a state whose arrays are not those of `kept`, in name, shape and dtype."""
+    if not isinstance(state, Mapping):
+        raise DataError(f"state: expected what state() gives, got {_quoted(state)}")
     for name in state:
         if name not in kept:
-            raise DataError(f"state: unknown array {name!r}; {_nearest(name, kept)}")
+            raise DataError(
+                f"state: unknown array {_quoted(name)}; {_nearest(name, kept)}"
+            )
     for name, array in kept.items():
         if name not in state:
             raise DataError(f"state: the array {name!r} is missing")

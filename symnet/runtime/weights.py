@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from symnet.runtime.checks import _require_finite
-from symnet.runtime.containers import DataError, _as_array, _plain
+from symnet.runtime.containers import DataError, _as_array, _plain, _quoted
 from symnet.runtime.head import DECISION, DTYPE, TARGET, Workspace
 
 
@@ -92,7 +92,7 @@ def _class_weights(
         return np.asarray(each[places])
     if not isinstance(class_weight, dict):
         raise DataError(
-            f'class_weight: expected {{label: weight}} or "balanced", got {class_weight!r}'
+            f'class_weight: expected {{label: weight}} or "balanced", got {_quoted(class_weight)}'
         )
     factors = _as_weights(
         list(class_weight.values()), len(class_weight), "class_weight", "labels"
@@ -101,7 +101,7 @@ def _class_weights(
     for label, factor in zip(class_weight, factors, strict=True):
         if label not in _possible_labels():
             raise DataError(
-                f"class_weight: no label {label!r}; the labels are {', '.join(map(str, _possible_labels()))}"
+                f"class_weight: no label {_quoted(label)}; the labels are {', '.join(map(str, _possible_labels()))}"
             )
         table[labels == label] = factor
     return np.asarray(table[places])

@@ -14,6 +14,7 @@ from symnet.sklearn.networks import Definition, Layers, equations_of, network
 from symnet.sklearn.training import BATCH, Samples, Scale, Settings, merged, one_pass, outputs, trained
 from symnet.support.arrays import unmasked
 from symnet.support.errors import DataError, errors_of
+from symnet.support.options import shown
 
 _validate_data = getattr(validation, "validate_data", None) or BaseEstimator._validate_data
 """A function since scikit-learn 1.6, a method before."""
@@ -65,6 +66,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def _build(self, X: np.ndarray, count: int, loss: Loss) -> np.random.RandomState:
         """Compile the network for such data and so many outputs, and draw its first parameters."""
+        if not isinstance(self.warm_start, bool | np.bool_):
+            raise DataError(f"warm_start: expected True or False, got {shown(self.warm_start)}")
         layers = Layers(self.hidden, self.activation, loss, self.l2)
         net = network(self.model, layers, X.shape[1], count, X.dtype, self.optimizer)
         random: np.random.RandomState = check_random_state(self.random_state)
@@ -103,8 +106,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self, X: np.ndarray, targets: np.ndarray, weights: np.ndarray, *, both: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """X, and if `both` the targets, by their means and deviations or by those of an earlier call, where wanted."""
-        if self.standardize not in (True, False, "auto"):
-            raise DataError(f"standardize: expected True, False or 'auto', got {self.standardize!r}")
+        if not isinstance(self.standardize, bool | str) or self.standardize not in (True, False, "auto"):
+            raise DataError(f"standardize: expected True, False or 'auto', got {shown(self.standardize)}")
         wanted = self.model is None if self.standardize == "auto" else self.standardize
         if wanted and self._scale is None:
             self._scale = Scale.of(X, weights)

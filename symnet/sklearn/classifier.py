@@ -16,7 +16,7 @@ from symnet.model.losses import CrossEntropy
 from symnet.sklearn.base import NetworkEstimator
 from symnet.sklearn.networks import Definition, is_cross_entropy
 from symnet.sklearn.training import Samples
-from symnet.support.arrays import unmasked
+from symnet.support.arrays import numbers, unmasked
 from symnet.support.errors import DataError
 
 
@@ -95,7 +95,7 @@ class SymNetClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         """
         X, y, weights = self._labelled(X, y, sample_weight, reset=True)
         classes = np.unique(y)
-        if self.warm_start and hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
+        if self.warm_start is True and hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
             raise DataError(f"warm_start=True: expected the classes {self.classes_}, got {classes}")
         self.classes_ = classes
         random = self._build(X, len(classes), CrossEntropy())
@@ -143,7 +143,8 @@ class SymNetClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """As in scikit-learn, the share of right classes; DataError for masked arrays."""
-        return float(super().score(X, unmasked("y", y), unmasked("sample_weight", sample_weight)))
+        weights = None if sample_weight is None else numbers("sample_weight", sample_weight)
+        return float(super().score(X, unmasked("y", y), weights))
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -172,6 +173,8 @@ class SymNetClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
             counts = np.bincount(codes, weights)
             return np.asarray(weights.sum() / (np.count_nonzero(counts) * counts[codes]))
         each = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        if each.min() < 0:
+            raise DataError(f"class_weight: expected numbers from 0, got {each.min()}")
         return np.asarray(each[codes])
 
     def _check_network(self, module: Any, count: int) -> None:

@@ -40,6 +40,8 @@ class Layers:
     def model(self, features: int, outputs: int) -> Model:
         """The network for so many features and outputs.  Raises DefinitionError."""
         x = node = Input((features,), name="x")
+        if not isinstance(self.hidden, int | Sequence | np.ndarray) or isinstance(self.hidden, str):
+            raise DefinitionError(f"hidden: expected the sizes of the hidden layers, got {shown(self.hidden)}")
         sizes = (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
         for size in integers("hidden", sizes, len(sizes)):
             node = Dense(size, activation=self.activation)(node)

@@ -11,7 +11,7 @@ from symnet.model.losses import MeanSquaredError
 from symnet.sklearn.base import NetworkEstimator
 from symnet.sklearn.networks import Definition
 from symnet.sklearn.training import Samples
-from symnet.support.arrays import unmasked
+from symnet.support.arrays import numbers, unmasked
 from symnet.support.errors import DataError
 
 
@@ -81,7 +81,8 @@ class SymNetRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """As in scikit-learn, the coefficient of determination; DataError for masked arrays."""
-        return float(super().score(X, unmasked("y", y), unmasked("sample_weight", sample_weight)))
+        weights = None if sample_weight is None else numbers("sample_weight", sample_weight)
+        return float(super().score(X, unmasked("y", y), weights))
 
     def predict(self, X: Any) -> np.ndarray:
         """The prediction for every row, of the shape that y had."""

@@ -15,7 +15,7 @@ from symnet.stream.paths import Paths, described, files_of
 from symnet.stream.pieces import Pieces
 from symnet.stream.tables import SUFFIXES, is_index, pyarrow, read_group, read_header
 from symnet.support.errors import DataError
-from symnet.support.options import integer
+from symnet.support.options import integer, integers, string, strings
 from symnet.support.suggest import did_you_mean
 
 Columns = str | Sequence[str]
@@ -61,8 +61,10 @@ class Arrow(Pieces):
         numbers, and where pyarrow is not installed.
         """
         pyarrow()
-        self.origin, self.mix = described(paths), integer("Arrow(mix=)", mix)
+        self.mix = integer("Arrow(mix=)", mix)
         files = files_of(paths, SUFFIXES, "tables")
+        self.origin = described(paths)
+        _check_names(features, target, weight)
         schema = read_header(files[0]).schema
         targets = [] if target is None else [target] if isinstance(target, str) else list(target)
         if features is None:
@@ -138,6 +140,8 @@ class Arrow(Pieces):
             where = f"{self.origin}, input '{name}'" if name else self.origin
             if not columns:
                 raise DataError(f"{where}: expected at least one column in features, got none")
+            if shape is not None:
+                integers(f"{where}: shape", shape, len(shape) if isinstance(shape, (list, tuple)) else 1)
             numbers_in = sum(width(schema.field(column).type) for column in columns)
             if shape is not None and math.prod(shape) != numbers_in:
                 shown = ", ".join(columns[:8]) + (", ..." if len(columns) > 8 else "")
@@ -145,6 +149,16 @@ class Arrow(Pieces):
                     f"{where}: the columns {shown} have {numbers_in} numbers a row; shape={tuple(shape)} takes "
                     f"{math.prod(shape)}: name the columns with features= (--feature-columns), or choose another shape"
                 )
+
+
+def _check_names(features: object, target: object, weight: object) -> None:
+    """Refuse what are no names of columns."""
+    named = features if isinstance(features, Mapping) else {"": features}
+    for option, value in (*(("features", columns) for columns in named.values()), ("target", target)):
+        if value is not None and not isinstance(value, str):
+            strings(f"Arrow({option}=)", value)
+    if weight is not None:
+        string("Arrow(weight=)", weight)
 
 
 def _names(columns: Columns) -> list[str]:

@@ -11,10 +11,10 @@ import numpy as np
 from symnet.stream.block import Block, Tree, batched
 from symnet.support.arrays import numbers
 from symnet.support.errors import DataError
-from symnet.support.options import integer
+from symnet.support.options import Strict, integer
 
 
-class Batches:
+class Batches(metaclass=Strict):
     """Whatever yields (x, y) or (x, y, sample_weight) as a source: `net.fit(Batches(read), None)`.
 
     Its items may have any number of samples; they come out in batches of the size that is asked for, in the order

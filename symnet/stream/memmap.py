@@ -12,11 +12,12 @@ import numpy as np
 from symnet.stream.block import Block, Tree, combined, require_finite
 from symnet.support.errors import DataError
 from symnet.support.files import UNREADABLE, existing
+from symnet.support.options import Strict, generator_of, integer, seed_of, share_of, strict
 
 Files = str | Path | Mapping[str, str | Path]
 
 
-class Memmap:
+class Memmap(metaclass=Strict):
     """Memory-mapped .npy files as a source: `net.fit(Memmap("x.npy", "y.npy"), None)`.
 
     An epoch takes single rows in a random order, the same as of an array in memory.
@@ -47,24 +48,27 @@ class Memmap:
         """The batches of one epoch, of `batch_size` samples but for the last; `rng` decides their order."""
         if self._all.y is None:
             raise DataError(f"{self.origin} has no targets to train on; give their file: x.npy,y.npy")
-        order = rng.permutation(self.samples)
+        integer("batches(batch_size=)", batch_size)
+        order = generator_of("batches", rng).permutation(self.samples)
         for start in range(0, self.samples, batch_size):
             yield self._take(order[start : start + batch_size]).batch
 
     def chunks(self, size: int) -> Iterator[Block]:
         """All samples in the order of the files, `size` at a time, or fewer at the end."""
+        integer("chunks(size=)", size)
         for start in range(0, self.samples, size):
             yield self._take(np.arange(start, min(start + size, self.samples)))
 
+    @strict
     def split(self, share: float, seed: int = 0) -> tuple[Self, Self]:
         """Two parts: the rest, and ceil(share * samples) rows drawn by `seed`.
 
         Raises DataError where one of them would be empty.
         """
-        held = math.ceil(share * self.samples)
+        held = math.ceil(share_of("split(share=)", share) * self.samples)
         if not 0 < held < self.samples:
             raise DataError(f"{self.origin}: {self.samples} samples cannot be split, {held} of them held out")
-        order = np.random.default_rng(seed).permutation(self.samples)
+        order = np.random.default_rng(seed_of("split(seed=)", seed)).permutation(self.samples)
         return self._part(order[held:]), self._part(order[:held])
 
     def _part(self, rows: np.ndarray) -> Self:
@@ -87,7 +91,7 @@ def _open(path: str | Path) -> np.ndarray:
     file = existing(path)
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except UNREADABLE as problem:
+    except (*UNREADABLE, TypeError) as problem:  # TypeError: an extent of another kind
         if "Python objects" in str(problem):
             raise DataError(
                 f"'{path}' holds Python objects, which are never loaded; expected numbers: save it with a numeric "

@@ -15,7 +15,7 @@ from symnet.stream.paths import Paths, described, files_of
 from symnet.stream.pieces import Pieces
 from symnet.support.errors import DataError
 from symnet.support.files import UNREADABLE, existing, read_arrays, unreadable
-from symnet.support.options import integer
+from symnet.support.options import integer, string, strings
 from symnet.support.suggest import did_you_mean
 
 WEIGHT = "sample_weight"
@@ -59,6 +59,11 @@ class Shards(Pieces):
         mix: how many shards are in memory, and shuffled, together.
         Raises DataError for files that are missing, damaged, or differ in the shape or dtype of a sample.
         """
+        for option, value in (("inputs", inputs), ("target", target)):
+            if value is not None and not isinstance(value, str):
+                strings(f"Shards({option}=)", value)
+        if weight is not None:
+            string("Shards(weight=)", weight)
         self.files = files_of(paths, (".npz",), "shards")
         self.mix = integer("Shards(mix=)", mix)
         self.origin = described(paths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from symnet.stream.block import Block, batched, gathered, require_finite
 from symnet.support.errors import DataError
+from symnet.support.options import Strict, generator_of, integer, seed_of, share_of, strict
 
 
-class Pieces(ABC):
+class Pieces(metaclass=Strict):
     """A source of the training loop that reads whole pieces.
 
     An epoch takes the pieces in a random order, `mix` of them at a time, and the samples of these in a random order:
@@ -52,23 +53,26 @@ class Pieces(ABC):
 
         Raises DataError for a piece that cannot be read or holds numbers that are not finite.
         """
-        for block in batched(self._shuffled(batch_size, rng), batch_size):
+        size = integer("batches(batch_size=)", batch_size)
+        for block in batched(self._shuffled(size, generator_of("batches", rng)), size):
             if block.y is None:
                 raise DataError(f"{self.origin} has no targets to train on; name them with target=")
             yield block.batch
 
     def chunks(self, size: int) -> Iterator[Block]:
         """All samples in the order of the files, `size` at a time, or fewer at the end."""
-        return batched((self._sound(piece) for piece in range(len(self.counts)) if self.counts[piece]), size)
+        whole = integer("chunks(size=)", size)
+        return batched((self._sound(piece) for piece in range(len(self.counts)) if self.counts[piece]), whole)
 
+    @strict
     def split(self, share: float, seed: int = 0) -> tuple[Self, Self]:
         """Two parts of whole pieces: the rest, and pieces drawn by `seed` that have `share` of the samples at least.
 
         Raises DataError where that leaves nothing to train on.
         """
         held: list[int] = []
-        wanted = math.ceil(share * self.samples)
-        for piece in map(int, np.random.default_rng(seed).permutation(len(self.counts))):
+        wanted = math.ceil(share_of("split(share=)", share) * self.samples)
+        for piece in map(int, np.random.default_rng(seed_of("split(seed=)", seed)).permutation(len(self.counts))):
             if sum(self.counts[k] for k in held) >= wanted:
                 break
             held.append(piece)

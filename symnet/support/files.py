@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import zipfile
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,11 +14,17 @@ import numpy as np
 
 from symnet.runtime import files
 from symnet.support.arrays import plain
-from symnet.support.errors import DataError, SymnetError
+from symnet.support.errors import DataError, DefinitionError, SymnetError
+from symnet.support.options import shown, without_addresses
 from symnet.support.suggest import did_you_mean
+from symnet.support.unfinished import locked, sweep
 
 UNREADABLE = files._UNREADABLE
 """What NumPy and zipfile raise for truncated, foreign and object-typed files."""
+
+
+LONGEST = 500
+"""Characters of a path that messages show."""
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
@@ -26,22 +33,24 @@ def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
     `inputs` are files that the same command reads, and that it must not overwrite.
     Raises SymnetError.
     """
-    out = Path(path)
+    out = path_of(path, SymnetError)
+    named = _named(out)
     try:
         if not out.parent.is_dir():
-            raise SymnetError(f"cannot write '{out}': the folder '{out.parent}' does not exist; create it first")
+            raise SymnetError(f"cannot write {named}: the folder {_named(out.parent)} does not exist; create it first")
         if out.is_dir():
-            raise SymnetError(f"cannot write '{out}': it is a folder; expected the name of a file in it")
+            raise SymnetError(f"cannot write {named}: it is a folder; expected the name of a file in it")
+        sweep(out)
         files._try_writing(out)
         same = [source for source in inputs if out.exists() and Path(source).exists() and out.samefile(source)]
     except PermissionError as error:
         raise SymnetError(
-            f"cannot write '{out}': permission denied; choose a file or folder you may write to"
+            f"cannot write {named}: permission denied; choose a file or folder you may write to"
         ) from error
     except (OSError, ValueError) as error:
-        raise SymnetError(f"cannot write '{out}': {_short(error)}; choose another name") from error
+        raise SymnetError(f"cannot write {named}: {_short(error)}; choose another name") from error
     if same:
-        raise SymnetError(f"cannot write '{out}': the command reads this very file; choose another output name")
+        raise SymnetError(f"cannot write {named}: the command reads this very file; choose another output name")
     return out
 
 
@@ -64,7 +73,8 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
     """
     out = check_output(path)
     try:
-        with files._writing(out) as stream:
+        with contextlib.ExitStack() as until_named, files._writing(out) as stream:
+            until_named.enter_context(locked(stream))
             yield stream
     except OSError as error:
         raise SymnetError(f"cannot write '{path}': {error.strerror or error}") from error
@@ -125,27 +135,52 @@ def unreadable(path: str | Path, name: str, problem: BaseException) -> str:
     return f"cannot read {where}: it is damaged, truncated or no .npz file{why}; expected a file written by numpy.savez"
 
 
+def path_of(path: object, error: type[SymnetError] = DataError) -> Path:
+    """A path that is given as text or as such; otherwise raises `error`."""
+    if isinstance(path, str | os.PathLike) and isinstance(name := os.fspath(path), str) and name:
+        return Path(name)
+    raise error(f"expected the path of a file, got {shown(path)}")
+
+
 def existing(path: str | Path, error: type[SymnetError] = DataError) -> Path:
     """The path, if a file that can be read is there; otherwise raises `error`, naming near files."""
-    file = Path(path)
+    file = path_of(path, error)
     try:
         with open(file, "rb"):
             return file
     except FileNotFoundError as problem:
-        raise error(f"no such file: '{path}'{_near_files(file)}") from problem
+        raise error(f"no such file: {_named(file)}{_near_files(file)}") from problem
     except IsADirectoryError as problem:
-        raise error(f"'{path}' is a folder; expected a file") from problem
+        raise error(f"{_named(file)} is a folder; expected a file") from problem
     except (OSError, ValueError) as problem:
-        raise error(f"cannot read '{path}': {_short(problem)}") from problem
+        raise error(f"cannot read {_named(file)}: {_short(problem)}") from problem
+
+
+def read_small(path: Path, what: str, most: int) -> bytes:
+    """The bytes of a file that has `most` of them at most, which is looked at before they are read.
+
+    Raises DefinitionError for a larger one.
+    """
+    with open(path, "rb") as stream:
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise DefinitionError(f"{path}: {what} of more than {most:,} bytes; at most so many are possible")
+    return data
+
+
+def _named(path: Path) -> str:
+    """A path in messages; of a very long one its ends."""
+    text = str(path)
+    return f"'{text}'" if len(text) <= LONGEST else f"'{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]}'"
 
 
 def _near_files(file: Path) -> str:
     if not file.parent.is_dir():
-        return f"; the folder '{file.parent}' does not exist"
+        return f"; the folder {_named(file.parent)} does not exist"
     from_here = sorted(entry.name for entry in file.parent.iterdir())
     return did_you_mean(file.name, from_here)
 
 
 def _short(problem: BaseException) -> str:
     text = (problem.strerror or "") if isinstance(problem, OSError) else ""
-    return (text or str(problem) or type(problem).__name__).splitlines()[0][:200]
+    return without_addresses((text or str(problem) or type(problem).__name__).splitlines()[0][:200])

@@ -12,6 +12,8 @@ from functools import wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from symnet.support.errors import DefinitionError
 from symnet.support.suggest import did_you_mean, listing
 
@@ -22,6 +24,7 @@ RESERVED = ("loss", "target", "params", "state")
 """Names with a meaning of their own in every generated module."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,12 +84,19 @@ def strict(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+def without_addresses(text: str) -> str:
+    """A text that tells objects, without where they lie in memory."""
+    return _ADDRESS.sub("", text)
+
+
 def shown(value: object) -> str:
-    """`value` as messages quote it: its repr, not too long."""
+    """`value` as messages quote it: its repr, not too long, without an address in memory."""
     try:
-        text = repr(value)
+        text = without_addresses(repr(value))
     except ValueError:  # Python refuses to write integers of thousands of digits
         return "an integer of thousands of digits"
+    except RecursionError:
+        return f"{type(value).__name__}, nested too deeply"
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
@@ -136,6 +146,51 @@ def string(where: str, value: object) -> str:
     """`value`, which must be a string."""
     if not isinstance(value, str):
         raise DefinitionError(f"{where}: expected a string, got {shown(value)}")
+    return value
+
+
+def share_of(where: str, value: object) -> float:
+    """`value` as a part of a whole, from 0 to 1; DefinitionError otherwise."""
+    share = number(where, value, 0.0)
+    if share > 1:
+        raise DefinitionError(f"{where}: expected a share from 0 to 1, got {shown(value)}")
+    return share
+
+
+def seed_of(where: str, value: object) -> int:
+    """`value` as the seed of a generator, a whole number from 0; DefinitionError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise DefinitionError(f"{where}: expected a whole number from 0, got {shown(value)}")
+    return int(value)
+
+
+def generator_of(where: str, value: object) -> np.random.Generator:
+    """`value`, which must be a generator of NumPy."""
+    if not isinstance(value, np.random.Generator):
+        raise DefinitionError(
+            f"{where}: expected a generator, as np.random.default_rng(0) gives it, got {shown(value)}"
+        )
+    return value
+
+
+def table_of(where: str, value: object, what: str = "array") -> Mapping[str, Any]:
+    """`value`, which must be a dict by names."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise DefinitionError(f"{where}: expected a dict {{name: {what}}}, got {shown(value)}")
+    return value
+
+
+def function_of(where: str, value: object, *given: str) -> Callable[..., Any]:
+    """`value`, which must be a function that can be called with so many arguments; DefinitionError otherwise."""
+    expected = f"{where}: expected a function of {', '.join(given)}"
+    if not callable(value) or isinstance(value, type):
+        raise DefinitionError(f"{expected}, got {shown(value)}")
+    try:
+        inspect.signature(value).bind(*given)
+    except TypeError as error:
+        raise DefinitionError(f"{expected}, got one of other arguments: {error}") from None
+    except ValueError:
+        pass  # a function written in C, which does not say what it takes
     return value
 
 

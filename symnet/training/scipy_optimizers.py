@@ -19,7 +19,7 @@ import numpy as np
 from symnet.assembly.built import Built
 from symnet.support.errors import DefinitionError, border, errors_of
 from symnet.support.extras import extra
-from symnet.support.options import choice, integer, number, strict
+from symnet.support.options import choice, function_of, integer, number, seed_of, strict, table_of
 
 METHODS = {"newton-cg": "Newton-CG", "l-bfgs": "L-BFGS-B"}
 """What SciPy calls each method."""
@@ -82,6 +82,11 @@ def fit_scipy(
     choice("fit_scipy(method=)", method, tuple(METHODS))
     integer("fit_scipy(max_iterations=)", max_iterations)
     number("fit_scipy(tolerance=)", tolerance, 0.0)
+    seed_of("fit_scipy(seed=)", seed)
+    if params is not None:
+        table_of("fit_scipy(params=)", params)
+    if on_iteration is not None:
+        function_of("fit_scipy(on_iteration=)", on_iteration, "iteration", "loss", "norm")
     if not net.model.loss:
         raise DefinitionError("fit_scipy: the network has no loss; give sn.Model(..., loss=...)")
     if method == "newton-cg" and not hasattr(net.complete.module, "hvp"):

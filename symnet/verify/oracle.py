@@ -18,11 +18,11 @@ from codegen.ir.equation import Dtype, Program, Tensor
 from codegen.oracle.interpret import Array
 from codegen.oracle.interpret import interpret as computed
 from symnet.differentiate.programs import declared
-from symnet.model.graph import WEIGHT, Model
+from symnet.model.graph import WEIGHT, Model, model_of
 from symnet.model.layers.spelling import described
 from symnet.model.objectives import Objective
 from symnet.support.arrays import numbers
-from symnet.support.errors import DataError, DefinitionError, ShapeError, SymnetError, located
+from symnet.support.errors import DataError, ShapeError, SymnetError, located
 from symnet.support.options import flag, shown, strict
 from symnet.support.suggest import did_you_mean, listing
 
@@ -73,8 +73,7 @@ def interpret(
         found = sn.interpret(model, {"x": [[1, 2, 3]], **params, "target": [[5, 5]]})
         found["d"], found["loss"], found["d_d.weight"]     # [[6., 7.]], 5., [[2., 4., 6.], [4., 8., 12.]]
     """
-    if not isinstance(model, Model):
-        raise DefinitionError(f"interpret: expected a sn.Model, got {shown(model)}")
+    model_of("interpret", model)
     flag("interpret(wrt_inputs=)", wrt_inputs)
     if not isinstance(arrays, Mapping):
         raise DataError(f"interpret(arrays=): expected a dict {{name: array}}, got {type(arrays).__name__}")
@@ -82,7 +81,7 @@ def interpret(
         model = model.weighted()
     training = bool(model.objectives) if training is None else flag("interpret(training=)", training)
     program = _equations(model, wrt_inputs, training)
-    given = _Given(model, program, arrays, sizes or {})
+    given = _Given(model, program, arrays, {} if sizes is None else sizes)
     values = {tensor.name: given.array(tensor) for tensor in given.wanted if tensor.name in given.arrays}
     values |= _noise(model, given, seed) if training else {}
     if model.weight is not None and WEIGHT not in values:

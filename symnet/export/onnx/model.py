@@ -26,6 +26,7 @@ from symnet.export.onnx.graph import ONNX_TYPES, OPSET, Graph
 from symnet.export.onnx.loops import write_loop
 from symnet.export.onnx.reads import Reader
 from symnet.model.graph import Model
+from symnet.support.arrays import numbers
 from symnet.support.errors import DefinitionError
 
 IR_VERSION = 9
@@ -50,7 +51,11 @@ def onnx_model(model: Model, params: Mapping[str, np.ndarray]) -> onnx.ModelProt
         if tensor.kind == "parameter" and tensor.name in read:
             if tensor.name not in params:
                 raise DefinitionError(f"onnx: the parameter '{tensor.name}' of '{model.name}' has no value")
-            values[tensor.name] = graph.weight(tensor.name, np.asarray(params[tensor.name], np.float32))
+            array = numbers(f"params: '{tensor.name}'", params[tensor.name])
+            shape = tuple(e.const for e in tensor.shape)
+            if array.shape != shape:
+                raise DefinitionError(f"params: '{tensor.name}': expected shape {shape}, got {array.shape}")
+            values[tensor.name] = graph.weight(tensor.name, np.asarray(array, np.float32))
     reader = Reader(graph, program.table, values, _sizes(program.sizes, inputs, graph))
     for item in schedule(program):
         if isinstance(item, Recurrence):

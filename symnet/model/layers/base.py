@@ -31,7 +31,7 @@ from symnet.model.layers.spelling import (
     readable,
 )
 from symnet.support.errors import DefinitionError, ShapeError, located
-from symnet.support.options import Strict, identifier, number
+from symnet.support.options import Strict, identifier, number, shown
 from symnet.support.suggest import listing
 
 
@@ -180,7 +180,7 @@ class Layer(metaclass=Strict):
         for node in (*nodes, *named.values()):
             if not isinstance(node, Node):
                 raise DefinitionError(
-                    f"{self.where}: expected a node, that is sn.Input(...) or the result of a layer, got {node!r}"
+                    f"{self.where}: expected a node, that is sn.Input(...) or the result of a layer, got {shown(node)}"
                 )
         inputs = self.arguments(nodes, named)
         name = self.name or self.kind.lower()

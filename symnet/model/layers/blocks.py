@@ -10,12 +10,14 @@ from symnet.model.layers.elementwise import Activation
 from symnet.model.layers.pooling import MaxPool2D
 from symnet.model.layers.shaping import concat
 from symnet.support.errors import DefinitionError
-from symnet.support.options import integers, shown, strict
+from symnet.support.options import function_of, integers, shown, strict
 
 
 @strict
 def residual(node: Node, *layers: Callable[[Node], Node], activation: str | None = None) -> Node:
     """node + layers(node): the layers, one after another, learn what to add; their output has the node's shape."""
+    if not isinstance(node, Node):
+        raise DefinitionError(f"residual: expected a node, got {shown(node)}")
     if not layers:
         raise DefinitionError("residual: expected one layer or more after the node")
     for layer in layers:
@@ -24,6 +26,7 @@ def residual(node: Node, *layers: Callable[[Node], Node], activation: str | None
                 f"residual: expected layers after the node, got {shown(layer)}; an activation is given by name, "
                 "as in activation='relu'"
             )
+        function_of("residual", layer, "node")
     value = node
     for layer in layers:
         value = layer(value)
@@ -39,7 +42,7 @@ def inception(node: Node, filters: Sequence[int], activation: str = "relu") -> N
     3x3 maximum then 1x1 of f.  The picture's height and width stay; its channels become a + c + e + f.
     """
     if not isinstance(filters, (tuple, list)):
-        raise DefinitionError(f"inception(filters=): expected six integers, got {filters!r}")
+        raise DefinitionError(f"inception(filters=): expected six integers, got {shown(filters)}")
     a, b, c, d, e, f = integers("inception(filters=)", tuple(filters), 6)
 
     def convolution(count: int, kernel: int) -> Conv2D:

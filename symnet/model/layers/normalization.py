@@ -62,7 +62,7 @@ class LayerNorm(Normalization):
     def __post_init__(self) -> None:
         super().__post_init__()
         sizes = checked_sizes(self.where, self.normalized_shape)
-        if self.axes is not None and integer(f"{self.where}(axes=)", self.axes) != len(sizes or (1,) * self.axes):
+        if self.axes is not None and integer(f"{self.where}(axes=)", self.axes) != (len(sizes) or self.axes):
             raise DefinitionError(
                 f"{self.where}: normalized_shape={self.normalized_shape} names {len(sizes)} axes, axes={self.axes}; "
                 "give one of the two"

@@ -65,7 +65,9 @@ class Concat(Layer):
         rank = len(first.shape)
         axis = self.axis + rank if self.axis < 0 else self.axis
         if not 1 <= axis < rank <= len(LETTERS):
-            raise ShapeError(f"{where}: axis {self.axis} of {described(first)}; expected one from 1 to {rank - 1}")
+            raise ShapeError(
+                f"{where}: axis {shown(self.axis)} of {described(first)}; expected one from 1 to {rank - 1}"
+            )
         for other in inputs[1:]:
             fits = len(other.shape) == rank and all(
                 a == b for k, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if k != axis
@@ -95,4 +97,6 @@ def concat(nodes: Iterable[Node], axis: int = 1) -> Node:
     """The nodes one after another along `axis`, counted with the batch as axis 0."""
     if isinstance(nodes, Node):
         raise DefinitionError("concat: expected a list of nodes, got one node; write concat([a, b], axis=1)")
+    if not isinstance(nodes, Iterable) or hasattr(nodes, "shape"):
+        raise DefinitionError(f"concat: expected a list of nodes, got {shown(nodes)}")
     return Concat(axis)(*nodes)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from symnet.support.errors import DefinitionError
+from symnet.support.options import shown
 from symnet.support.suggest import did_you_mean, listing
 
 
@@ -168,7 +169,7 @@ def _chosen(name: object, classes: int | None, network: str) -> Metric:
     number = re.fullmatch(r"top([1-9][0-9]{0,5})", name) if isinstance(name, str) else None
     if not isinstance(name, str) or not (name in known or name in others or number):
         hint = did_you_mean(name, [*_names(classes), *others]) if isinstance(name, str) else ""
-        raise DefinitionError(f"metrics: unknown {name!r}{hint}; expected {listing(_names(classes))}")
+        raise DefinitionError(f"metrics: unknown {shown(name)}{hint}; expected {listing(_names(classes))}")
     if name in known:
         if name == "auc" and classes != 2:
             raise DefinitionError(

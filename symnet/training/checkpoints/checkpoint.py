@@ -25,7 +25,8 @@ import numpy as np
 
 from symnet.support.errors import CheckpointError
 from symnet.support.extras import extra
-from symnet.support.files import existing
+from symnet.support.files import existing, path_of
+from symnet.support.options import strict
 
 VERSION = 1
 """Of the layout of the metadata.  A reader refuses a greater one."""
@@ -87,13 +88,14 @@ class Checkpoint:
         return {name: part[name] for name in self.model["parameters"] if name in part} | part
 
 
+@strict
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read one checkpoint file.  Nothing in it is executed.
 
     Raises CheckpointError for a file that is missing, no checkpoint, truncated, altered, or of a later version.
     """
     require()
-    file = Path(path)
+    file = path_of(path, CheckpointError)
     if os.path.exists(file) and not file.is_file():
         raise CheckpointError(f"'{path}' is no file; expected a checkpoint, such as a folder's newest *{SUFFIX}")
     existing(file, CheckpointError)

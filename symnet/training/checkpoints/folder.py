@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,20 @@ def open_folder(folder: str | Path) -> Path:
         if _UNFINISHED.fullmatch(entry.name):
             entry.unlink(missing_ok=True)
     return place
+
+
+@contextmanager
+def opened(folder: str | Path) -> Iterator[Path]:
+    """The same for a training, which leaves no empty folder behind where it ends before its first checkpoint."""
+    place = Path(folder)
+    new = [each for each in (place, *place.parents) if not os.path.lexists(each)]
+    found = open_folder(folder)
+    try:
+        yield found
+    finally:
+        with suppress(OSError):  # what is in it stays
+            for each in new:
+                each.rmdir()
 
 
 def write_checkpoint(

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from symnet.model.graph import Model
 from symnet.training.checkpoints.checkpoint import State, require
-from symnet.training.checkpoints.folder import open_folder, write_checkpoint
+from symnet.training.checkpoints.folder import opened, write_checkpoint
 from symnet.training.checkpoints.identity import Identity, identity
 from symnet.training.checkpoints.interrupts import interrupts
 from symnet.training.checkpoints.start import KEEP, Plan, place, start_of
@@ -40,8 +40,8 @@ def saving(plan: Plan, model: Model, dtype: str, options: Mapping[str, Any]) -> 
     if plan.folder is None:
         yield settings
         return
-    with interrupts() as interrupted:
-        saver = _Saver(plan, open_folder(plan.folder), described, damaged, interrupted)
+    with opened(plan.folder) as folder, interrupts() as interrupted:
+        saver = _Saver(plan, folder, described, damaged, interrupted)
         saver.taken = 0 if start is None else _taken(start.arrays)
         settings["on_step"] = saver.on_step(options.get("on_step"))
         settings["on_epoch"] = saver.on_epoch(options.get("on_epoch"))

@@ -13,6 +13,7 @@ import numpy as np
 
 from symnet.model.graph import Model
 from symnet.support.errors import CheckpointError, DefinitionError
+from symnet.support.files import path_of
 from symnet.support.options import integer, shown
 from symnet.support.terminal import say
 from symnet.training.checkpoints.checkpoint import Checkpoint, load_checkpoint
@@ -42,7 +43,7 @@ class Plan:
         if not isinstance(self.folder, (str, Path, type(None))) or self.folder == "":
             raise DefinitionError(f"fit(checkpoint=): expected a folder's path, got {shown(self.folder)}")
         if isinstance(self.every, bool) or not isinstance(self.every, Integral):
-            if self.every not in (None, "epoch"):
+            if self.every is not None and (not isinstance(self.every, str) or self.every != "epoch"):
                 raise DefinitionError(
                     f"fit(checkpoint_every=): expected 'epoch' or a number of steps, got {shown(self.every)}"
                 )
@@ -90,6 +91,7 @@ def load_params(path: str | Path, model: Model, dtype: str) -> dict[str, np.ndar
 
 
 def _chosen(path: str | Path, model: Identity, *, use_only: bool) -> Checkpoint:
+    path = path_of(path, CheckpointError)
     if not os.path.exists(path):
         raise CheckpointError(f"no such file: '{path}'; expected a checkpoint, *.safetensors, or a folder of them")
     if not os.path.isdir(path):
