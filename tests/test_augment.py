@@ -120,7 +120,7 @@ def test_noise_has_its_width() -> None:
         (lambda: augment.rotate(-3), "rotate(degrees=): expected a finite number of at least 0"),
         (lambda: augment.shift(1, fill="egde"), "shift(fill=): expected a number or 'edge', got 'egde'"),
         (lambda: augment.flip(layout="WHC"), "flip(layout=): unknown 'WHC'"),
-        (lambda: augment.chain("flip"), "chain: expected functions"),  # type: ignore[arg-type]
+        (lambda: augment.chain("flip"), "chain: expected a function of x, rng"),  # type: ignore[arg-type]
         (lambda: augment.flip()(np.zeros((3, 4)), rng()), "expected a batch of pictures, floats of 3 or 4 axes"),
         (lambda: augment.flip()(np.zeros((3, 4, 4), int), rng()), "got int64 of shape (3, 4, 4)"),
     ],

@@ -33,7 +33,7 @@ def shift(pixels: int, *, fill: float | str = 0.0, layout: str = "CHW") -> Augme
 
     def shifted(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         planes = _planes(x, layout)
-        rng = generator_of("augment", rng)
+        rng = generator_of("augment", rng, "integers")
         down, right = rng.integers(-reach, reach + 1, (2, len(x), 1, 1))
         rows, columns = _grid(planes)
         return _back(_read(planes, rows - down, columns - right, fill), x, layout)
@@ -49,7 +49,7 @@ def flip(*, vertical: bool = False, layout: str = "CHW") -> Augment:
 
     def flipped(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         planes = _planes(x, layout)
-        rng = generator_of("augment", rng)
+        rng = generator_of("augment", rng, "random")
         chosen = rng.random(len(x)) < 0.5
         mirrored = planes[:, :, ::-1] if vertical else planes[..., ::-1]
         return _back(np.where(chosen[:, None, None, None], mirrored, planes), x, layout)
@@ -68,7 +68,7 @@ def rotate(degrees: float, *, fill: float | str = 0.0, layout: str = "CHW") -> A
 
     def rotated(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         planes = _planes(x, layout)
-        rng = generator_of("augment", rng)
+        rng = generator_of("augment", rng, "uniform")
         angle = rng.uniform(-most, most, (len(x), 1, 1))
         rows, columns = _grid(planes)
         middle = (rows.max() / 2, columns.max() / 2)
@@ -90,7 +90,7 @@ def noise(std: float) -> Augment:
             raise DefinitionError(f"augment: noise: expected an array of floats, got {shown(x)}")
         if not x.size:
             return x
-        drawn = generator_of("augment", rng).standard_normal(x.shape, np.float32).astype(x.dtype)
+        drawn = generator_of("augment", rng, "standard_normal").standard_normal(x.shape, np.float32).astype(x.dtype)
         result: np.ndarray = np.clip(x + x.dtype.type(width) * drawn, x.min(), x.max())
         return result
 

@@ -49,7 +49,7 @@ class Memmap(metaclass=Strict):
         if self._all.y is None:
             raise DataError(f"{self.origin} has no targets to train on; give their file: x.npy,y.npy")
         integer("batches(batch_size=)", batch_size)
-        order = generator_of("batches", rng).permutation(self.samples)
+        order = generator_of("batches", rng, "permutation").permutation(self.samples)
         for start in range(0, self.samples, batch_size):
             yield self._take(order[start : start + batch_size]).batch
 

@@ -54,7 +54,7 @@ class Pieces(metaclass=Strict):
         Raises DataError for a piece that cannot be read or holds numbers that are not finite.
         """
         size = integer("batches(batch_size=)", batch_size)
-        for block in batched(self._shuffled(size, generator_of("batches", rng)), size):
+        for block in batched(self._shuffled(size, generator_of("batches", rng, "permutation")), size):
             if block.y is None:
                 raise DataError(f"{self.origin} has no targets to train on; name them with target=")
             yield block.batch

@@ -164,13 +164,14 @@ def seed_of(where: str, value: object) -> int:
     return int(value)
 
 
-def generator_of(where: str, value: object) -> np.random.Generator:
-    """`value`, which must be a generator of NumPy."""
-    if not isinstance(value, np.random.Generator):
+def generator_of(where: str, value: Any, draws: str) -> np.random.Generator:
+    """`value`, which must be a generator of NumPy, or draw as one does, by the method `draws`."""
+    if not callable(getattr(value, draws, None)):
         raise DefinitionError(
             f"{where}: expected a generator, as np.random.default_rng(0) gives it, got {shown(value)}"
         )
-    return value
+    generator: np.random.Generator = value
+    return generator
 
 
 def table_of(where: str, value: object, what: str = "array") -> Mapping[str, Any]:
