@@ -41,6 +41,7 @@ LAYERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ConvTranspose2D": ("picture", {"filters": 2, "kernel_size": 3}),
     "MaxPool1D": ("signal", {"pool_size": 2}),
     "MaxPool2D": ("picture", {"pool_size": 2}),
+    "MaxPool3D": ("volume", {"pool_size": 2}),
     "AvgPool1D": ("signal", {"pool_size": 2}),
     "AvgPool2D": ("picture", {"pool_size": 2}),
     "TrainablePool2D": ("picture", {"pool_size": 2}),
