@@ -1,4 +1,4 @@
-"""How much work a call is, without a clock: the instructions of symnet and codegen that it runs.
+"""How much work a call is, without a clock: the instructions of symnet and codegen that it runs, or all its calls.
 
 A scan within a loop shows, also one in a comprehension: of work that is linear in n, twice n adds twice as much as n
 did.  `growth` says by which factor the last doubling added more than the one before.
@@ -36,6 +36,23 @@ def instructions(call: Callable[[], object]) -> int:
         call()
     finally:
         sys.settrace(before)
+    return count
+
+
+def calls(call: Callable[[], object]) -> int:
+    """How many functions of Python `call` calls, those of libraries too."""
+    count = 0
+
+    def counted(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
     return count
 
 

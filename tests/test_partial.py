@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from codegen.ir.scalars import SCALARS, Scalar
 from codegen.oracle.evaluate import evaluator
 from codegen.passes.scalar.simplify import simplify_body
 from codegen.passes.scalar.stabilise import stabilise_body
+from effort import calls
 from scalar_formulas import FORMULAS, OUT, X, Y
 from symnet.differentiate.partial import partial, through_output
 
@@ -41,9 +41,8 @@ def test_simplified_forms(body: Expr, want: Expr) -> None:
 
 def test_simplifying_a_large_body_is_quick() -> None:
     body = sympy.Add(*((slot(k) + exp(slot(k + 1))) ** 9 / (1 + slot(k + 2) ** 5) for k in range(12)))
-    started = time.process_time()
+    assert calls(lambda: simplify_body(body)) < 250_000
     assert operations(simplify_body(body)) <= operations(body)
-    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize(
@@ -98,10 +97,8 @@ def test_no_derivative_through_the_output(body: Expr) -> None:
 
 
 def test_derivatives_are_found_in_time() -> None:
-    for body, limit in ((1 / (1 + exp(-X + 1)), 0.1), (X * tanh(log(2 + exp(X))), 0.3), (X * exp(X) + X**4, 0.3)):
-        started = time.process_time()
-        through_output(body, 0, OUT)
-        assert time.process_time() - started < limit
+    for body in (1 / (1 + exp(-X + 1)), X * tanh(log(2 + exp(X))), X * exp(X) + X**4):
+        assert calls(lambda body=body: through_output(body, 0, OUT)) < 250_000
 
 
 @pytest.mark.parametrize(
@@ -154,8 +151,6 @@ def test_results_do_not_depend_on_the_hash_seed() -> None:
 def test_logarithms_of_activations_are_rewritten_in_time(name: str) -> None:
     """exp(44715*x**3/1000000) is no polynomial of degree 44715: this took minutes."""
     for body in (log(apply(name, (X,))), log(1 + apply(name, (X,)))):
-        started = time.process_time()
-        through_output(body, 0, OUT)
-        assert time.process_time() - started < 10
+        assert calls(lambda body=body: through_output(body, 0, OUT)) < 700_000
         slope = (evaluator(body)({"_0": 1.1 + 1e-6}) - evaluator(body)({"_0": 1.1 - 1e-6})) / 2e-6
         assert evaluator(stabilise_body(partial(body, 0)))({"_0": 1.1}) == pytest.approx(slope, rel=1e-7)
