@@ -15,7 +15,6 @@ from codegen.emit.code import (
     Code,
     Comment,
     Cut,
-    Do,
     Field,
     For,
     If,
@@ -161,11 +160,11 @@ def test_the_text_of_code(code: Code, expected: str) -> None:
 
 
 def test_code_says_what_it_names() -> None:
-    add = Do(called("np.add", X, Item(Name("h"), (Name("t"),)), out=Field(WORKSPACE, "y")))
+    add = called("np.add", X, Item(Name("h"), (Name("t"),)), out=Field(WORKSPACE, "y"))
     body = [Comment("N w.z"), For((Name("t"),), called("range", size(Affine.of("T") - 1)), [If(N, [add])])]
     assert names(*body) == ("t", "range", "T", "N", "np.add", "w", "h")
     assert fields(WORKSPACE, *body) == {"x", "y"}
-    assert calls(add.call) and not calls(X)
+    assert calls(add) and not calls(X)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 code      ::= Name | Number | Quoted | Field(code, name) | Item(code, codes) | Call(code, codes, keywords)
             | Row(codes) | Cut(codes) | Prefix(sign, code) | Operation(code, sign, code)
-statement ::= Assign(goal, value, sign) | Do(code) | For(goals, source, body) | If(test, body) | Comment(text)
+statement ::= Assign(goal, value, sign) | Call | For(goals, source, body) | If(test, body) | Comment(text)
 """
 
 from __future__ import annotations
@@ -113,13 +113,6 @@ class Assign:
 
 
 @dataclass(frozen=True)
-class Do:
-    """A call for what it does."""
-
-    call: Code
-
-
-@dataclass(frozen=True)
 class For:
     """A loop; the body may still be written."""
 
@@ -144,7 +137,7 @@ class Comment:
     equation: Equation | None = None
 
 
-Statement = Assign | Do | For | If | Comment
+Statement = Assign | Call | For | If | Comment
 
 CHOICE, EITHER, BOTH, NOT, COMPARED, ADDED, MULTIPLIED, NEGATED, RAISED, ATOM = range(10)
 """How tightly a piece of Python holds together, loosest first."""
@@ -237,7 +230,7 @@ def parts(*codes: Code | Statement) -> Iterator[Code]:
     todo = list(codes[::-1])
     while todo:
         code = todo.pop()
-        if isinstance(code, Assign | Do | For | If | Comment):
+        if isinstance(code, Assign | For | If | Comment):
             todo += _code_of(code)[::-1]
             continue
         yield code
@@ -245,12 +238,10 @@ def parts(*codes: Code | Statement) -> Iterator[Code]:
             todo += _inner(code)[::-1]
 
 
-def _code_of(statement: Statement) -> tuple[Code | Statement, ...]:
+def _code_of(statement: Assign | For | If | Comment) -> tuple[Code | Statement, ...]:
     match statement:
         case Assign(goal, value):
             return (goal, value)
-        case Do(call):
-            return (call,)
         case For(goals, source, body):
             return (*goals, source, *body)
         case If(test, body):

@@ -12,7 +12,6 @@ from codegen.emit.code import (
     Code,
     Comment,
     Cut,
-    Do,
     Field,
     For,
     If,
@@ -121,8 +120,8 @@ def _lines(statement: Statement, indent: int) -> list[str]:
     match statement:
         case Assign(goal, value, sign):
             return _assigned(f"{text(goal)} {sign}= ", value, indent)
-        case Do(call):
-            *before, group = _pieces(call)
+        case Call():
+            *before, group = _pieces(statement)
             assert isinstance(group, Group)
             return bracketed("".join(map(str, before)), group, "", indent)
         case For(goals, source, body):
@@ -147,7 +146,7 @@ def bracketed(start: str, group: Group, tail: str, indent: int) -> list[str]:
     if len(pad) + 4 + len(group.inner) <= WIDTH and tail != ",":
         return [opening, f"{pad}    {group.inner}", closing]
     if len(group.items) == 1 and isinstance(item := group.items[0], Call):
-        return [opening, *_lines(Do(item), indent + 4), closing]
+        return [opening, *_lines(item, indent + 4), closing]
     lines = [opening]
     for item in group.items:
         if isinstance(item, Row) and item.open == "{":

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from codegen.analysis.elements import Arrays
 from codegen.emit import native_direct
-from codegen.emit.code import Assign, Code, Comment, Do, Statement, called
+from codegen.emit.code import Assign, Code, Comment, Statement, called
 from codegen.emit.comments import Lines, blocks_of
 from codegen.emit.layout import definition, printed
 from codegen.emit.native_function import LETTERS, Function
@@ -97,7 +97,7 @@ class Kernels:
         stages = {inner.equation.stage for inner in _all(step) if isinstance(inner, Note)}
         result = stem(code(View([view for view, wrote in accesses(step) if wrote][-1].base)))
         name = self._defined(function, f"{max(stages)}_loops" if any(stages) else f"{result}_kernel")
-        return Do(called(name, *function.arguments.values()))
+        return called(name, *function.arguments.values())
 
     def _defined(self, function: Function, wanted: str) -> str:
         """The name of the function with these lines, which are kept if they are new."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codegen.emit.code import Assign, Code, Do, Name, Statement, called, names, number, row
+from codegen.emit.code import Assign, Code, Name, Statement, called, names, number, row
 from codegen.emit.layout import printed
 from codegen.emit.native_direct_tiles import TILES
 from codegen.ir.plan import Direct
@@ -142,7 +142,7 @@ def statement(step: Direct, code: Callable[[View], Code]) -> Statement:
     """The call of a step's kernel.  code: of an array."""
     arrays = [code(step.out), code(step.factor), code(step.image)]
     pairs = (row(map(number, pair)) for pair in (step.stride, step.apart))
-    return Do(called(name_of(step), *arrays, *pairs, number(int(step.deep))))
+    return called(name_of(step), *arrays, *pairs, number(int(step.deep)))
 
 
 def near(machine: Machine) -> str:

@@ -21,7 +21,6 @@ from codegen.analysis.elements import Dims
 from codegen.emit.code import (
     Assign,
     Code,
-    Do,
     Field,
     If,
     Item,
@@ -231,11 +230,11 @@ def matmul(step: MatMul, function: Function) -> None:
     if not dots and not batch and len(left) == len(right) == 2 and not step.rows:
         if function.is_along(step.right, factors[1][1], column):
             arguments = [function.whole(view) for view in (step.left, step.right, step.out)]
-            function.body.append(Do(called("multiply", *arguments)))
+            function.body.append(called("multiply", *arguments))
             return
         if function.is_along(step.left, factors[0][1], letters[0]):
             arguments = [transposed(function.whole(view)) for view in (step.right, step.left, step.out)]
-            function.body.append(Do(called("multiply", *arguments)))
+            function.body.append(called("multiply", *arguments))
             return
     shape = dict(zip(at, out, strict=True))
     rows = [(n, shape[n]) for n in at if n != column]

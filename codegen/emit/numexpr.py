@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from codegen.emit.code import (
     Code,
-    Do,
     Name,
     Number,
     Operation,
@@ -145,7 +144,7 @@ def statement(tree: Tree, known: dict[str, Operand], out: Code, scalar: Code) ->
     entries = [Operation(Quoted(names[leaf]), ": ", known[leaf].code) for leaf in names]
     entries += [Operation(Quoted(name), ": ", called(scalar, code)) for code, name in speller.scalars.items()]
     local = Row(tuple(entries), "{", "}")
-    return Do(called("ne.evaluate", Quoted(text(expression)), local, out=out, casting=Quoted("same_kind")))
+    return called("ne.evaluate", Quoted(text(expression)), local, out=out, casting=Quoted("same_kind"))
 
 
 def _names(tree: Tree, known: dict[str, Operand]) -> dict[str, str]:

@@ -16,7 +16,6 @@ from codegen.emit.code import (
     Assign,
     Code,
     Comment,
-    Do,
     Field,
     For,
     Item,
@@ -124,14 +123,14 @@ class StepWriter:
                 return self._compute(step)
             case MatMul():
                 function = "np.vecdot" if step.rows else "np.dot" if self.layouts.is_plain(step) else "np.matmul"
-                return [Do(called(function, code(step.left), code(step.right), out=code(step.out)))]
+                return [called(function, code(step.left), code(step.right), out=code(step.out))]
             case Reduce():
                 axes = number(step.axes[0]) if len(step.axes) == 1 else row(map(number, step.axes))
-                return [Do(called(f"np.{step.ufunc}.reduce", code(step.source), axis=axes, out=code(step.out)))]
+                return [called(f"np.{step.ufunc}.reduce", code(step.source), axis=axes, out=code(step.out))]
             case ArgMax():
-                return [Do(called("np.argmax", code(step.source), axis=number(step.axis), out=code(step.out)))]
+                return [called("np.argmax", code(step.source), axis=number(step.axis), out=code(step.out))]
             case Copy():
-                return [Do(called("np.copyto", code(step.out), code(step.source)))]
+                return [called("np.copyto", code(step.out), code(step.source))]
             case Fill():
                 out = code(step.out)
                 part = isinstance(out, Item) and not isinstance(out.items[0], Quoted)
@@ -139,7 +138,7 @@ class StepWriter:
             case Gather():
                 source, axis = (code(step.source), {"axis": number(0)}) if step.rows else (self.flat(step.source), {})
                 arguments = axis | {"out": code(step.out), "mode": Quoted("clip")}
-                return [Do(called(Field(source, "take"), code(step.positions), **arguments))]
+                return [called(Field(source, "take"), code(step.positions), **arguments)]
             case ScatterAdd():
                 return [self._scatter(step)]
             case Note():
@@ -205,7 +204,7 @@ class StepWriter:
             values = self._number(tree.code, self.dtypes[step.out.base]) if few else tree.code
         if step.unique:
             return Assign(Item(flat, (places,)), values, "-" if negative else "+")
-        return Do(called("np.add.at", flat, places, Prefix("-", Row((values,))) if negative else values))
+        return called("np.add.at", flat, places, Prefix("-", Row((values,))) if negative else values)
 
     def _compute(self, step: Compute) -> list[Statement]:
         scalars = {*self.scope.program.sizes, *self.loops}

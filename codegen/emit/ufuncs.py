@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from codegen.emit.code import Assign, Code, Do, Field, Item, Name, Quoted, Statement, called, calls, number
+from codegen.emit.code import Assign, Code, Field, Item, Name, Quoted, Statement, called, calls, number
 from codegen.emit.operand import Operand, Ref
 from codegen.emit.optree import BOOLEAN, LOGICAL, Leaf, Node, Scalar, Tree
 from codegen.ir.equation import Dtype
@@ -76,7 +76,7 @@ class UfuncWriter:
         return self.lines
 
     def _do(self, function: Code | str, *args: Code, **keywords: Code) -> None:
-        self.lines.append(Do(called(function, *args, **keywords)))
+        self.lines.append(called(function, *args, **keywords))
 
     def _fill(self, array: Code, value: Code) -> None:
         self.lines.append(Assign(Item(array, (Name("..."),)), value))
