@@ -353,3 +353,18 @@ def test_fit_brings_the_parts_that_it_needs(tmp_path: Path) -> None:
     same(found, expected)
     same(net.load(tmp_path / "kept"), expected)
     assert not hasattr(net.module, "train") and "def _backward" not in net.source
+
+
+@pytest.mark.parametrize(
+    ("parts", "lines"), [(["predict"], 300), (["gradients"], 560), (["train", "check", "program"], 1140)]
+)
+def test_a_brief_module_is_brief(parts: list[str], lines: int) -> None:
+    net = sn.compile(_digits(), parts=parts)
+    text = net.source.splitlines()
+    assert len(text) <= lines
+    network, behind = (
+        next(k for k, line in enumerate(text) if word in line) for word in ("class Workspace", "The rest")
+    )
+    assert network < behind < text.index("class DataError(ValueError):")
+    for equation, first, last in net.blocks:
+        assert equation.target.rpartition(".")[2] in text[first - 1] and first <= last < behind

@@ -18,7 +18,7 @@ from symnet.assembly.constants import constants
 from symnet.assembly.division import division
 from symnet.assembly.higher import higher
 from symnet.assembly.numeric import STAGES, Numeric, numeric, predicting
-from symnet.assembly.parts import common
+from symnet.assembly.parts import common, is_brief
 from symnet.assembly.wanted import EVERY
 from symnet.facts.flops import flops
 from symnet.facts.memory import workspace_bytes
@@ -26,7 +26,7 @@ from symnet.model.graph import Model
 from symnet.optim.optimizers import OPTIMIZERS, USUAL
 from symnet.optim.update import Update, table, update
 from symnet.runtime import HEAD, PLAIN, fragments, heading, import_block, in_order, rest
-from symnet.runtime.reach import units
+from symnet.runtime.reach import units, without
 
 GUIDE = """\
 Each part begins with a heading, "# ---".  What this network computes is in
@@ -44,6 +44,9 @@ block, then the updates of the optimizers; the rest stands behind a line that sa
 
 REST = "The rest is written alike for every network; it holds what this one needs"
 
+
+ALIKE = "Evaluation, _evaluate_forward, _evaluate_loss = Workspace, _forward, _loss\n"
+"""For a brief module whose layers do not tell training from use."""
 
 RELIED_ON = {"math": "import math", "Path": "from pathlib import Path"}
 """What numeric code has from the rest of a module."""
@@ -133,17 +136,25 @@ class _Written:
         more += [line for each in self.updates for line in each.imports] if steps else []
         if parts != EVERY:
             standard = _with(standard, made.training.source, made.evaluation, *(each.source for each in self.updates))
+        own, in_use, blocks = made.training.source, made.evaluation, made.training.blocks
+        first_use = [heading("This network as in use") + "\n\n"]
+        if not modes and is_brief(parts, hvp=hvp, weighted=model.weight is not None):
+            first_use = []
+            if trained:  # memory that use never touches is not taken
+                own, start, gone = without(own, "Evaluation")
+                in_use = ALIKE
+                blocks = tuple((e, k - gone * (k > start), last - gone * (k > start)) for e, k, last in blocks)
         sections = [
             header(model, self.program, made, self.dtype, self.given.target, parts, self.remarks),
             import_block([line for line in more if line != "import math"], standard),
             heading("This network: names, shapes, sizes") + "\n",
             named + "\n\n",
             heading("This network: its arrays and its equations") + "\n\n",
-            made.training.source + "\n",
-            heading("This network as in use") + "\n\n",
-            made.evaluation + "\n",
+            own + "\n",
+            *first_use,
+            in_use + "\n",
         ]
-        before = sum(section.count("\n") + 1 for section in sections[: sections.index(made.training.source + "\n")])
+        before = sum(section.count("\n") + 1 for section in sections[: sections.index(own + "\n")])
         if hvp and trained:
             sections += [heading("This network's derivatives along a direction") + "\n\n", self.curved[0] + "\n"]
         if steps:
@@ -151,7 +162,7 @@ class _Written:
             sections += [title + "\n\n", table(self.updates).rstrip() + "\n\n"]
         if parts != EVERY:
             sections += [heading(REST), ""]
-        blocks = tuple((equation, first + before, last + before) for equation, first, last in made.training.blocks)
+        blocks = tuple((equation, first + before, last + before) for equation, first, last in blocks)
         return Text("\n".join([*sections, rest.rstrip() + "\n"]), blocks)
 
 

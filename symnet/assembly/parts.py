@@ -18,6 +18,11 @@ PROMISED = ("MODEL", "DTYPE", "PARAMETERS", "BUFFERS")
 """Constants of every module."""
 
 
+def is_brief(parts: Sequence[str], *, hvp: bool, weighted: bool) -> bool:
+    """Whether a module is put together of the files of `plain/`."""
+    return "gradients" not in parts or not (hvp or weighted or {*MORE} & {*parts})
+
+
 def common(
     parts: Sequence[str], constants: str, *, modes: bool, hvp: bool, weighted: bool
 ) -> tuple[str, tuple[str, ...], str]:
@@ -25,8 +30,7 @@ def common(
 
     modes: whether training is another program than use.
     """
-    trained = "gradients" in parts
-    whole = trained and (hvp or weighted or not {*MORE}.isdisjoint(parts))
+    trained, whole = "gradients" in parts, not is_brief(parts, hvp=hvp, weighted=weighted)
     flags: dict[str, object] = {f"HAS_{part.upper()}": part in parts for part in ("gradients", "train", "check", *MORE)}
     flags["HAS_NOT_ALL"] = not {*MORE} <= {*parts}
     roots = {name for part in parts for name in PARTS[part].names} | ({"jvp", "hvp"} if hvp and trained else set())

@@ -60,6 +60,19 @@ def reached(
     return {title: found for title, found in kept.items() if found}
 
 
+def without(source: str, name: str) -> tuple[str, int, int]:
+    """A text without what this name stands for, the number of lines before that, and of those that are gone."""
+    found = units(source)
+    place = next((k for k, unit in enumerate(found) if name in unit.names), len(found))
+    gone = found[place : place + 1]
+    kept = [line for unit in found if unit not in gone for line in unit.lines]
+    return (
+        "\n".join(kept) + "\n",
+        sum(len(unit.lines) for unit in found[:place]),
+        sum(len(u.lines) for u in gone),
+    )
+
+
 def _defined(node: ast.stmt) -> Iterator[str]:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         yield node.name

@@ -18,6 +18,7 @@ from symnet.runtime.head import (
     PARAMETERS,
     RANGES,
     TARGET,
+    TARGET_KINDS,
     TARGETS,
     Workspace,
     _backward,
@@ -121,6 +122,8 @@ def _drawn_targets(rng: np.random.Generator, w: Any) -> Any:
         }
     if TARGET is None:
         return None  # there is no loss, which is said where they are put
+    if "float" not in TARGET_KINDS:
+        return rng.integers(0, TARGET[2] or 2, w.target.shape)
     return _drawn_target(rng, w.target, TARGET, DECISION)
 
 

@@ -68,7 +68,7 @@ def forward(params: Params, x: Any, training: bool = False, seed: int = 0) -> An
             _forward(p, w)
         else:
             _evaluate_forward(p, w)
-        return _outputs(w)
+        return _outputs(w) if OUTPUTS else np.array(w.output)
 
 
 def predict(params: Params, x: Any) -> Any:
@@ -88,11 +88,11 @@ def probabilities(params: Params, x: Any) -> Any:
     """The chance of each class, or of a yes where an output is the logit of one."""
     outputs = forward(params, x)
     if OUTPUTS:
-        every = {name: (outputs[name], *how) for name, (_, *how) in OUTPUTS.items()}
-        named = ("argmax", "threshold")
-        return {
-            name: _chances(*each) for name, each in every.items() if each[1] in named
-        }
+        chances = {}
+        for name, (_, decision, axis) in OUTPUTS.items():
+            if decision in ("argmax", "threshold"):
+                chances[name] = _chances(outputs[name], decision, axis)
+        return chances
     return _chances(outputs, DECISION, CLASS_AXIS)
 
 
@@ -193,6 +193,8 @@ def _right(w: Any) -> dict[str, np.ndarray]:
         return found
     if TARGET is None or DECISION is None:
         return {}
+    if DECISION == "argmax" and "float" not in TARGET_KINDS:
+        return {"accuracy": np.asarray(_decided(w) == w.target)}
     labels = _meant(w.target, TARGET[1], DECISION, CLASS_AXIS)
     return {"accuracy": _decide(w.output, DECISION, CLASS_AXIS) == labels}
 
@@ -223,14 +225,14 @@ def _decided(w: Any) -> Any:
             name: _decide(getattr(w, at), decision, axis)
             for name, (at, decision, axis) in OUTPUTS.items()
         }
+    if DECISION == "argmax":
+        return w.output.argmax(CLASS_AXIS)
     return _decide(w.output, DECISION, CLASS_AXIS)
 
 
-def _outputs(w: Any) -> Any:
-    """Copies of the outputs: an array, or of several outputs a dict by name."""
-    if OUTPUTS:
-        return {name: np.array(getattr(w, at)) for name, (at, *_) in OUTPUTS.items()}
-    return np.array(w.output)
+def _outputs(w: Any) -> dict[str, np.ndarray]:
+    """Copies of the outputs by name."""
+    return {name: np.array(getattr(w, at)) for name, (at, *_) in OUTPUTS.items()}
 
 
 def _data(x: Any, y: Any) -> tuple[dict[str, np.ndarray], dict[str, int]]:
