@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ def test_drawn_mistakes_get_a_message(kind: str) -> None:
     report = made(kind, 1, COUNTS[kind])
     assert not report.faults, report.text()
     assert report.refused.total() > COUNTS[kind] / 3, report.text()
+    assert sum(json.loads(json.dumps(report.as_json()))["drawn"].values()) == COUNTS[kind]
 
 
 def test_every_public_name_is_drawn() -> None:

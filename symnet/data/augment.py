@@ -189,6 +189,8 @@ def _read(planes: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: float
 
 def _between(planes: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: float | str) -> np.ndarray:
     """The bilinear means at places between pixels, within the range of what they are means of."""
+    if not planes.size:
+        return planes
     top, left = np.floor(rows).astype(np.int64), np.floor(columns).astype(np.int64)
     down, right = ((rows - top)[:, None], (columns - left)[:, None])
     down, right = down.astype(planes.dtype), right.astype(planes.dtype)

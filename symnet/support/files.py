@@ -34,23 +34,25 @@ def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
     Raises SymnetError.
     """
     out = path_of(path, SymnetError)
-    named = _named(out)
+    name = path_shown(out)
     try:
         if not out.parent.is_dir():
-            raise SymnetError(f"cannot write {named}: the folder {_named(out.parent)} does not exist; create it first")
+            raise SymnetError(
+                f"cannot write {name}: the folder {path_shown(out.parent)} does not exist; create it first"
+            )
         if out.is_dir():
-            raise SymnetError(f"cannot write {named}: it is a folder; expected the name of a file in it")
+            raise SymnetError(f"cannot write {name}: it is a folder; expected the name of a file in it")
         sweep(out)
         files._try_writing(out)
         same = [source for source in inputs if out.exists() and Path(source).exists() and out.samefile(source)]
     except PermissionError as error:
         raise SymnetError(
-            f"cannot write {named}: permission denied; choose a file or folder you may write to"
+            f"cannot write {name}: permission denied; choose a file or folder you may write to"
         ) from error
     except (OSError, ValueError) as error:
-        raise SymnetError(f"cannot write {named}: {_short(error)}; choose another name") from error
+        raise SymnetError(f"cannot write {name}: {_short(error)}; choose another name") from error
     if same:
-        raise SymnetError(f"cannot write {named}: the command reads this very file; choose another output name")
+        raise SymnetError(f"cannot write {name}: the command reads this very file; choose another output name")
     return out
 
 
@@ -149,11 +151,11 @@ def existing(path: str | Path, error: type[SymnetError] = DataError) -> Path:
         with open(file, "rb"):
             return file
     except FileNotFoundError as problem:
-        raise error(f"no such file: {_named(file)}{_near_files(file)}") from problem
+        raise error(f"no such file: {path_shown(file)}{_near_files(file)}") from problem
     except IsADirectoryError as problem:
-        raise error(f"{_named(file)} is a folder; expected a file") from problem
+        raise error(f"{path_shown(file)} is a folder; expected a file") from problem
     except (OSError, ValueError) as problem:
-        raise error(f"cannot read {_named(file)}: {_short(problem)}") from problem
+        raise error(f"cannot read {path_shown(file)}: {_short(problem)}") from problem
 
 
 def read_small(path: Path, what: str, most: int) -> bytes:
@@ -168,7 +170,7 @@ def read_small(path: Path, what: str, most: int) -> bytes:
     return data
 
 
-def _named(path: Path) -> str:
+def path_shown(path: Path) -> str:
     """A path in messages; of a very long one its ends."""
     text = str(path)
     return f"'{text}'" if len(text) <= LONGEST else f"'{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]}'"
@@ -176,7 +178,7 @@ def _named(path: Path) -> str:
 
 def _near_files(file: Path) -> str:
     if not file.parent.is_dir():
-        return f"; the folder {_named(file.parent)} does not exist"
+        return f"; the folder {path_shown(file.parent)} does not exist"
     from_here = sorted(entry.name for entry in file.parent.iterdir())
     return did_you_mean(file.name, from_here)
 

@@ -27,6 +27,7 @@ from mistakes.killed import write
 from symnet.cli.main import main as symnet
 from symnet.support.extras import installed
 from symnet.support.files import write_arrays
+from symnet.support.unfinished import FRESH
 from symnet.training.checkpoints.folder import newest
 
 LONGEST = 0.25
@@ -76,6 +77,7 @@ def killed(made: BaseContext, lines: Sequence[list[str]], after: float, once: bo
     process.kill()
     process.join()
     ready.close()
+    time.sleep(2 * FRESH)  # a file that is younger may be somebody's
 
 
 def unfinished() -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from symnet.model.graph import Model
 from symnet.support.errors import CheckpointError, DefinitionError
-from symnet.support.files import path_of
+from symnet.support.files import path_of, path_shown
 from symnet.support.options import integer, shown
 from symnet.support.terminal import say
 from symnet.training.checkpoints.checkpoint import Checkpoint, load_checkpoint
@@ -93,7 +93,9 @@ def load_params(path: str | Path, model: Model, dtype: str) -> dict[str, np.ndar
 def _chosen(path: str | Path, model: Identity, *, use_only: bool) -> Checkpoint:
     path = path_of(path, CheckpointError)
     if not os.path.exists(path):
-        raise CheckpointError(f"no such file: '{path}'; expected a checkpoint, *.safetensors, or a folder of them")
+        raise CheckpointError(
+            f"no such file: {path_shown(path)}; expected a checkpoint, *.safetensors, or a folder of them"
+        )
     if not os.path.isdir(path):
         return _of_model(load_checkpoint(path), model, use_only=use_only)
     found = newest(path)
