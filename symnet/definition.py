@@ -60,7 +60,7 @@ def load(path: str | Path) -> Model:
         beside = {file.stem: file.name for file in path.parent.glob("*") if file.suffix in SUFFIXES}
         near = nearest(path.stem, beside)
         hint = f"; did you mean '{beside[near]}'?" if near else ""
-        raise DefinitionError(f"{path}: expected a model file that ends in {listing(SUFFIXES)}{hint}")
+        raise DefinitionError(f"{path!s:.300}: expected a model file that ends in {listing(SUFFIXES)}{hint}")
     data = read_small(existing(path, DefinitionError), "a model file", LARGEST_FILE)
     try:
         return _from_toml(data) if path.suffix == ".toml" else _from_script(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from symnet.runtime.checks import _require_flag
 from symnet.runtime.terminal import _is_terminal, _tell
 
 
@@ -12,6 +13,8 @@ class _Progress:
     """One line an epoch on stderr; on a terminal, the line moves with the steps."""
 
     def __init__(self, verbose: bool | None) -> None:
+        if verbose is not None:
+            _require_flag("verbose", verbose)
         terminal = _is_terminal()
         shown = terminal if verbose is None else verbose
         self.step = self._step if shown and terminal else None
