@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from symnet.runtime.folding import folded
@@ -101,6 +101,21 @@ def rest(
     known: constants by which conditions are decided.  roots: names that are wanted, with what they lead to; by default
     all public ones, and what other processes call.
     """
+    wanted = None if roots is None else frozenset(roots)
+    return _rest(tuple(files), _Constants(known), wanted)
+
+
+class _Constants(dict[str, object]):
+    """Constants by name, as something that results are kept for."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(repr(self))
+
+
+@lru_cache(maxsize=32)
+def _rest(
+    files: tuple[str, ...], known: _Constants, roots: frozenset[str] | None
+) -> tuple[str, tuple[str, ...], frozenset[str]]:
     texts = {name: folded(_text(name), known) for name in files}
     found = {name: units(text) for name, text in texts.items()}
     every = {name for each in found.values() for unit in each for name in unit.names}
