@@ -13,6 +13,7 @@ import pytest
 import symnet as sn
 from building import A, program, tensor
 from codegen.emit import native_direct, native_direct_tiles, native_functions
+from codegen.emit.code import Assign, Name, called, number
 from codegen.ir.equation import slot
 from codegen.ir.plan import Buffer, Compute, Direct, Plan
 from codegen.ir.view import FULL, Slice, Take, View
@@ -37,8 +38,10 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     steps = [Direct(*(None,) * 3, (4, 2), (1, 1), (1, 1), False, False)]  # type: ignore[arg-type]
     steps += [Direct(*(None,) * 3, (1, 2), (1, 1), (1, 1), True, False)]  # type: ignore[arg-type]
     tiles = {native_direct.name_of(step): native_direct.definition(step) for step in steps}
-    tiles |= {f"gradient_{k}": f"gradient_{k} = kernel_gradient(1, {k}, 2, 2)\n" for k in (1, 2, 3)}
-    tiles |= {f"gradient_deep_{k}": f"gradient_deep_{k} = kernel_gradient(1, {k}, 1, 1)\n" for k in (1, 2, 3)}
+    for name, channels in (("gradient", 2), ("gradient_deep", 1)):
+        for k in (1, 2, 3):
+            made = called("kernel_gradient", *map(number, (1, k, channels, channels)))
+            tiles[f"{name}_{k}"] = Assign(Name(f"{name}_{k}"), made)
     imports = ["import math", "from pathlib import Path", "import numpy as np", *native_direct_tiles.IMPORTS]
     path = tmp_path_factory.mktemp("kernels") / "direct_kernels.py"
     path.write_text("\n".join([*imports, native_functions.HELPERS, *native_direct.helpers(tiles, MACHINE).values()]))
