@@ -27,7 +27,7 @@ _COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], object]] = {
 
 def folded(source: str, known: Mapping[str, object]) -> str:
     """A text whose conditions on `known` constants are decided: in `if`, and in `a if b else c` on one line."""
-    if not known:
+    if not any(name in source for name in known):
         return source
     while (changed := _expressions(source, known)) != source:
         source = changed
