@@ -18,6 +18,7 @@ from mistakes.executed import CANARY
 from mistakes.judging import LONGEST, Mistake, judged
 from mistakes.public import Python
 from symnet.cli.main import COMMANDS
+from symnet.sklearn import SymNetClassifier
 from symnet.support.errors import DataError, SymnetError
 
 COUNTS = {"python": 1500, "files": 500, "commands": 150}
@@ -114,3 +115,29 @@ def test_the_judge_of_commands_notices(ending: str, tmp_path: Path, monkeypatch:
     commands = Commands(run)
     assert key in str(commands._faults(run, ["compile", "m.toml"], "symnet: error: "))
     assert {path.name: path.read_text() for path in Path().iterdir()} == {"notes.txt": "kept", "d.csv": "kept"}
+
+
+def test_arrays_where_a_number_or_a_word_is_wanted() -> None:
+    x = sn.Input((3,), name="x")
+    model = sn.Model(x, sn.Dense(2, name="d")(x), loss=sn.CrossEntropy(), name="m")
+    data, labels, several = np.ones((4, 3)), np.array([0, 1, 1, 0]), np.ones(3)
+    for parts in (None, ["train"]):
+        module = sn.compile(model, parts=parts).module
+        params = module.init_params(0)
+        for option in ("workers", "optimizer", "batch_size", "learning_rate", "clip"):
+            with pytest.raises(module.DataError, match=option):
+                module.make_step(params, **{"batch_size": 4, option: several})
+        for option in ("epochs", "patience", "warmup", "schedule"):
+            with pytest.raises(module.DataError, match=option):
+                module.train(params, data, labels, **{"epochs": 1, option: several})
+    for option in ("batch_size", "epochs"):
+        with pytest.raises(DataError, match=option):
+            SymNetClassifier(model, **{option: several}).fit(data, labels)
+
+
+def test_no_class_has_a_weight() -> None:
+    x = sn.Input((3,), name="x")
+    net = sn.compile(sn.Model(x, sn.Dense(2, name="d")(x), loss=sn.CrossEntropy(), name="m"), weighted=True)
+    data, labels = np.random.default_rng(0).random((4, 3)), np.array([0, 1, 1, 0])
+    history = [net.fit(data, labels, epochs=1, verbose=False, class_weight=each)[1] for each in ({}, None)]
+    assert history[0]["loss"] == history[1]["loss"]

@@ -80,9 +80,10 @@ def load_weights(path: str | Path, model: Model, names: Mapping[str, str] | None
 
 def _tensors(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a safetensors file, by their names in it."""
+    file = path_of(path, CheckpointError)
     format_ = extra("safetensors", f"reading '{path}'", "checkpoints", CheckpointError)
     try:
-        parts = format_.deserialize(path_of(path, CheckpointError).read_bytes())
+        parts = format_.deserialize(file.read_bytes())
     except OSError as error:
         raise CheckpointError(f"'{path}': {error.strerror or error}; expected a safetensors file") from error
     except (format_.SafetensorError, LookupError, TypeError, ValueError) as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from symnet.runtime.containers import DataError
 from symnet.runtime.head import (
     HAS_RESUME,
@@ -16,7 +18,7 @@ from symnet.runtime.head import (
 
 def _lacking(part: str, name: str, value: Any, default: Any = None) -> None:
     """Refuse an option that belongs to a part which this module was written without."""
-    if value is not default and value != default:
+    if value is not default and not np.array_equal(value, default):
         raise DataError(
             f"{name}: {MODEL} was compiled without the part {part!r}; give compile(..., parts=[..., {part!r}])"
         )

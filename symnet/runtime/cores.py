@@ -18,7 +18,7 @@ def _worker_count(workers: Any, batch_size: int) -> int:
 
     "auto": as many as give the shortest step, by rough figures of a present-day processor.
     """
-    if workers == "auto":
+    if isinstance(workers, str) and workers == "auto":
         return 1 if ROWS in ("entangled", "together") else _fastest(batch_size)
     right = isinstance(workers, (int, np.integer)) and not isinstance(workers, bool)
     if not right or workers < 1:

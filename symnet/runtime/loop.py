@@ -71,7 +71,7 @@ def train(
     patience:       stop after this many epochs without a lower validation loss (training loss, without
                     `validation`), and return the parameters of the best epoch instead of the last.
     clip:           the greatest length of the gradient.
-    schedule:       of the learning rate: a name of `HAS_SCHEDULES`, with options as in "step, factor=0.5, drops=3", or
+    schedule:       of the learning rate: a name of `SCHEDULES`, with options as in "step, factor=0.5, drops=3", or
                     a function schedule(step, steps) -> factor, where step counts from 0 through all epochs.
     warmup:         the number of first steps in which the learning rate rises linearly.
     rates:          {parameter or layer: factor of its learning rate}; the longest name counts, 0 leaves it as it is.

@@ -54,7 +54,7 @@ def _as_weights(
             f"{what}: expected a number for each of the {count} {each}, got shape {array.shape}"
         )
     _require_finite(what, array)
-    if array.min() < 0:
+    if (array < 0).any():
         raise DataError(
             f"{what}: expected numbers from 0, got {array.min()} at {array.argmin()}"
         )

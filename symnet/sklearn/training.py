@@ -68,7 +68,7 @@ class Settings:
 
     def full(self, module: ModuleType, rows: int) -> bool:
         """Whether every step takes all of so many rows."""
-        return self.batch_size == "auto" and rows <= FULL and rows * _bytes_a_row(module) <= FULL_BYTES
+        return _is_auto(self.batch_size) and rows <= FULL and rows * _bytes_a_row(module) <= FULL_BYTES
 
     @property
     def holds_out(self) -> bool:
@@ -82,12 +82,12 @@ class Settings:
             if isinstance(value, str) and value != "auto":
                 raise DataError(f"{name}: expected a number or 'auto', got {value!r}")
         full = self.full(module, rows)
-        batch = rows if full else BATCH if self.batch_size == "auto" else self.batch_size
+        batch = rows if full else BATCH if _is_auto(self.batch_size) else self.batch_size
         rate = self.learning_rate
         if rate is None and full and self.optimizer in tuple(OPTIMIZERS):
             rate = OPTIMIZERS[self.optimizer].whole
         return {
-            "epochs": (FULL_EPOCHS if full else EPOCHS) if self.epochs == "auto" else self.epochs,
+            "epochs": (FULL_EPOCHS if full else EPOCHS) if _is_auto(self.epochs) else self.epochs,
             "batch_size": batch,
             "optimizer": self.optimizer,
             "learning_rate": rate,
@@ -165,3 +165,8 @@ def outputs(module: ModuleType, params: Params, x: np.ndarray) -> np.ndarray:
         size = at_once(module, len(x))
         parts = [module.forward(params, as_input(module, x[k : k + size])) for k in range(0, len(x), size)]
     return np.concatenate(parts)
+
+
+def _is_auto(option: object) -> bool:
+    """Whether an option is left to the size of the data; an array is compared with no word."""
+    return isinstance(option, str) and option == "auto"

@@ -63,9 +63,9 @@ class Step:
         rates: dict[str, float] | None = None,
         workers: int | str = 1,
     ) -> None:
-        _lacking("the part 'workers'", workers=workers != 1)
+        _lacking("the part 'workers'", workers=not np.array_equal(workers, 1))
         _lacking("the part 'schedules'", rates=bool(rates))
-        if optimizer not in OPTIMIZERS:
+        if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
             known = ", ".join(OPTIMIZERS)
             raise DataError(f"optimizer: expected one of {known}, got {optimizer!r}")
         self._update, state, scratch, rate = OPTIMIZERS[optimizer]

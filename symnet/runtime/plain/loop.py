@@ -55,9 +55,8 @@ def train(
     """
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
     _lacking("weighted=True", **{name: w is not None for name, w in weights.items()})
-    _lacking(
-        "the part 'schedules'", schedule=schedule != "constant", warmup=warmup != 0
-    )
+    later = not np.array_equal(schedule, "constant"), not np.array_equal(warmup, 0)
+    _lacking("the part 'schedules'", schedule=later[0], warmup=later[1])
     _lacking("the part 'streams'", augment=augment is not None, x=hasattr(x, "batches"))
     _lacking("the part 'resume'", resume=resume is not None)
     _require("epochs", epochs, whole=True, positive=True)
@@ -111,7 +110,7 @@ def _say(
     verbose: bool | None, place: dict[str, int], metrics: dict[str, float]
 ) -> None:
     """The figures of an epoch, in a line on stderr."""
-    if verbose or (verbose is None and sys.stderr is not None and sys.stderr.isatty()):
+    if sys.stderr and (sys.stderr.isatty() if verbose is None else verbose):
         said = "  ".join(f"{name} {figure:.4f}" for name, figure in metrics.items())
         print(f"epoch {place['epoch']}/{place['epochs']}  {said}", file=sys.stderr)
 

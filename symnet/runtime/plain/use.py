@@ -92,7 +92,7 @@ def probabilities(params: Params, x: Any) -> Any:
         for name, (_, decision, axis) in OUTPUTS.items():
             if decision in ("argmax", "threshold"):
                 chances[name] = _chances(outputs[name], decision, axis)
-        return chances
+        return chances or _chances(outputs, None, None)  # which refuses
     return _chances(outputs, DECISION, CLASS_AXIS)
 
 
